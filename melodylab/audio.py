@@ -1,0 +1,139 @@
+"""Sound in, sound out, and the short-time Fourier transform. Nothing drawn, nothing played.
+
+Conventions: audio is float32 (channels, samples), full scale 1, never rescaled. Frame n of every transform is centred on
+sample `n * hop_samples` of the whole recording, also when only a block of it is transformed.
+"""
+
+import shutil
+import subprocess
+import tempfile
+import warnings
+from pathlib import Path
+
+import librosa
+import numpy as np
+import soundfile as sf
+
+from melodylab import files
+from melodylab.files import InputError
+
+
+def read(path):
+    """Read a sound file: (audio float32 (channels, samples), sr).
+
+    libsndfile decodes WAV, FLAC, OGG, MP3, AIFF...; whatever it refuses goes to ffmpeg where that is installed (m4a, wma, video).
+    A file that breaks off is kept as far as it decodes, with a warning. Integer formats are scaled to -1..1; floats stay.
+    Raises InputError, one sentence with the file and the next step, for a folder, a missing or empty file, or no audio at all.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; give an audio file in it")
+    try:
+        empty = path.stat().st_size == 0
+    except OSError as error:
+        reason = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
+        raise InputError(f"{path} {reason}; check the name") from None
+    if empty:
+        raise InputError(f"{path} is empty (0 bytes); record or export it again")
+    try:
+        audio, sr = _decode(path)
+    except PermissionError:
+        raise InputError(f"{path} cannot be opened (permission denied); change its permissions or copy it") from None
+    except (sf.SoundFileError, OSError, ValueError):
+        audio, sr = _decode_with_ffmpeg(path)
+    if audio.shape[1] == 0:
+        raise InputError(f"{path} holds no audio that could be decoded; record or export it again")
+    return audio, sr
+
+
+def _decode(path):
+    """Decode with libsndfile block by block, so that a header that lies about its length costs neither memory nor the sound."""
+    with sf.SoundFile(str(path)) as sound:
+        sr, claimed, blocks, broken = sound.samplerate, sound.frames, [], "should be" in sound.extra_info
+        while True:
+            try:
+                block = sound.read(10 * sr, dtype="float32", always_2d=True)
+            except sf.SoundFileError:
+                broken = True
+                break
+            if not len(block):
+                break
+            blocks.append(block)
+        channels = sound.channels
+    audio = np.concatenate(blocks or [np.zeros((0, channels), np.float32)]).T
+    decoded = audio.shape[1]
+    # streams do not always know their length; a claim beyond a day is libsndfile's way to say so
+    if decoded and (broken or decoded < claimed < 86400 * sr):
+        warnings.warn(f"{path} breaks off: {decoded / sr:.2f} s could be decoded and are used", stacklevel=3)
+    return np.ascontiguousarray(audio), sr
+
+
+def _decode_with_ffmpeg(path):
+    ffmpeg = shutil.which("ffmpeg")
+    if ffmpeg is None:
+        raise InputError(
+            f"{path} is in no format that libsndfile reads; install ffmpeg and try again, or export it as WAV or FLAC"
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        wav = Path(folder) / "decoded.wav"
+        # the file: prefix keeps names such as "concat:x" names
+        command = [ffmpeg, "-v", "error", "-nostdin", "-protocol_whitelist", "file", "-i", f"file:{path}"]
+        done = subprocess.run([*command, "-map", "0:a:0", "-c:a", "pcm_f32le", str(wav)], capture_output=True)
+        if not wav.exists() or wav.stat().st_size == 0:
+            raise InputError(f"{path} holds no audio that libsndfile or ffmpeg can decode; export it as WAV or FLAC")
+        if done.returncode or done.stderr:
+            warnings.warn(f"{path} is damaged: what ffmpeg could decode is used", stacklevel=4)
+        with sf.SoundFile(str(wav)) as sound:
+            return sound.read(dtype="float32", always_2d=True).T.copy(), sound.samplerate
+
+
+def write(path, audio, sr):
+    """Write (channels, samples) or (samples,) as 32-bit float WAV: no clipping, no rescaling; complete or absent."""
+    audio = np.atleast_2d(np.asarray(audio, dtype=np.float32))
+    layout = "RF64" if audio.nbytes > 4e9 else "WAV"  # plain WAV cannot count beyond 4 GiB
+    with files.complete_or_absent(path) as temporary:
+        sf.write(str(temporary), audio.T, int(sr), format=layout, subtype="FLOAT")
+
+
+def resample(audio, sr_from, sr_to):
+    """Band-limited resampling along the last axis (soxr through librosa); float32; length ceil(samples * sr_to / sr_from)."""
+    audio = np.asarray(audio, dtype=np.float32)
+    if int(sr_from) == int(sr_to):
+        return audio
+    return librosa.resample(audio, orig_sr=int(sr_from), target_sr=int(sr_to), res_type="soxr_hq")
+
+
+def sine_window(length):
+    """The sinebell sin(pi t / length), t = 0..length-1, analysis and synthesis window of Durrieu's systems."""
+    return np.sin(np.pi * np.arange(length) / length)
+
+
+def n_frames(n_samples, hop_samples):
+    """Frames of a recording: one centred on each multiple of the hop from sample 0 on; at least 1."""
+    return 1 + int(n_samples) // int(hop_samples)
+
+
+def stft(y, *, window, hop_samples, first_frame=0, frames=None):
+    """Complex spectra of frames `first_frame .. first_frame + frames - 1`: (..., len(window) // 2 + 1, frames).
+
+    y: (..., samples), any float type (float32 gives complex64). window: (length,) array, also the FFT length.
+    Beyond the ends of y the signal is zero, so a block equals the same columns of the whole transform.
+    """
+    length, samples = len(window), y.shape[-1]
+    if frames is None:
+        frames = n_frames(samples, hop_samples) - first_frame
+    start = first_frame * hop_samples - length // 2
+    stop = start + (frames - 1) * hop_samples + length
+    part = y[..., max(start, 0) : max(min(stop, samples), 0)]
+    missing = [(0, 0)] * (y.ndim - 1) + [(max(-start, 0), stop - max(start, 0) - part.shape[-1])]
+    return librosa.stft(np.pad(part, missing), n_fft=length, hop_length=hop_samples, window=window, center=False)
+
+
+def istft(spectra, *, window, hop_samples, samples):
+    """Least-squares inverse of `stft` from frame 0 of `spectra` on, (..., samples); float32 from complex64.
+
+    Divides by the summed squared windows, so the gain is right at every hop (trap T8).
+    """
+    return librosa.istft(
+        spectra, n_fft=len(window), hop_length=hop_samples, window=window, center=True, length=int(samples)
+    )

@@ -1,0 +1,52 @@
+"""Notes from melodies and hits; pretty_midi lives only here.
+
+Works on plain arrays, so that it can lie beneath `records` and `Melody.to_midi` can be an ordinary method.
+"""
+
+import numpy as np
+import pretty_midi
+
+from melodylab import files, grids
+
+
+def notes_from_f0(times_s, f0_hz, voiced, *, min_note_s=0.08, split_semitones=0.7):
+    """Turn a frame-wise pitch line into notes: list of (start_s, end_s, midi_note).
+
+    A note ends where voicing ends or where the pitch leaves the note's running median by more than `split_semitones`.
+    Shorter notes than `min_note_s` are dropped. Silence in, empty list out.
+    times_s, f0_hz, voiced: shape (frames,); f0 in Hz, NaN allowed where not voiced.
+    """
+    times_s = np.asarray(times_s, dtype=float)
+    midi = grids.hz_to_midi(f0_hz)
+    voiced = np.asarray(voiced, dtype=bool) & np.isfinite(midi)
+    hop_s = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 0.01
+    notes, run = [], []
+
+    def close(end_index):
+        if run:
+            start_s, end_s = times_s[run[0]], times_s[end_index - 1] + hop_s
+            if end_s - start_s >= min_note_s:
+                notes.append((float(start_s), float(end_s), int(np.round(np.median(midi[run])))))
+        run.clear()
+
+    for n in range(len(times_s)):
+        if not voiced[n]:
+            close(n)
+            continue
+        # the median of the last 30 frames follows a slow slide but not vibrato
+        if run and abs(midi[n] - np.median(midi[run[-30:]])) > split_semitones:
+            close(n)
+        run.append(n)
+    close(len(times_s))
+    return notes
+
+
+def write_melody(path, times_s, f0_hz, voiced, **options):
+    """Write the notes of a melody as a one-track MIDI file (complete or absent). Options: see `notes_from_f0`."""
+    score = pretty_midi.PrettyMIDI()
+    track = pretty_midi.Instrument(program=65, name="melody")  # alto sax: sustained, so note lengths can be heard
+    for start_s, end_s, note in notes_from_f0(times_s, f0_hz, voiced, **options):
+        track.notes.append(pretty_midi.Note(velocity=90, pitch=int(np.clip(note, 0, 127)), start=start_s, end=end_s))
+    score.instruments.append(track)
+    with files.complete_or_absent(path) as temporary:
+        score.write(str(temporary))

@@ -1,0 +1,103 @@
+"""What the tests share: development data where it lies beside the checkout, a seeded generator, no network, no silent skips.
+
+Set MELODYLAB_NO_SKIP=1 to turn every skipped test into a failure, so that a test cannot vanish unseen.
+"""
+
+import ipaddress
+import os
+import socket
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+# before anything imports matplotlib or librosa; kernels and commands that tests start inherit both
+os.environ["MPLBACKEND"] = "Agg"
+if (SHARED / "data" / "librosa").is_dir():
+    os.environ.setdefault("LIBROSA_DATA_DIR", str(SHARED / "data" / "librosa"))
+
+
+def _folder_or_skip(path):
+    if not path.is_dir():
+        pytest.skip(f"no development data at {path}")
+    return path
+
+
+@pytest.fixture
+def rng():
+    """A generator with a fixed seed, fresh for each test."""
+    return np.random.default_rng(0)
+
+
+@pytest.fixture(scope="session")
+def dev_data():
+    """Folder with musicdelta/, drumloops/ and librosa/."""
+    return _folder_or_skip(SHARED / "data")
+
+
+@pytest.fixture(scope="session")
+def dev_songs():
+    """Folder with seven real songs, one folder each."""
+    return _folder_or_skip(SHARED / "data" / "musicdelta")
+
+
+@pytest.fixture(scope="session")
+def reference_dir():
+    """Folder with outputs of the published programs."""
+    return _folder_or_skip(SHARED / "reference")
+
+
+@pytest.fixture(scope="session")
+def demo():
+    """Six seconds of the demo song with stems and truth; records are read-only, so all tests may share it."""
+    from melodylab import synth
+
+    return synth.demo_song(seed=0, seconds=6)
+
+
+class NetworkRefused(ConnectionError):
+    """Raised in place of a connection; a ConnectionError, so code meets what it would meet offline."""
+
+
+def _is_local(address):
+    if not isinstance(address, tuple):  # a path: Unix sockets stay on the machine
+        return True
+    host = str(address[0]).split("%")[0]
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host in ("localhost", "")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_network():
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("connect", "connect_ex"):
+            original = getattr(socket.socket, name)
+
+            def guarded(self, address, original=original):
+                if not _is_local(address):
+                    raise NetworkRefused(f"tests stay offline: connection to {address} refused")
+                return original(self, address)
+
+            patch.setattr(socket.socket, name, guarded)
+        yield
+
+
+def _skip_is_failure(report):
+    if os.environ.get("MELODYLAB_NO_SKIP") == "1" and report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome, report.longrepr = "failed", f"MELODYLAB_NO_SKIP=1 and this was skipped: {reason}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport():
+    return _skip_is_failure((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report():
+    return _skip_is_failure((yield))

@@ -4,6 +4,9 @@ Conventions: audio is float32 (channels, samples), full scale 1, never rescaled.
 sample `n * hop_samples` of the whole recording, also when only a block of it is transformed.
 """
 
+import contextlib
+import io
+import re
 import shutil
 import subprocess
 import tempfile
@@ -17,13 +20,15 @@ import soundfile as sf
 from melodylab import files
 from melodylab.files import InputError
 
+_BLOCK_SAMPLES = 1024
+
 
 def read(path):
     """Read a sound file: (audio float32 (channels, samples), sr).
 
-    libsndfile decodes WAV, FLAC, OGG, MP3, AIFF...; whatever it refuses goes to ffmpeg where that is installed (m4a, wma, video).
+    libsndfile decodes WAV, FLAC, OGG, MP3, AIFF...; what it refuses goes to ffmpeg where that is installed (m4a, wma, video).
     A file that breaks off is kept as far as it decodes, with a warning. Integer formats are scaled to -1..1; floats stay.
-    Raises InputError, one sentence with the file and the next step, for a folder, a missing or empty file, or no audio at all.
+    Raises InputError, one sentence with the file and the next step, for a folder, a missing or empty file, or no audio.
     """
     path = Path(path)
     if path.is_dir():
@@ -46,26 +51,63 @@ def read(path):
     return audio, sr
 
 
+class _Forward(sf.SoundFile):
+    """Reads on without the seek that soundfile makes after every block: in MP3s of varying bitrate it lands elsewhere."""
+
+    def seekable(self):
+        return False
+
+
+class _SaidToBeLonger(io.FileIO):
+    """A file that gives its length as a hundred times what it is, and otherwise behaves."""
+
+    at_end = False
+
+    def seek(self, offset, whence=io.SEEK_SET):
+        self.at_end = whence == io.SEEK_END
+        return super().seek(offset, whence)
+
+    def tell(self):
+        return super().tell() * (100 if self.at_end else 1)
+
+
 def _decode(path):
-    """Decode with libsndfile block by block, so that a header that lies about its length costs neither memory nor the sound."""
+    """Decode with libsndfile block by block: a header that lies costs no memory, a broken file loses one block at most."""
     with sf.SoundFile(str(path)) as sound:
-        sr, claimed, blocks, broken = sound.samplerate, sound.frames, [], "should be" in sound.extra_info
+        guessed = "bitrate mode   : constant" in sound.extra_info
+    # An MP3 without a table of contents: libsndfile guesses its length from the first frame and the size of the file and
+    # would stop there, after a tenth of the sound if the bitrate varies. With a guess that is too long it reads to the end.
+    opened = _SaidToBeLonger(path) if guessed else contextlib.nullcontext(str(path))
+    with opened as source, _Forward(source) as sound:
+        sr, channels, claimed, blocks, broken = sound.samplerate, sound.channels, sound.frames, [], False
         while True:
             try:
-                block = sound.read(10 * sr, dtype="float32", always_2d=True)
+                block = sound.read(_BLOCK_SAMPLES, dtype="float32", always_2d=True)
             except sf.SoundFileError:
                 broken = True
                 break
             if not len(block):
                 break
             blocks.append(block)
-        channels = sound.channels
-    audio = np.concatenate(blocks or [np.zeros((0, channels), np.float32)]).T
-    decoded = audio.shape[1]
+        broken = broken or _log_tells_of_break(sound.extra_info)
+    decoded = sum(map(len, blocks))
+    audio = np.empty((channels, decoded), dtype=np.float32)
+    if decoded:
+        np.concatenate([block.T for block in blocks], axis=1, out=audio)
     # streams do not always know their length; a claim beyond a day is libsndfile's way to say so
-    if decoded and (broken or decoded < claimed < 86400 * sr):
+    if decoded and (broken or not guessed and decoded < claimed < 86400 * sr):
         warnings.warn(f"{path} breaks off: {decoded / sr:.2f} s could be decoded and are used", stacklevel=3)
-    return np.ascontiguousarray(audio), sr
+    return audio, sr
+
+
+def _log_tells_of_break(log):
+    """True if libsndfile's log of a file says that sound is missing: a size beyond the file, or Ogg without its last page."""
+    for claimed, present in re.findall(r"^(?!RIFF|FORM).*: (\d+) \(should be (\d+)\)$", log, flags=re.MULTILINE):
+        # recorders that write to a pipe put a number just below 2 or 4 GiB for "unknown"; such a file is whole
+        unknown = any(limit - 2**16 <= int(claimed) < limit for limit in (2**31, 2**32))
+        if int(claimed) > int(present) and not unknown:
+            return True
+    return re.search(r"^Ogg ?: .*(last page|End-Of-Stream)", log, flags=re.MULTILINE) is not None
 
 
 def _decode_with_ffmpeg(path):
@@ -96,7 +138,7 @@ def write(path, audio, sr):
 
 
 def resample(audio, sr_from, sr_to):
-    """Band-limited resampling along the last axis (soxr through librosa); float32; length ceil(samples * sr_to / sr_from)."""
+    """Band-limited resampling along the last axis (soxr through librosa); float32, ceil(samples * sr_to / sr_from) samples."""
     audio = np.asarray(audio, dtype=np.float32)
     if int(sr_from) == int(sr_to):
         return audio

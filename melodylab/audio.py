@@ -31,13 +31,13 @@ def read(path):
     Raises InputError, one sentence with the file and the next step, for a folder, a missing or empty file, or no audio.
     """
     path = Path(path)
-    if path.is_dir():
-        raise InputError(f"{path} is a folder; give an audio file in it")
     try:
         empty = path.stat().st_size == 0
     except OSError as error:
         reason = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
         raise InputError(f"{path} {reason}; check the name") from None
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; give an audio file in it")
     if empty:
         raise InputError(f"{path} is empty (0 bytes); record or export it again")
     try:
@@ -89,7 +89,7 @@ def _decode(path):
             if not len(block):
                 break
             blocks.append(block)
-        broken = broken or _log_tells_of_break(sound.extra_info)
+        broken = broken or _log_tells_of_break(sound.extra_info) or sound.format == "OGG" and _ogg_breaks_off(path)
     decoded = sum(map(len, blocks))
     audio = np.empty((channels, decoded), dtype=np.float32)
     if decoded:
@@ -101,13 +101,25 @@ def _decode(path):
 
 
 def _log_tells_of_break(log):
-    """True if libsndfile's log of a file says that sound is missing: a size beyond the file, or Ogg without its last page."""
+    """True if libsndfile's log of a file says that sound is missing: a size beyond the file."""
     for claimed, present in re.findall(r"^(?!RIFF|FORM).*: (\d+) \(should be (\d+)\)$", log, flags=re.MULTILINE):
         # recorders that write to a pipe put a number just below 2 or 4 GiB for "unknown"; such a file is whole
         unknown = any(limit - 2**16 <= int(claimed) < limit for limit in (2**31, 2**32))
         if int(claimed) > int(present) and not unknown:
             return True
-    return re.search(r"^Ogg ?: .*(last page|End-Of-Stream)", log, flags=re.MULTILINE) is not None
+    return False
+
+
+def _ogg_breaks_off(path):
+    """True unless an Ogg file ends with a whole page that is marked as the last (libsndfile's log also blames sound files)."""
+    with open(path, "rb") as stream:
+        stream.seek(max(0, path.stat().st_size - 2**17))  # a page has 64 KiB at most
+        tail = stream.read()
+    page = tail[tail.rfind(b"OggS") :] if b"OggS" in tail else b""
+    if len(page) < 27 or not page[5] & 4:
+        return True
+    header = 27 + page[26]
+    return len(page) < header + sum(page[27:header])
 
 
 def _decode_with_ffmpeg(path):
@@ -134,7 +146,10 @@ def write(path, audio, sr):
     audio = np.atleast_2d(np.asarray(audio, dtype=np.float32))
     layout = "RF64" if audio.nbytes > 4e9 else "WAV"  # plain WAV cannot count beyond 4 GiB
     with files.complete_or_absent(path) as temporary:
-        sf.write(str(temporary), audio.T, int(sr), format=layout, subtype="FLOAT")
+        try:
+            sf.write(str(temporary), audio.T, int(sr), format=layout, subtype="FLOAT")
+        except sf.SoundFileError as error:  # a full disk, which libsndfile calls a system error
+            raise OSError(str(error)) from None
 
 
 def resample(audio, sr_from, sr_to):

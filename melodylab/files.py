@@ -20,7 +20,7 @@ def make_folder(folder):
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"cannot create the folder {folder} ({_reason(error)}); choose another place with --out") from None
+        raise InputError(f"cannot create the folder {folder} ({_reason(error)}); choose another place") from None
     return folder
 
 
@@ -32,12 +32,13 @@ def complete_or_absent(path):
     """
     path = Path(path)
     make_folder(path.parent)
-    if path.is_dir():
-        raise InputError(f"cannot write {path}: it is a folder; give a file name")
+    if os.path.exists(path) and not os.path.isfile(path):  # renaming onto a device would replace the device
+        kind = "a folder" if os.path.isdir(path) else "no regular file"
+        raise InputError(f"cannot write {path}: it is {kind}; give a file name")
     try:
         handle, temporary = tempfile.mkstemp(prefix=".melodylab-", suffix=path.suffix, dir=path.parent)
     except OSError as error:
-        raise InputError(f"cannot write {path} ({_reason(error)}); choose another place with --out") from None
+        raise InputError(f"cannot write {path} ({_reason(error)}); choose another place") from None
     os.close(handle)
     umask = os.umask(0)
     os.umask(umask)

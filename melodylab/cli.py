@@ -215,8 +215,9 @@ def evaluate_songs(folder, more_methods, task, methods, out, dask):
         _check_method(name, api.METHODS)
     if out is not None:
         _refuse_early([Path(out)], [])
+    where = os.path.abspath(folder) if dask else folder  # workers may stand elsewhere
     with judge.cluster(dask) if dask else contextlib.nullcontext():
-        table = judge.evaluate_folder(folder, task, list(methods), progress=sys.stderr.isatty())
+        table = judge.evaluate_folder(where, task, list(methods), progress=sys.stderr.isatty())
     _say(str(dataclasses.replace(table, failures=())))
     if out is not None:
         table.to_csv(out)

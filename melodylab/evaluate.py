@@ -73,9 +73,8 @@ def frame_errors(estimate, reference):
     series = _series(estimate, reference)
     with _quiet():
         truth, truth_cents, voiced, cents = mir_eval.melody.to_cent_voicing(*series)
-    distance = np.where(cents == 0, np.inf, np.abs(cents - truth_cents))  # 0 stands for "no pitch"
-    with _quiet():
-        chroma = np.abs(distance - 1200 * np.floor(distance / 1200 + 0.5))
+    distance = np.abs(cents - truth_cents)
+    chroma = np.abs(distance - 1200 * np.floor(distance / 1200 + 0.5))
     truth, voiced = truth > 0, voiced > 0
     cases = {
         "silence": ~truth & ~voiced,
@@ -157,7 +156,7 @@ def _best_filtered(reference, estimate):
     spectrum = fft.rfft(reference, size)
     own = fft.irfft(np.abs(spectrum) ** 2, size)[:FILTER_TAPS]  # correlations by lag
     cross = fft.irfft(spectrum.conj() * fft.rfft(estimate, size), size)[:FILTER_TAPS]
-    # a dense solve rather than a Levinson recursion: resampled songs have nearly empty bands, where that loses its digits
+    # a dense solve rather than a Levinson recursion, which breaks down on a tone that fades (0 dB instead of 34)
     matrix = linalg.toeplitz(own)
     try:
         taps = np.linalg.solve(matrix, cross)
@@ -256,6 +255,25 @@ def evaluate_folder(folder, task, methods, *, progress=False, n_jobs=1, extract=
     results = list(tqdm(results, total=len(folders), unit="song", disable=not progress))
     rows, failures = (tuple(item for result in results for item in result[kind]) for kind in (0, 1))
     return Table(("song", "method", *_TASKS[task][1]), rows, failures)
+
+
+@contextlib.contextmanager
+def cluster(address):
+    """While it lasts, `evaluate_folder` sends its songs to the Dask cluster at `address`, such as "tcp://10.0.0.1:8786".
+
+    The workers read the songs themselves, so the folder must have the same path there. Raises InputError, one sentence,
+    without the package distributed or where nobody answers.
+    """
+    try:
+        from distributed import Client
+    except ImportError:
+        raise InputError('a Dask cluster needs the package distributed; run: pip install "melodylab[cluster]"') from None
+    try:
+        client = Client(address)
+    except (OSError, ValueError) as error:
+        raise InputError(f"no Dask scheduler answers at {address} ({error}); start one and give its address") from None
+    with client, joblib.parallel_config("dask"):
+        yield
 
 
 def _judge_song(path, task, methods, run):

@@ -9,36 +9,36 @@ import pretty_midi
 from melodylab import files, grids
 
 
-def notes_from_f0(times_s, f0_hz, voiced, *, min_note_s=0.08, split_semitones=0.7):
+def notes_from_f0(times_s, f0_hz, voiced, *, min_note_s=0.08, split_semitones=0.7, smooth_s=0.15):
     """Turn a frame-wise pitch line into notes: list of (start_s, end_s, midi_note).
 
-    A note ends where voicing ends or where the pitch leaves the note's running median by more than `split_semitones`.
-    Shorter notes than `min_note_s` are dropped. Silence in, empty list out.
+    A note ends where voicing ends or where the pitch, median-filtered over `smooth_s` against vibrato, leaves the note's
+    running median by more than `split_semitones`. Shorter notes than `min_note_s` are dropped. Silence in, empty list out.
     times_s, f0_hz, voiced: shape (frames,); f0 in Hz, NaN allowed where not voiced.
     """
     times_s = np.asarray(times_s, dtype=float)
     midi = grids.hz_to_midi(f0_hz)
     voiced = np.asarray(voiced, dtype=bool) & np.isfinite(midi)
     hop_s = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 0.01
-    notes, run = [], []
-
-    def close(end_index):
-        if run:
-            start_s, end_s = times_s[run[0]], times_s[end_index - 1] + hop_s
-            if end_s - start_s >= min_note_s:
-                notes.append((float(start_s), float(end_s), int(np.round(np.median(midi[run])))))
-        run.clear()
-
-    for n in range(len(times_s)):
-        if not voiced[n]:
-            close(n)
-            continue
-        # the median of the last 30 frames follows a slow slide but not vibrato
-        if run and abs(midi[n] - np.median(midi[run[-30:]])) > split_semitones:
-            close(n)
-        run.append(n)
-    close(len(times_s))
+    edges = np.flatnonzero(np.diff(voiced, prepend=False, append=False))
+    notes = []
+    for first, end in edges.reshape(-1, 2):  # one stretch of voicing after the other
+        smooth = _median_filter(midi[first:end], half_width=int(smooth_s / hop_s / 2))
+        start = 0
+        for n in range(1, end - first + 1):
+            # the median of the last 30 frames follows a slow slide
+            if n == end - first or abs(smooth[n] - np.median(smooth[max(start, n - 30) : n])) > split_semitones:
+                start_s, end_s = times_s[first + start], times_s[first + n - 1] + hop_s
+                if end_s - start_s >= min_note_s:
+                    notes.append((float(start_s), float(end_s), int(np.round(np.median(midi[first + start : first + n])))))
+                start = n
     return notes
+
+
+def _median_filter(line, half_width):
+    """Running median over 2 half_width + 1 frames, mirrored at the ends."""
+    padded = np.pad(line, half_width, mode="reflect")
+    return np.median(np.lib.stride_tricks.sliding_window_view(padded, 2 * half_width + 1), axis=1)
 
 
 def write_melody(path, times_s, f0_hz, voiced, **options):

@@ -18,10 +18,14 @@ from melodylab.records import DrumOnsets, Melody, Song
 
 DRUM_CLASSES = ("kick", "snare", "open_hihat", "closed_hihat", "toms")
 MELODY_HOP_SAMPLES = 256
-# the first three formants of a man's vowels in Hz, rounded, after Peterson and Barney 1952, Table II
+# four formants of a man's vowels in Hz: three after Peterson and Barney 1952 (Table II), the fourth as in a tube of 17 cm
 VOWELS_HZ = {
-    "a": (730, 1090, 2440), "e": (530, 1840, 2480), "i": (270, 2290, 3010), "o": (570, 840, 2410), "u": (300, 870, 2240),
-}  # fmt: skip
+    "a": (730, 1090, 2440, 3500),
+    "e": (530, 1840, 2480, 3500),
+    "i": (270, 2290, 3010, 3500),
+    "o": (570, 840, 2410, 3500),
+    "u": (300, 870, 2240, 3500),
+}
 _CONTROL_HZ = 500  # a singer decides on pitch, level and vowel this often; samples come by interpolation
 
 
@@ -62,13 +66,13 @@ def pulses(f0_hz, sr):
 def vocal_tract(freqs_hz, formants_hz):
     """Complex response (frames, bins) of a throat: resonances in cascade, and a tilt of 6 dB an octave above 300 Hz.
 
-    freqs_hz: (bins,); formants_hz: (frames, 3). Higher resonances, which hardly differ between vowels, follow every
+    freqs_hz: (bins,); formants_hz: (frames, 4). Seven more resonances, which hardly differ between vowels, follow every
     kilohertz. Vowels differ in level by half the dB they would. Scaled so that a full voice has about unit power.
     """
     response = 0.25 / (1 + freqs_hz / 300)
-    higher_hz = np.median(formants_hz[:, 2]) + 1000 * np.arange(1, 9)
-    for n, formant_hz in enumerate([*formants_hz.T, *higher_hz]):
-        at, width_hz = np.reshape(formant_hz, (-1, 1)), (70, 90, 130, 160, 200, *6 * [300])[n]
+    higher_hz = [formants_hz[:, 3] + 1000 * n for n in range(1, 8)]
+    for formant_hz, width_hz in zip([*formants_hz.T, *higher_hz], (70, 100, 160, 200, *7 * [300]), strict=True):
+        at = formant_hz[:, None]
         response = response * (at**2 / (at**2 - freqs_hz**2 + 1j * width_hz * freqs_hz))
     return response / np.sqrt(4 * np.sqrt(np.mean(np.abs(response) ** 2, axis=1, keepdims=True)))
 
@@ -76,8 +80,8 @@ def vocal_tract(freqs_hz, formants_hz):
 def sing(f0_hz, level, formants_hz, *, sr, rng, breath=None):
     """A sung sound (samples,): pulses and breath noise through moving formants.
 
-    f0_hz > 0 and level (0 is silent): (samples,). formants_hz: (3,) for one steady vowel, such as `VOWELS_HZ["a"]`, or
-    (points, 3) spread evenly over the sound. breath: (samples,) strength of the noise; 0.04 level if not given.
+    f0_hz > 0 and level (0 is silent): (samples,). formants_hz: (4,) for one steady vowel, such as `VOWELS_HZ["a"]`, or
+    (points, 4) spread evenly over the sound. breath: (samples,) strength of the noise; 0.04 level if not given.
     """
     breath = 0.04 * level if breath is None else breath
     noise = np.sqrt(sr / 800) * rng.standard_normal(len(f0_hz))  # at breath = 1 as strong per Hz as the pulses
@@ -99,7 +103,7 @@ def sing(f0_hz, level, formants_hz, *, sr, rng, breath=None):
 
 
 class Performance(NamedTuple):
-    """How a singer takes a line: f0_hz, level, breath, consonants (finished noise) (samples,); formants_hz (points, 3)."""
+    """How a singer takes a line: f0_hz, level, breath, consonants (finished noise) (samples,); formants_hz (points, 4)."""
 
     f0_hz: np.ndarray
     level: np.ndarray
@@ -116,7 +120,7 @@ def perform(notes, samples, *, sr, rng, tract=1.0):
     tract scales the formants: 1 for a man, about 1.17 for a woman.
     """
     t = np.arange(max(2, int(np.ceil(samples / sr * _CONTROL_HZ)) + 1)) / _CONTROL_HZ
-    midi, formants = np.full(len(t), float(notes[0].midi if notes else 60)), np.full((len(t), 3), VOWELS_HZ["a"], float)
+    midi, formants = np.full(len(t), float(notes[0].midi if notes else 60)), np.full((len(t), 4), VOWELS_HZ["a"], float)
     level, breath, bend, vibrato, shut = np.zeros((5, len(t)))
     consonants = np.zeros(samples)
 
@@ -361,7 +365,7 @@ def compose(seed=0, seconds=20):
     mode, chord_instrument = rng.choice(["major", "minor"]), rng.choice(["pluck", "keys", "pad"])
     tempo_bpm, tonic, singer = int(rng.integers(84, 127)), int(rng.integers(12)), ("woman", "man")[seed % 2]
     progression = _PROGRESSIONS[mode][rng.integers(len(_PROGRESSIONS[mode]))]
-    kick = _KICKS[rng.integers(len(_KICKS))]
+    kick, tuning = _KICKS[rng.integers(len(_KICKS))], dict(zip(DRUM_CLASSES, rng.uniform(0.88, 1.14, 5), strict=True))
     eighth_s = 30 / tempo_bpm
     lowest = 57 if singer == "woman" else 45
 
@@ -385,7 +389,8 @@ def compose(seed=0, seconds=20):
             step += move if steps[0] <= step + move <= steps[-1] else -move
             if start % 4 == 0 or length > 2:
                 root = progression[(first_bar - 1 + start // 8) % 4]
-                step = min(range(step - 2, step + 3), key=lambda s: ((s - root) % 7 not in (0, 2, 4), abs(s - step)))
+                near = [s for s in steps if abs(s - step) <= 2]
+                step = min(near, key=lambda s: ((s - root) % 7 not in (0, 2, 4), abs(s - step)))
             at_s = (8 * first_bar + start) * eighth_s
             melody.append(Note(at_s, at_s + length * eighth_s, pitch(step)))
 
@@ -408,7 +413,8 @@ def compose(seed=0, seconds=20):
             midi = 33 + (pitch(root) - 33) % 12 + (7 if start and rng.random() < 0.25 else 0)
             bass.append(Note(at_s + start * eighth_s, at_s + (end - 0.1) * eighth_s, midi, rng.uniform(0.8, 1)))
         for hit in _drum_bar(kick, rng, fill=place == 4, opens=place in (0, 5)):
-            drums.append(hit._replace(time_s=max(0.0, at_s + hit.time_s * eighth_s + rng.normal(0, 0.003))))
+            hit_s = max(0.0, at_s + hit.time_s * eighth_s + rng.normal(0, 0.003))  # nobody is exact
+            drums.append(Hit(hit_s, hit.kind, hit.velocity, hit.tune * tuning[hit.kind]))
     key = f"{'C Db D Eb E F F# G Ab A Bb B'.split()[tonic]} {mode}"
     return Score(tempo_bpm, key, singer, str(chord_instrument), melody, chords, bass, sorted(drums))
 

@@ -3,8 +3,8 @@
 Conventions: a function takes `ax=None` and returns the Axes (`nmf_factors` a Figure). Without `ax` it makes a pyplot figure,
 which a notebook shows by itself; nothing here calls `show`, closes a figure or touches a global setting. However an axis is
 scaled, its data are seconds and Hz: `ax.plot(times_s, f0_hz)` lands on the right row of any picture. Lines break where
-nothing is sung. Colour maps are perceptual (a diverging one only for signed data) and colour never speaks alone: lines differ
-in style and width, frames in marker, bars in hatching and number. Silent or one-frame data give a dark picture, no error.
+nothing is sung. Colour maps are perceptual (diverging only for signed data) and colour never speaks alone: lines differ in
+style and width, frames in marker, bars in hatching and number. Silent or one-frame data give a dark picture, no error.
 """
 
 import matplotlib.pyplot as plt
@@ -82,7 +82,8 @@ def _frequency_axis(ax, low_hz, high_hz, scale, stretch=None):
     """Scale, limits, ticks and label of a frequency axis: "linear", "log" or "rows" (image rows evenly spaced)."""
     if scale == "rows":
         ax.set_yscale("function", functions=(stretch.row_of, stretch.hz_of))
-        ax.yaxis.set_major_locator(ticker.FixedLocator([0, 250, 500, 1000, 2000, 4000, 8000, 16000]))
+        ticks_hz = (0, 250, 500, 1000, 2000, 4000, 8000, 16000)
+        ax.yaxis.set_major_locator(ticker.FixedLocator([f_hz for f_hz in ticks_hz if low_hz <= f_hz <= high_hz]))
     else:
         ax.set_yscale(scale)
     if scale == "log":
@@ -113,7 +114,7 @@ def _image(ax, values, freqs_hz, times_s, *, scale, fmax_hz=None, **style):
     limits = ax.get_ylim()
     where = {} if np.allclose(even, freqs_hz) and scale == "linear" else {"transform": stretch + ax.transData}
     extent = (*_edges(times_s), low, high)
-    image = ax.imshow(values, origin="lower", aspect="auto", extent=extent, cmap="magma", **style, **where)
+    image = ax.imshow(values, origin="lower", aspect="auto", extent=extent, **{"cmap": "magma"} | style, **where)
     ax.set(xlim=_edges(times_s), ylim=limits)
     return image
 
@@ -179,8 +180,8 @@ def salience_map(salience, *, melody=None, reference=None, ax=None, exponent=Non
     """A `Salience` on a logarithmic axis with note names; the reference broad and dashed, the melody thin and solid upon it.
 
     exponent: draw salience ** exponent. Without it one between 0.2 and 1 at which a frame's ten strongest candidates of 300
-    can be seen: powers need 0.2 or 0.3, even maps 1. White is the level that one cell in a thousand exceeds, so that a single
-    loud frame does not darken the rest.
+    can be seen: powers need 0.2 or 0.3, even maps 1. White is the level that one cell in a thousand exceeds: one loud frame
+    does not darken the rest.
     """
     ax = _axes(ax)
     top = np.quantile(salience.values, 0.999) or salience.values.max() or 1.0
@@ -256,6 +257,18 @@ def _plain(ax):
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(axis="y", color="#e6e6e6", linewidth=0.8)
     ax.set_axisbelow(True)
+
+
+def level_difference(power, model, freqs_hz, times_s, *, ax=None, fmax_hz=5000, db_range=20, colorbar=True):
+    """Where a model (freq, time) is too quiet (red) and too loud (blue), in decibels; white is right. Both powers >= 0."""
+    ax = _axes(ax)
+    floor = 1e-9 * (np.max(power) or 1)  # silence against silence is no difference
+    difference_db = 10 * np.log10((power + floor) / (model + floor))
+    limits = {"vmin": -db_range, "vmax": db_range, "cmap": "RdBu_r"}
+    image = _image(ax, difference_db, freqs_hz, times_s, scale=_scale_of(freqs_hz), fmax_hz=fmax_hz, **limits)
+    if colorbar:
+        _colorbar(image, "Song minus model (dB)", extend="both")
+    return ax
 
 
 # --- how good -------------------------------------------------------------------------------------------------------------
@@ -344,7 +357,7 @@ def cost_curve(trace, *, ax=None, label=None):
         ax.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
         ax.yaxis.set_minor_locator(ticker.NullLocator())
     ax.yaxis.set_major_formatter(ticker.EngFormatter())
-    ax.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
+    ax.xaxis.set_major_locator(ticker.MaxNLocator(5, integer=True))
     ax.set(xlabel="Iteration", ylabel="Cost (divergence)")
     _plain(ax)
     _legend(ax)

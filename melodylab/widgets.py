@@ -1,0 +1,322 @@
+"""Panels: a picture, some controls under the hand, maybe a player. Each panel is a pure function `draw(**state) -> Figure`.
+
+Conventions
+- The state is a plain dict of control values. Print it, put it into a report, give it back with `panel.set(**state)`.
+- A move makes exactly one new picture, in a box of fixed height, and leaves no figure open. Sliders report when let go.
+- An error in a callback stands in the panel in one line and is raised too: a notebook cell or a test that sets
+  `slider.value` fails as it should. In the browser nobody would see it otherwise.
+- Whatever is slow is computed before the panel is made, or once per setting, never once per move.
+- Every picture carries alt text. A panel that nobody can move (GitHub, nbviewer, print) shows its first picture instead.
+"""
+
+import base64
+import contextlib
+import html
+import io
+
+import ipywidgets
+import matplotlib.pyplot as plt
+import numpy as np
+from IPython import get_ipython
+from IPython.display import HTML, display
+from matplotlib.figure import Figure
+from PIL import Image  # comes with matplotlib
+
+from melodylab import evaluate, features, plot, records
+
+DPI = 100
+
+
+class Picture:
+    """A figure turned into PNG bytes with alt text, and closed. Shows itself in a notebook, prints as its alt text.
+
+    256 colours: a spectrogram then weighs 0.1 MB in the notebook instead of 0.5, and looks the same.
+    """
+
+    def __init__(self, figure, alt):
+        full, small = io.BytesIO(), io.BytesIO()
+        figure.savefig(full, format="png", dpi=DPI, pil_kwargs={"compress_level": 1})
+        plt.close(figure)
+        Image.open(full).convert("RGB").quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(small, "png")
+        self.png, self.alt = small.getvalue(), " ".join(alt.split())
+
+    def __repr__(self):
+        return self.alt
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        data = {"image/png": base64.b64encode(self.png).decode(), "text/plain": self.alt}
+        return data, {"image/png": {"alt": self.alt}}
+
+    def html(self, height_px):
+        source = base64.b64encode(self.png).decode()
+        fit = f"height:{height_px}px; max-width:100%; object-fit:contain; object-position:left top"
+        return f'<img src="data:image/png;base64,{source}" alt="{html.escape(self.alt)}" style="{fit}">'
+
+
+def show(picture, *, alt):
+    """Display a figure, or the figure of some Axes, as PNG with alt text (say what a reader should see), and close it.
+
+    nbconvert and others read the alt text in the picture's metadata. JupyterLab does not, so it follows as text for the ear
+    only (where styles are stripped, it is a caption).
+    """
+    display(Picture(_figure_of(picture), alt))
+    if get_ipython() is not None:
+        display(HTML(f'<p style="position:absolute; width:1px; height:1px; overflow:hidden">{html.escape(alt)}</p>'))
+
+
+def _figure_of(drawn):
+    figure = drawn if isinstance(drawn, Figure) else getattr(drawn, "figure", None)
+    if not isinstance(figure, Figure):
+        raise TypeError(f"draw must return a matplotlib Figure or Axes, got {type(drawn).__name__}; end it with `return ax`")
+    return figure
+
+
+def _titles(figure):
+    """What the figure says about itself: the default alt text."""
+    titles = [figure.get_suptitle(), *(ax.get_title() for ax in figure.axes)]
+    text = "; ".join(title for title in titles if title) or "Picture"
+    return text.translate(dict.fromkeys(map(ord, "$\\{}")))  # formulas without their TeX
+
+
+class Panel:
+    """Controls, one picture of fixed height, and optionally sound. Put it last in a cell, and it shows itself.
+
+    draw(**state): returns a Figure (or Axes). controls: {name: ipywidget with a value}, in the order shown. height_px: of
+    the picture. alt(**state): its alt text; without it the figure's titles and the state. sound(**state): HTML such as
+    `sonify.player(...)`, shown below.
+    Attributes: ui, the widget; controls; state; picture, the current `Picture`.
+    """
+
+    def __init__(self, draw, controls, *, height_px=440, alt=None, sound=None):
+        self.controls, self.height_px, self.picture = dict(controls), height_px, None
+        self._draw, self._alt, self._sound, self._held = draw, alt, sound, False
+        self._screen, self._player = ipywidgets.HTML(), ipywidgets.HTML()
+        for name, control in self.controls.items():
+            control.description = control.description or name.replace("_", " ")
+        longest = max((len(control.description) for control in self.controls.values()), default=0)
+        for control in self.controls.values():
+            if hasattr(control, "continuous_update"):
+                control.continuous_update = False
+            if hasattr(control, "style") and hasattr(control.style, "description_width"):
+                control.style.description_width = f"{0.55 * longest + 0.5:.1f}em"
+            control.layout.width = control.layout.width or "26em"
+            control.observe(self._moved, names="value")
+        row = ipywidgets.Layout(display="flex", flex_flow="row wrap", grid_gap="0 1em")
+        self._screen.layout.height = f"{height_px + 10}px"
+        boxes = [ipywidgets.Box(list(self.controls.values()), layout=row), self._screen]
+        self.ui = ipywidgets.VBox(boxes + [self._player] * (sound is not None)).add_class("melodylab-panel")
+        self._update()
+
+    @property
+    def state(self):
+        """{name: value} of all controls, plain numbers and texts."""
+        return {name: _plain(control.value) for name, control in self.controls.items()}
+
+    def set(self, **state):
+        """Move controls and redraw once. Raises ValueError, before anything is redrawn, for what a control cannot take."""
+        unknown = set(state) - set(self.controls)
+        if unknown:
+            raise ValueError(f"this panel has no {', '.join(sorted(unknown))}; it has {', '.join(self.controls)}")
+        before = self.state
+        self._held = True  # one picture for all moves together
+        try:
+            for name, value in state.items():
+                with contextlib.suppress(Exception):  # each control refuses in its own way, or clips: compare instead
+                    self.controls[name].value = value
+                if self.state[name] != _plain(value):
+                    for old, control in zip(before.values(), self.controls.values(), strict=True):
+                        control.value = old
+                    raise ValueError(f"{name} cannot be {value!r}; look at panel.controls[{name!r}] for its range")
+        finally:
+            self._held = False
+        self._update()
+
+    def draw(self, **state):
+        """The Figure for a state, the current one where nothing is said; moves nothing."""
+        return _figure_of(self._draw(**self.state | state))
+
+    def _moved(self, _change):
+        if not self._held:
+            self._update()
+
+    def _update(self):
+        state, open_before = self.state, plt.get_fignums()
+        try:
+            figure = self.draw()
+            alt = self._alt(**state) if self._alt else f"{_titles(figure)}. {_words(state)}"
+            picture = Picture(figure, alt)
+            player = self._sound(**state) if self._sound else ""
+        except Exception as error:
+            text = f"This picture failed with {_words(state)}: {type(error).__name__}: {' '.join(str(error).split())}"
+            self._screen.value = f'<p role="alert" style="color:#b00020">⚠ {html.escape(text)}</p>'
+            self._player.value = ""
+            raise
+        finally:
+            for number in set(plt.get_fignums()) - set(open_before):
+                plt.close(number)
+        self.picture = picture
+        self._screen.value = picture.html(self.height_px)
+        self._player.value = getattr(player, "data", player)
+
+    def __repr__(self):
+        return f"Panel({_words(self.state)})"
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        data, metadata = self.picture._repr_mimebundle_()
+        live = self.ui._repr_mimebundle_() or {}
+        return data | live | {"text/plain": repr(self)}, metadata
+
+
+def _plain(value):
+    value = value.item() if isinstance(value, np.generic) else value
+    return float(f"{value:.10g}") if isinstance(value, float) else value  # 0.30000000000000004 is a slider's 0.3
+
+
+def _words(state):
+    return ", ".join(f"{name}={value!r}" for name, value in state.items())
+
+
+# --- ready-made panels ----------------------------------------------------------------------------------------------------
+
+
+def threshold_panel(methods, reference=None, *, sound=None):
+    """From which voicing on is a frame sung? One slider, the salience under the melody, and the errors where truth is known.
+
+    methods: {name: (Salience, Melody)}. reference: the true Melody, or None. sound(**state): HTML or None.
+    """
+    controls = {
+        "method": ipywidgets.Dropdown(options=list(methods)),
+        "threshold": ipywidgets.FloatSlider(value=0.5, min=0, max=1, step=0.02, description="voiced from"),
+    }
+
+    def draw(method, threshold):
+        salience, melody = methods[method]
+        melody = revoiced(melody, threshold)
+        figure = Figure(figsize=(10, 4.4 if reference is None else 6.4), layout="constrained")
+        axes = figure.subplots(1 if reference is None else 2, sharex=True, squeeze=False)[:, 0]
+        plot.salience_map(salience, melody=melody, reference=reference, ax=axes[0])
+        title = f"{method}, voiced from {threshold:.2f}: {melody.voiced.mean():.0%} of the frames"
+        if reference is not None:
+            plot.error_map(melody, reference, evaluate.frame_errors(melody, reference), ax=axes[1])
+            scores = evaluate.score_melody(melody, reference)
+            title = f"{method}, voiced from {threshold:.2f}:   " + "   ".join(f"{k} {v:.2f}" for k, v in scores.items())
+            axes[0].set_xlabel("")
+        axes[0].set_title(title)
+        return figure
+
+    return Panel(draw, controls, height_px=440 if reference is None else 640, sound=sound)
+
+
+def revoiced(melody, threshold):
+    """The same pitches, voiced where `voicing >= threshold` and there is a pitch: a Melody whose voicing is 0 or 1."""
+    voiced = (melody.voicing >= threshold) & np.isfinite(melody.f0_hz)
+    return records.Melody(melody.times_s, melody.f0_hz, voiced.astype(float))
+
+
+def representation_panel(song, *, sr=22050, hop_samples=256, fmax_hz=5000):
+    """STFT, mel, CQT and HCQT of one song at a working rate, with f0 and its overtones drawn on where the melody is known.
+
+    A transform is computed when it is first asked for (an HCQT takes seconds) and kept.
+    """
+    windows = [(f"{1000 * n / sr:.0f} ms", n) for n in (256, 512, 1024, 2048, 4096, 8192)]
+    layers = [(f"h = {h:g}", layer) for layer, h in enumerate(features.HARMONICS)]
+    controls = {
+        "representation": ipywidgets.Dropdown(options=["STFT", "mel", "CQT", "HCQT"]),
+        "window_samples": ipywidgets.SelectionSlider(options=windows, value=2048, description="window"),
+        "bins_per_octave": ipywidgets.SelectionSlider(options=[12, 24, 36, 60], value=36),
+        "layer": ipywidgets.Dropdown(options=layers, value=1, description="HCQT layer"),
+        "lines": ipywidgets.IntSlider(value=0, min=0, max=8, description="lines at h f0"),
+        "exponent": ipywidgets.FloatSlider(value=0.4, min=0.1, max=1, step=0.1),
+    }
+    made = {}
+
+    def transform(kind, window_samples, bins_per_octave):
+        if kind == "STFT":
+            return features.power_spectrogram(song, sr=sr, win_samples=window_samples, hop_samples=hop_samples)
+        if kind == "mel":
+            return features.mel(song, sr=sr, win_samples=window_samples, hop_samples=hop_samples, fmax_hz=fmax_hz)
+        octaves, options = (5, {}) if kind == "CQT" else (6, {"fmin_hz": 32.7})
+        options |= {"bins_per_octave": bins_per_octave, "n_bins": octaves * bins_per_octave + (kind == "CQT")}
+        return (features.cqt if kind == "CQT" else features.hcqt)(song, sr=sr, hop_samples=hop_samples, **options)
+
+    def draw(representation, window_samples, bins_per_octave, layer, lines, exponent):
+        windowed = representation in ("STFT", "mel")
+        key = (representation, window_samples if windowed else None, None if windowed else bins_per_octave)
+        if key not in made:
+            made[key] = transform(representation, window_samples, bins_per_octave)
+        figure = Figure(figsize=(10, 4.4), layout="constrained")
+        ax = plot.spectrogram(
+            made[key],
+            ax=figure.subplots(),
+            channel=layer if representation == "HCQT" else 0,
+            melody=song.melody if lines else None,
+            harmonics=0 if representation == "HCQT" else lines - 1,  # a layer has a pitch in one row, not in many
+            fmax_hz=fmax_hz if windowed else None,
+            exponent=exponent,
+        )
+        detail = f"window of {window_samples} samples" if windowed else f"{bins_per_octave} bins per octave"
+        detail += f", layer h = {features.HARMONICS[layer]:g}" if representation == "HCQT" else ""
+        ax.set_title(f"{representation}, {detail}")
+        return figure
+
+    def enable(_change=None):
+        windowed, layered = controls["representation"].value in ("STFT", "mel"), controls["representation"].value == "HCQT"
+        controls["window_samples"].disabled, controls["bins_per_octave"].disabled = not windowed, windowed
+        controls["layer"].disabled = not layered
+        controls["lines"].disabled = song.melody is None
+
+    controls["representation"].observe(enable, names="value")
+    enable()
+    return Panel(draw, controls, height_px=440)
+
+
+_PARTS = {  # what the panel shows: words for the title
+    "model": "the whole model, lead + accompaniment",
+    "lead": "the lead, source × filter",
+    "source": "the source $W_{F_0} H_{F_0}$",
+    "filter": r"the filter $W_\Gamma H_\Gamma H_\Phi$",
+    "accompaniment": "the accompaniment $W_B H_B$",
+    "residual": "what the model does not explain",
+    "H_F0": "$H_{F_0}$, which pitch sounds when",
+}
+
+
+def sfnmf_panel(power, snapshots, *, reference=None, fmax_hz=4000, sound=None):
+    """Scrub through the iterations of a source-filter NMF and look at one part of the model at a time.
+
+    power: (freq, time), what was factorised. snapshots: [(iteration, sfnmf.Factors)] in rising order, as `keep` of
+    `sfnmf.factorise` hands them out. reference: the true Melody, for a switch that draws it. sound(**state): HTML or None.
+    """
+    by_iteration = dict(snapshots)
+    controls = {
+        "iteration": ipywidgets.SelectionSlider(options=list(by_iteration), value=list(by_iteration)[-1]),
+        "part": ipywidgets.Dropdown(options=list(_PARTS), value="H_F0"),
+    }
+    if reference is not None:
+        controls["truth"] = ipywidgets.Checkbox(value=False, description="true melody")
+
+    def draw(iteration, part, truth=False):
+        factors = by_iteration[iteration]
+        settings = factors.settings
+        times_s = np.arange(power.shape[1]) * settings.hop_samples / settings.sr
+        figure = Figure(figsize=(11, 4.4), layout="constrained")
+        ax, side = figure.subplots(1, 2, width_ratios=(4, 1))
+        if part == "H_F0":  # its scale from frame to frame means nothing, so every frame sums to 1
+            shares = factors.H_F0 / np.maximum(factors.H_F0.sum(axis=0), 1e-30)
+            salience = records.Salience(shares, settings.grid.freqs_hz, times_s)
+            plot.salience_map(salience, ax=ax)
+            if truth:
+                plot.melody_line(reference, ax=ax, label="true melody")
+        elif part == "residual":
+            plot.level_difference(power, factors.model(), settings.freqs_hz, times_s, ax=ax, fmax_hz=fmax_hz)
+        else:
+            shown = records.Features(getattr(factors, part)()[None], settings.freqs_hz, times_s, "stft")
+            plot.spectrogram(shown, ax=ax, fmax_hz=fmax_hz)
+        ax.set_title(f"After {iteration} iterations: {_PARTS[part]}")
+        last = max(by_iteration)
+        plot.cost_curve(by_iteration[last].cost, ax=side)
+        side.plot(iteration, by_iteration[last].cost[iteration], "o", color=plot.INK[1], markersize=9)
+        side.set_title("Cost")
+        return figure
+
+    return Panel(draw, controls, height_px=440, sound=sound)

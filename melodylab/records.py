@@ -85,6 +85,19 @@ class Melody:
         """The files' convention: voiced positive, unvoiced guesses negative, no guess 0. (frames,)"""
         return np.nan_to_num(np.where(self.voiced, self.f0_hz, -self.f0_hz), nan=0.0)
 
+    def resampled(self, times_s):
+        """The melody on other frames: each takes the nearest frame; beyond either end nothing is voiced. Melody."""
+        times_s = np.asarray(times_s, dtype=float)
+        if not len(self):
+            return Melody(times_s, np.full(len(times_s), np.nan), np.zeros(len(times_s)))
+        after = np.clip(np.searchsorted(self.times_s, times_s), 1, max(len(self) - 1, 1))
+        before = after - 1
+        after = np.minimum(after, len(self) - 1)
+        nearest = np.where(times_s - self.times_s[before] <= self.times_s[after] - times_s, before, after)
+        hop_s = np.median(np.diff(self.times_s)) if len(self) > 1 else np.inf
+        inside = (times_s >= self.times_s[0] - hop_s) & (times_s <= self.times_s[-1] + hop_s)
+        return Melody(times_s, self.f0_hz[nearest], np.where(inside, self.voicing[nearest], 0.0))
+
     @classmethod
     def from_signed(cls, times_s, signed_hz):
         """From the files' convention: > 0 voiced, < 0 an unvoiced guess, 0 or NaN no guess."""

@@ -1,0 +1,97 @@
+"""What `import melodylab as ml` shows: from a file to a melody and to stems, one function each."""
+
+import os
+from pathlib import Path
+
+import librosa
+import numpy as np
+
+from melodylab import audio, decode, grids, separation, sfnmf, synth
+from melodylab.files import InputError
+from melodylab.records import Melody, Salience, Song
+
+demo_song = synth.demo_song
+
+
+def load_song(path):
+    """A `Song` from an audio file of any rate and channel count, as it is (nothing resampled, mixed or scaled).
+
+    "librosa:NAME" takes one of librosa's example recordings, such as librosa:fishin (fetched once, CC BY; the folder in
+    the variable LIBROSA_DATA_DIR serves without a network). Raises InputError: see `audio.read`.
+    """
+    if str(path).startswith("librosa:"):
+        path = _librosa_example(str(path).removeprefix("librosa:"))
+    samples, sr = audio.read(path)
+    return Song(samples, sr, name=Path(path).stem)
+
+
+def _librosa_example(name):
+    try:
+        return librosa.ex(name, hq=True)
+    except Exception as error:  # librosa and pooch raise many kinds: an unknown name, no network, no place to store
+        raise InputError(
+            f"librosa's example {name!r} cannot be had ({type(error).__name__}); check the name at librosa.util.list_examples() "
+            "and the network, or name a folder that holds it in LIBROSA_DATA_DIR"
+        ) from None
+
+
+def salience(song, method="sfnmf", **options):
+    """The pitch salience that a method computes before it decides. Salience. Methods: those of METHODS but pyin."""
+    if method == "sfnmf":
+        return sfnmf.salience(song, **options)
+    raise InputError(f"the method {method!r} has no salience; use sfnmf")
+
+
+def extract_melody(song, method="sfnmf", **options):
+    """The melody of a song. Melody with a pitch guess in every frame that is not silent, voicing 0..1 (>= 0.5: voiced).
+
+    method: a name in METHODS. Silence gives an all-unvoiced melody. Options go to the method (`seed`, `settings`...).
+    """
+    _check(method, METHODS)
+    return _MELODY[method](song, **options)
+
+
+def separate(song, method="sfnmf", *, melody=None, **options):
+    """The song as {"melody", "accompaniment"}: float32 (channels, samples) at the song's rate, their sum is the song.
+
+    melody: what to follow; extracted by the method if not given. Frames without melody and all that lies above the
+    method's band go to the accompaniment. Silence gives silent stems. Options: `sfnmf.separate`.
+    """
+    _check(method, SEPARATION_METHODS)
+    lead = separation.lead_by_sfnmf(song, extract_melody(song, method) if melody is None else melody, **options)
+    return {"melody": lead, "accompaniment": separation.rest(song, lead)}
+
+
+def _check(method, known):
+    if method not in known:
+        raise InputError(f"there is no method {method!r}; choose one of {', '.join(known)}")
+
+
+def _melody_by_sfnmf(song, *, seed=0, **options):
+    return decode.viterbi(sfnmf.salience(song, seed=seed, **options))
+
+
+def _melody_by_pyin(song, *, hop_samples=256, fmin_hz=55.0, fmax_hz=1760.0, seed=None):
+    """librosa's pYIN: made for one voice alone, here to show what a second instrument does to it."""
+    sr = 22050
+    y = audio.resample(song.mono, song.sr, sr)
+    n_frames = audio.n_frames(len(y), hop_samples)
+    padded = np.pad(y, (0, max(0, 4096 - len(y))))  # pYIN needs a few of its own frames
+    f0_hz, voiced, probability = librosa.pyin(
+        padded, fmin=fmin_hz, fmax=fmax_hz, sr=sr, frame_length=2048, hop_length=hop_samples, fill_na=None
+    )
+    f0_hz, voiced, probability = (x[:n_frames] for x in (f0_hz, voiced, probability))
+    silent = librosa.feature.rms(y=padded, frame_length=2048, hop_length=hop_samples)[0][:n_frames] == 0
+    # pYIN decides by its own Viterbi path; its probability is put on the side of 0.5 that the path chose
+    voicing = np.where(voiced, np.maximum(probability, 0.5), np.minimum(probability, 0.49))
+    return Melody(
+        grids.frame_times_s(n_frames, hop_samples, sr), np.where(silent, np.nan, f0_hz), np.where(silent, 0.0, voicing)
+    )
+
+
+_MELODY = {"sfnmf": _melody_by_sfnmf, "pyin": _melody_by_pyin}
+METHODS = {
+    "sfnmf": "source-filter NMF (Durrieu 2011, parameters of Basaran 2018): learns from the song alone",
+    "pyin": "pYIN through librosa: for one voice without accompaniment, the baseline",
+}
+SEPARATION_METHODS = {"sfnmf": "source-filter NMF led by a melody, Wiener filtering"}

@@ -1,0 +1,83 @@
+"""From a salience to one pitch per frame and a decision whether anything is sung: Salience -> Melody.
+
+Conventions: every frame gets its best pitch, also where nothing is sung. voicing = p / (p + u), the evidence for the best pitch
+against the evidence for "no melody" (`salience.unvoiced`, or one constant `threshold` where a method gives none), so that
+voicing >= 0.5 means the same for every method. A frame without any evidence has no pitch (NaN) and voicing 0.
+"""
+
+import librosa
+import numpy as np
+
+from melodylab.records import Melody
+
+_TINY = 1e-12
+
+
+def peak(salience, *, threshold=0.3):
+    """Each frame alone: the strongest pitch, voiced if it is stronger than `unvoiced` (or `threshold`). Melody.
+
+    This is the decoding of the papers that publish salience figures; jumps and octave slips stay as they are.
+    """
+    return _melody(salience, salience.values.argmax(axis=0), _unvoiced(salience, threshold), threshold)
+
+
+def viterbi(salience, *, jump_nats_per_semitone=2.5, begin=0.05, end=0.05, threshold=0.3):
+    """The smoothest strong line through the salience, then voiced and unvoiced stretches along it. Melody.
+
+    Line: states are the pitches; moving costs `jump_nats_per_semitone`, saturating at ten semitones, against the logarithm of
+    the salience. Voicing: a chain of two states along the line, which begins or ends a phrase with probability `begin` or
+    `end` a frame, so that the unvoiced state is as reachable as any (trap T5); its posterior is the melody's voicing.
+    Source: the tracker of Durrieu 2011; splitting off the voicing, its posterior and the constants are ours.
+    """
+    line, _ = _smoothest_line(salience, jump_nats_per_semitone)
+    unvoiced = _unvoiced(salience, threshold)
+    chosen = salience.values[line, np.arange(len(line))]
+    return _melody(salience, line, unvoiced, threshold, voicing=_phrases(chosen, unvoiced, begin, end))
+
+
+def _unvoiced(salience, threshold):
+    return np.full(salience.values.shape[1], threshold) if salience.unvoiced is None else salience.unvoiced
+
+
+def _smoothest_line(salience, jump_nats_per_semitone):
+    """Viterbi over pitches by librosa: bins (frames,) of the best line and its log-likelihood."""
+    midi = 12 * np.log2(salience.freqs_hz)
+    moves = np.exp(-jump_nats_per_semitone * np.minimum(np.abs(midi[:, None] - midi), 10))
+    moves /= moves.sum(axis=1, keepdims=True)
+    # only the shape of a frame matters to the line; a frame without evidence lets it pass
+    top = salience.values.max(axis=0)
+    shape = np.where(top > 0, salience.values / np.maximum(top, _TINY), 1)
+    return librosa.sequence.viterbi(np.clip(shape, 1e-6, 1), moves, return_logp=True)
+
+
+def _phrases(voiced, unvoiced, begin, end):
+    """Posterior of "voiced" in a two-state chain by the forward-backward recursions: (frames,) in 0..1."""
+    evidence = np.stack([unvoiced, voiced], axis=1).astype(float) + _TINY
+    evidence /= evidence.sum(axis=1, keepdims=True)
+    moves = np.array([[1 - begin, begin], [end, 1 - end]])
+    forward, backward = np.empty_like(evidence), np.empty_like(evidence)
+    state = np.array([0.5, 0.5])
+    for n in range(len(evidence)):
+        state = (state @ moves) * evidence[n]
+        state = forward[n] = state / state.sum()
+    state = np.ones(2)
+    for n in range(len(evidence) - 1, -1, -1):
+        backward[n] = state
+        state = moves @ (state * evidence[n])
+        state /= state.sum()
+    posterior = forward * backward
+    return posterior[:, 1] / posterior.sum(axis=1)
+
+
+def _melody(salience, line, unvoiced, threshold, voicing=None):
+    """Read the line off the salience, between bins by the centre of gravity of the five around it."""
+    values, frames = salience.values, np.arange(len(line))
+    chosen = values[line, frames]
+    if voicing is None:
+        voicing = chosen / np.maximum(chosen + unvoiced, _TINY)
+    rows = np.clip(line + np.arange(-2, 3)[:, None], 0, len(values) - 1)
+    weight = values[rows, frames] + _TINY
+    midi = 12 * np.log2(salience.freqs_hz)
+    f0_hz = 2 ** ((midi[rows] * weight).sum(axis=0) / weight.sum(axis=0) / 12)
+    heard = values.max(axis=0) > 0
+    return Melody(salience.times_s, np.where(heard, f0_hz, np.nan), np.where(heard, voicing, 0.0))

@@ -101,6 +101,7 @@ def players(sounds, sr, *, start_s=0, seconds=6, gain=None):
 
 def _excerpt(audio, sr, start_s, seconds):
     """(1 or 2, samples) between two times, with 5 ms ramps where something was cut off."""
+    # a NaN would crash the MP3 encoder, and the process with it
     audio = np.nan_to_num(np.atleast_2d(np.asarray(audio, dtype=np.float32)), posinf=0, neginf=0)
     audio = audio if len(audio) <= 2 else audio.mean(axis=0, keepdims=True)
     a, b = max(0, round(start_s * sr)), min(audio.shape[-1], round((start_s + seconds) * sr))

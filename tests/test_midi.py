@@ -32,7 +32,7 @@ def test_notes_are_named_by_the_nearest_semitone():
     assert [note for *_, note in notes] == [60, 61]
 
 
-@pytest.mark.parametrize("depth_cents", [30, 50])
+@pytest.mark.parametrize("depth_cents", [30, 50, 80])
 def test_vibrato_does_not_split_a_note(depth_cents):
     times_s, f0_hz, voiced = line((2.0, 69))
     f0_hz = f0_hz * 2 ** (depth_cents / 1200 * np.sin(2 * np.pi * 5.5 * times_s))
@@ -61,6 +61,7 @@ def test_unvoiced_guesses_make_no_notes():
     times_s, f0_hz, _ = line((1.0, 60))
     assert midi.notes_from_f0(times_s, f0_hz, np.zeros(100, bool)) == []
     assert midi.notes_from_f0([], [], []) == []
+    assert midi.notes_from_f0(times_s, np.full(100, np.nan), np.ones(100, bool)) == []  # voiced without a pitch
 
 
 def test_written_file_holds_the_notes(tmp_path):

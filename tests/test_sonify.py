@@ -95,6 +95,7 @@ def test_clicks_begin_at_their_sample():
     for time_s in (0.1, 0.5):
         start = round(time_s * SR)
         assert y[start] > 0.4 and not y[start - 50 : start].any()
+    assert not y[:1000].any()  # -1 s is not counted from the end
     assert not sonify.clicks([], SR, 100).any()
 
 
@@ -142,7 +143,9 @@ def test_gain_is_fixed_where_given_and_silence_stays_silent():
     assert np.abs(decode(sonify.player(y, SR, gain=100.0))[0]).max() < 1.3  # clipped, not wrapped
     assert np.abs(decode(sonify.player(0.0001 * y, SR))[0]).max() < 0.001
     assert not decode(sonify.player(0 * y, SR))[0].any()
-    decode(sonify.player(np.full(100, np.nan), SR))
+    assert not decode(sonify.player(np.full(5000, np.nan), SR, gain=1.0))[0].any()
+    y[:200] = np.nan
+    assert level(sonify.player(y, SR)) == pytest.approx(0.9, rel=0.05)
 
 
 def test_players_share_one_gain():

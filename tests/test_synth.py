@@ -75,6 +75,7 @@ def test_a_silent_level_is_silent_and_edges_do_not_click(rng):
     line = synth.perform(notes, 3 * SR, sr=SR, rng=rng)
     y = synth.sing(line.f0_hz, line.level, line.formants_hz, sr=SR, rng=rng, breath=0 * line.level)
     assert np.abs(y[: int(0.45 * SR)]).max() == 0 and line.level[: int(0.45 * SR)].max() == 0
+    assert np.abs(np.diff(line.level)).max() < 0.004  # 30 ms for a start
     jump, sounding = np.abs(np.diff(y)), line.level[1:] > 0.5
     edge = (line.level[1:] < 0.02) & (line.level[1:] > 0)
     assert edge.any() and jump[edge].max() < 0.1 * jump[sounding].max()

@@ -55,7 +55,8 @@ def cqt(song, *, sr=22050, hop_samples=256, fmin_hz=55.0, bins_per_octave=60, n_
     """Magnitude of the constant-Q transform, kind "cqt": (1, n_bins, time), bin k at fmin_hz * 2 ** (k / bins_per_octave).
 
     The defaults (55 Hz to 1760 Hz, 20 cents a bin) are the grid of the source-filter NMF.
-    Raises InputError if the top bin does not fit under sr / 2.
+    Raises InputError if the top bin does not fit under sr / 2. A hop with many factors of two is many times faster, because
+    low octaves are then computed at lower rates.
     Source: Brown 1991; Schoerkhuber & Klapuri 2010 (the octave-wise computation in librosa).
     """
     grid = grids.PitchGrid(fmin_hz, bins_per_octave, n_bins)

@@ -12,6 +12,9 @@ Power spectra are (B, C, F, N). A channel c hears the lead with gain alpha_c and
 Sources: Durrieu, Richard, David and Fevotte 2010; Durrieu, David and Richard 2011; parameters of Basaran, Essid and Peeters 2018.
 """
 
+import contextlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -214,18 +217,40 @@ def factorise_batch(
             random_start(settings, power.shape[1], power.shape[3], np.random.default_rng([seed, b]), W_F0.shape[1])
             for b in range(len(power))
         ]
-    model = _Model(power, settings, starts, W_F0, fixed, dtype or torch.float32, device)
-    for iteration in range(settings.iterations):
-        model.iterate()
-        if keep is not None:
-            keep(iteration + 1, model.factors())
-    return model.factors()
+    with _workers() as for_each:
+        model = _Model(power, settings, starts, W_F0, fixed, dtype or torch.float32, device, for_each)
+        for iteration in range(settings.iterations):
+            model.iterate()
+            if keep is not None:
+                keep(iteration + 1, model.factors())
+        return model.factors()
+
+
+@contextlib.contextmanager
+def _workers():
+    """A map over blocks of frames on one thread a core, each of which computes alone.
+
+    torch would rather split every small operation over the cores; on a machine that others use too, those thousands of
+    meetings an iteration cost twenty times the work.
+    """
+    n_threads = torch.get_num_threads()
+    everyone_started = threading.Barrier(n_threads)
+
+    def start():
+        torch.set_num_threads(1)  # holds for the calling thread, but new threads take it as their default...
+        everyone_started.wait()
+
+    with ThreadPoolExecutor(n_threads) as pool:
+        for started in [pool.submit(start) for _ in range(n_threads)]:
+            started.result()
+        torch.set_num_threads(n_threads)  # ... so it is put back
+        yield lambda function, blocks: list(pool.map(function, blocks))
 
 
 class _Model:
     """The matrices while they are being estimated, as torch tensors with the songs of a batch in front."""
 
-    def __init__(self, power, settings, starts, W_F0, fixed, dtype, device):
+    def __init__(self, power, settings, starts, W_F0, fixed, dtype, device, for_each):
         def tensor(array):
             return torch.tensor(np.asarray(array), dtype=dtype, device=device)
 
@@ -240,10 +265,9 @@ class _Model:
         self.alpha, self.beta = stacked("alpha"), stacked("beta")  # (B, C) and (B, C, R)
         self.S_F0 = self.W_F0 @ self.H_F0  # (B, F, N)
         self.costs = []
-
-    def blocks(self):
         n_frames = self.V.shape[-1]
-        return [slice(n, min(n + _FRAMES_AT_ONCE, n_frames)) for n in range(0, n_frames, _FRAMES_AT_ONCE)]
+        self.blocks = [slice(n, min(n + _FRAMES_AT_ONCE, n_frames)) for n in range(0, n_frames, _FRAMES_AT_ONCE)]
+        self.for_each = for_each
 
     def iterate(self):
         """One round of the five updates (and of the channel gains where there are several channels)."""
@@ -261,12 +285,19 @@ class _Model:
         D = self.lead_of_channels(S_F0 * S_phi).add_(S_B).clamp_(min=_GUARD).reciprocal_()
         return (self.V[..., frames] * D).mul_(D), D
 
+    def ratios_now(self, frames, W_phi, W_B):
+        """A and D of a block under the matrices as they are."""
+        return self.ratios(frames, self.S_F0[..., frames], W_phi @ self.H_phi[..., frames], W_B @ self.H_B[:, None, :, frames])
+
     def lead_of_channels(self, lead):
         return lead[:, None] if self.V.shape[1] == 1 else self.alpha[:, :, None, None] ** 2 * lead[:, None]
 
     def heard_by_lead(self, A):
         """Sum over channels, weighted as the channels hear the lead: (B, C, F, n) -> (B, F, n)."""
         return A[:, 0] if self.V.shape[1] == 1 else (self.alpha[:, :, None, None] ** 2 * A).sum(1)
+
+    def W_phi(self):
+        return self.W_gamma @ self.H_gamma  # (B, F, K)
 
     def W_B_of_channels(self):
         return self.W_B[:, None] * self.beta[:, :, None, :] ** 2  # (B, C, F, R)
@@ -280,24 +311,23 @@ class _Model:
         return self.step(*(dictionary.transpose(-1, -2) @ both))
 
     def update_activations(self):
-        """H_F0, H_phi and H_B in this order. A column needs no other column, so blocks of frames go through all three."""
-        W_phi = self.W_gamma @ self.H_gamma  # (B, F, K)
-        W_B = self.W_B_of_channels()
-        cost = torch.zeros(len(self.V), dtype=torch.float64)
-        for n in self.blocks():
+        """H_F0, H_phi and H_B in this order. A column needs no other column, so a block of frames goes through all three."""
+        W_phi, W_B = self.W_phi(), self.W_B_of_channels()
+
+        def update(n):
             S_F0, S_phi, S_B = self.S_F0[..., n], W_phi @ self.H_phi[..., n], W_B @ self.H_B[:, None, :, n]
             A, D = self.ratios(n, S_F0, S_phi, S_B)
-            cost += self.cost_of(n, D)
+            cost = self.cost_of(n, D)
             if "H_F0" not in self.fixed:
                 self.H_F0[..., n] *= self.correlate(self.W_F0, S_phi, A, D)
-                S_F0 = self.W_F0 @ self.H_F0[..., n]
-                self.S_F0[..., n] = S_F0
+                S_F0 = self.S_F0[..., n] = self.W_F0 @ self.H_F0[..., n]
                 A, D = self.ratios(n, S_F0, S_phi, S_B)
             self.H_phi[..., n] *= self.correlate(W_phi, S_F0, A, D)
             A, D = self.ratios(n, S_F0, W_phi @ self.H_phi[..., n], S_B)
-            numerator, denominator = (W_B.transpose(-1, -2) @ torch.cat([A, D], dim=-1)).sum(1).chunk(2, dim=-1)
-            self.H_B[..., n] *= self.step(numerator, denominator)
-        self.costs.append(cost)
+            self.H_B[..., n] *= self.step(*(W_B.transpose(-1, -2) @ torch.stack([A, D])).sum(2))
+            return cost
+
+        self.costs.append(sum(self.for_each(update, self.blocks)))
 
     def cost_of(self, frames, D):
         """Itakura-Saito divergence of a block, sum V / V_hat - log(V / V_hat) - 1, per song."""
@@ -306,29 +336,26 @@ class _Model:
 
     def update_H_gamma(self):
         """H_gamma sees all frames; its columns then sum to 1 and H_phi takes the scale."""
-        W_phi, W_B = self.W_gamma @ self.H_gamma, self.W_B_of_channels()
-        numerator = denominator = 0  # become (B, F, K)
-        for n in self.blocks():
-            S_F0, H_phi = self.S_F0[..., n], self.H_phi[..., n]
-            A, D = self.ratios(n, S_F0, W_phi @ H_phi, W_B @ self.H_B[:, None, :, n])
-            numerator = numerator + (S_F0 * self.heard_by_lead(A)) @ H_phi.transpose(-1, -2)
-            denominator = denominator + (S_F0 * self.heard_by_lead(D)) @ H_phi.transpose(-1, -2)
-        self.H_gamma *= self.step(self.W_gamma.T @ numerator, self.W_gamma.T @ denominator)
+        W_phi, W_B = self.W_phi(), self.W_B_of_channels()
+
+        def gather(n):  # numerator and denominator, (2, B, F, K)
+            both = torch.stack([self.heard_by_lead(x) for x in self.ratios_now(n, W_phi, W_B)])
+            return both.mul_(self.S_F0[..., n]) @ self.H_phi[..., n].transpose(-1, -2)
+
+        self.H_gamma *= self.step(*(self.W_gamma.T @ sum(self.for_each(gather, self.blocks))))
         scale = self.H_gamma.sum(dim=1, keepdim=True)  # (B, 1, K)
         self.H_gamma /= scale.clamp(min=_GUARD)
         self.H_phi *= scale.transpose(1, 2)
 
     def update_W_B(self):
         """W_B sees all frames; its columns then sum to 1 and H_B takes the scale."""
-        W_phi, W_B = self.W_gamma @ self.H_gamma, self.W_B_of_channels()
-        numerator = denominator = 0  # become (B, C, F, R)
-        for n in self.blocks():
-            H_B = self.H_B[:, None, :, n]
-            A, D = self.ratios(n, self.S_F0[..., n], W_phi @ self.H_phi[..., n], W_B @ H_B)
-            numerator = numerator + A @ H_B.transpose(-1, -2)
-            denominator = denominator + D @ H_B.transpose(-1, -2)
-        weight = self.beta[:, :, None, :] ** 2
-        self.W_B *= self.step((weight * numerator).sum(1), (weight * denominator).sum(1))
+        W_phi, W_B = self.W_phi(), self.W_B_of_channels()
+
+        def gather(n):  # numerator and denominator, (2, B, C, F, R)
+            return torch.stack(self.ratios_now(n, W_phi, W_B)) @ self.H_B[:, None, :, n].transpose(-1, -2)
+
+        both = sum(self.for_each(gather, self.blocks))
+        self.W_B *= self.step(*(self.beta[:, :, None, :] ** 2 * both).sum(2))
         scale = self.W_B.sum(dim=1, keepdim=True)  # (B, 1, R)
         self.W_B /= scale.clamp(min=_GUARD)
         self.H_B *= scale.transpose(1, 2)
@@ -338,23 +365,22 @@ class _Model:
 
         Source: the stereo model of Durrieu's separation code, here for any number of channels.
         """
-        W_phi, W_B = self.W_gamma @ self.H_gamma, self.W_B_of_channels()
-        lead = part = 0  # become (2, B, C) and (2, B, C, R): numerators and denominators
-        for n in self.blocks():
-            S_F0, S_phi, H_B = self.S_F0[..., n], W_phi @ self.H_phi[..., n], self.H_B[:, None, :, n]
-            both = torch.stack(self.ratios(n, S_F0, S_phi, W_B @ H_B))  # (2, B, C, F, n)
-            lead = lead + ((S_F0 * S_phi)[:, None] * both).sum(dim=(-1, -2))
-            part = part + ((self.W_B.transpose(-1, -2)[:, None] @ both) * H_B).sum(dim=-1)
-        for gains, (numerator, denominator) in ((self.alpha, lead), (self.beta, part)):
-            gains *= self.step(numerator, denominator) ** 0.1
+        W_phi, W_B = self.W_phi(), self.W_B_of_channels()
+
+        def gather(n):  # numerators and denominators of alpha, (2, B, C), and beta, (2, B, C, R)
+            both = torch.stack(self.ratios_now(n, W_phi, W_B))  # (2, B, C, F, n)
+            lead = self.S_F0[..., n] * (W_phi @ self.H_phi[..., n])
+            parts = (self.W_B.transpose(-1, -2)[:, None] @ both) * self.H_B[:, None, :, n]
+            return (lead[:, None] * both).sum(dim=(-1, -2)), parts.sum(dim=-1)
+
+        gathered = self.for_each(gather, self.blocks)
+        for gains, sums in zip((self.alpha, self.beta), map(sum, zip(*gathered, strict=True)), strict=True):
+            gains *= self.step(*sums) ** 0.1
             gains /= gains.sum(dim=1, keepdim=True).clamp(min=_GUARD)
 
     def final_cost(self):
-        W_phi, W_B = self.W_gamma @ self.H_gamma, self.W_B_of_channels()
-        return sum(
-            self.cost_of(n, self.ratios(n, self.S_F0[..., n], W_phi @ self.H_phi[..., n], W_B @ self.H_B[:, None, :, n])[1])
-            for n in self.blocks()
-        )
+        W_phi, W_B = self.W_phi(), self.W_B_of_channels()
+        return sum(self.cost_of(n, self.ratios_now(n, W_phi, W_B)[1]) for n in self.blocks)
 
     def factors(self):
         cost = torch.stack([*self.costs, self.final_cost()])

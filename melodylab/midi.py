@@ -36,7 +36,7 @@ def notes_from_f0(times_s, f0_hz, voiced, *, min_note_s=0.08, split_semitones=0.
 
 
 def _median_filter(line, half_width):
-    """Running median over 2 half_width + 1 frames, held at the ends: mirrored, half a swing of vibrato would look like a step."""
+    """Running median over 2 half_width + 1 frames, held at the ends: mirrored, half a swing of vibrato looks like a step."""
     half_width = min(half_width, (len(line) - 1) // 2)
     inner = np.median(np.lib.stride_tricks.sliding_window_view(line, 2 * half_width + 1), axis=1)
     return np.pad(inner, half_width, mode="edge")[: len(line)]

@@ -68,7 +68,7 @@ class _NoteLocator(ticker.Locator):
 
     def tick_values(self, vmin, vmax):
         low, high = grids.hz_to_midi([max(vmin, 1.0), max(vmax, 2.0)])
-        step = next((s for s in (1, 2, 4, 6, 12) if (high - low) / s <= 8), 24)
+        step = next((s for s in (1, 2, 4, 12) if (high - low) / s <= 8), 24)
         return grids.midi_to_hz(np.arange(69 + step * np.ceil((low - 69) / step), high + 1e-6, step))
 
 
@@ -297,7 +297,9 @@ def error_map(estimate, reference, labels, *, ax=None):
         ax.scatter(times_s[here], y, s=20, marker=marker, label=f"{words} {share:.1f} %", zorder=3, **face)
     if len(times_s):
         ax.set_xlim(_edges(times_s))
-    _legend(ax, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=6, handletextpad=0.1, columnspacing=1.0, handlelength=1.5)
+    room = ax.get_position().width * ax.figure.get_figwidth()  # inches; a legend wider than its axes would crush them
+    where = {"loc": "lower center", "bbox_to_anchor": (0.5, 1), "ncols": int(np.clip(room / 1.29, 1, 6))}
+    _legend(ax, **where, handletextpad=0.1, columnspacing=1.0, handlelength=1.5)
     return ax
 
 
@@ -370,11 +372,11 @@ def waveforms(stems, sr, *, ax=None):
     stems: {name: (samples,) or (channels, samples)}. Each column spans its lowest and highest sample, so no peak is lost.
     """
     ax = _axes(ax, (10, 1 + 0.9 * len(stems)))
-    signals = {name: np.atleast_2d(signal).mean(axis=0) for name, signal in stems.items()}
+    signals = {name: np.atleast_2d(signal) for name, signal in stems.items()}
     peak = max((np.abs(signal).max() for signal in signals.values()), default=0) or 1.0
     for row, signal in enumerate(signals.values()):
-        starts = np.unique(np.linspace(0, len(signal) - 1, 2000).astype(int))
-        low, high = np.minimum.reduceat(signal, starts), np.maximum.reduceat(signal, starts)
+        starts = np.unique(np.linspace(0, signal.shape[1] - 1, 2000).astype(int))
+        low, high = np.minimum.reduceat(signal.min(axis=0), starts), np.maximum.reduceat(signal.max(axis=0), starts)
         low, high = (0.48 * end / peak - row for end in (low, high))
         ax.fill_between(starts / sr, low, high, color=INK[row % len(INK)], linewidth=0.5)
     ax.set_yticks(-np.arange(len(signals)), list(signals))

@@ -1,0 +1,315 @@
+import functools
+import io
+import json
+import os
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import ipywidgets
+import matplotlib.pyplot as plt
+import nbformat
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+from melodylab import features, sfnmf, widgets
+from melodylab.records import Melody, Salience, Song
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+
+def controls():
+    return {
+        "height": ipywidgets.FloatSlider(value=0.5, min=0, max=1, step=0.1),
+        "kind": ipywidgets.Dropdown(options=["line", "dots", "broken"]),
+    }
+
+
+def draw(height, kind):
+    figure, ax = plt.subplots(figsize=(4, 3))  # as a student would: through pyplot, never closed
+    ax.plot([0, 1], [height, height], ":" if kind == "dots" else "-")
+    ax.set(title=f"{kind} at {height}", ylim=(0, 1))
+    if kind == "broken":
+        raise ValueError("no <such>\nkind")
+    return figure
+
+
+@pytest.fixture
+def panel():
+    return widgets.Panel(draw, controls(), height_px=300)
+
+
+class _Tags(HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.tags = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+
+def screen(panel):
+    """[(tag, attributes)] of what the panel shows below its controls."""
+    return _Tags(panel.ui.children[1].value).tags
+
+
+def test_one_picture_of_fixed_height_with_alt_text(panel):
+    heights = {panel.ui.children[1].layout.height}
+    for height, kind in ((0.0, "line"), (1.0, "dots")):
+        panel.controls["height"].value, panel.controls["kind"].value = height, kind
+        [(tag, image)] = screen(panel)
+        assert tag == "img" and "height:300px" in image["style"]
+        assert image["alt"] == f"{kind} at {height}. height={height}, kind='{kind}'"
+        assert Image.open(io.BytesIO(panel.picture.png)).size == (400, 300)
+        heights.add(panel.ui.children[1].layout.height)
+    assert heights == {"310px"}
+
+
+def test_picture_is_that_of_the_state_and_the_same_each_time(panel):
+    first = panel.picture.png
+    panel.controls["height"].value = 0.2
+    assert panel.picture.png != first
+    panel.controls["height"].value = 0.5
+    assert panel.picture.png == first
+
+
+def test_sliders_report_when_let_go(panel):
+    assert panel.controls["height"].continuous_update is False
+
+
+def test_fifty_moves_leave_no_figure(panel):
+    before = plt.get_fignums()
+    for n in range(50):
+        panel.controls["height"].value = n / 50
+    assert plt.get_fignums() == before == []
+
+
+def test_figures_of_others_stay_open():
+    mine = plt.figure()
+    panel = widgets.Panel(draw, controls())
+    panel.controls["height"].value = 0.1
+    assert plt.get_fignums() == [mine.number]
+    plt.close(mine)
+
+
+def test_an_error_is_shown_in_a_line_and_raised(panel):
+    with pytest.raises(ValueError, match="no <such>"):
+        panel.controls["kind"].value = "broken"
+    [(tag, attributes)] = screen(panel)
+    assert tag == "p" and attributes["role"] == "alert"  # and <such> became no tag
+    assert "height=0.5, kind=&#x27;broken&#x27;: ValueError: no &lt;such&gt; kind" in panel.ui.children[1].value
+    assert plt.get_fignums() == [], "the broken figure is still open"
+    panel.controls["kind"].value = "dots"
+    assert screen(panel)[0][0] == "img"
+
+
+def test_draw_must_return_a_figure_or_axes():
+    for wrong in (None, 3):
+        with pytest.raises(TypeError, match="draw must return"):
+            widgets.Panel(lambda height, kind, wrong=wrong: wrong, controls())
+    panel = widgets.Panel(lambda height, kind: Figure(figsize=(2, 1)).subplots(), controls())
+    assert Image.open(io.BytesIO(panel.picture.png)).size == (200, 100)
+
+
+def test_state_goes_out_and_comes_back(panel):
+    panel.controls["height"].value = 0.1 + 0.2
+    assert panel.state == {"height": 0.3, "kind": "line"}
+    assert json.loads(json.dumps(panel.state)) == panel.state and repr(panel) == "Panel(height=0.3, kind='line')"
+    other = widgets.Panel(draw, controls(), height_px=300)
+    other.set(**panel.state)
+    assert other.state == panel.state and other.picture.png == panel.picture.png
+
+
+def test_set_draws_once():
+    calls = []
+    panel = widgets.Panel(lambda **state: calls.append(state) or draw(**state), controls())
+    panel.set(height=1.0, kind="dots")
+    assert calls == [{"height": 0.5, "kind": "line"}, {"height": 1.0, "kind": "dots"}]
+
+
+@pytest.mark.parametrize("state", [{"height": 7.0}, {"kind": "dots", "height": -1.0}, {"kind": "circus"}, {"weight": 1}])
+def test_set_refuses_what_the_controls_cannot_take(panel, state):
+    before, picture = panel.state, panel.picture
+    with pytest.raises(ValueError, match=f"{list(state)[-1]} cannot be|this panel has no weight; it has height, kind"):
+        panel.set(**state)
+    assert panel.state == before and panel.picture is picture
+
+
+def test_draw_by_hand_moves_nothing(panel):
+    figure = panel.draw(height=0.9)
+    assert figure.axes[0].get_title() == "line at 0.9" and panel.state["height"] == 0.5
+    plt.close(figure)
+
+
+def test_sound_follows_the_state():
+    class Html:
+        def __init__(self, data):
+            self.data = data
+
+    panel = widgets.Panel(draw, controls(), sound=lambda height, kind: Html(f"<audio title='{height}'></audio>"))
+    panel.controls["height"].value = 0.8
+    assert panel.ui.children[2].value == "<audio title='0.8'></audio>"
+    with pytest.raises(ValueError):
+        panel.controls["kind"].value = "broken"
+    assert panel.ui.children[2].value == "", "a player that belongs to no picture"
+
+
+def test_shows_itself_and_falls_back_to_its_picture(panel):
+    data, metadata = panel._repr_mimebundle_()
+    assert data["application/vnd.jupyter.widget-view+json"]["model_id"] == panel.ui.model_id
+    assert data["image/png"] and metadata["image/png"]["alt"].startswith("line at 0.5")
+    assert data["text/plain"] == "Panel(height=0.5, kind='line')"
+
+
+def test_show_gives_alt_text_and_closes(monkeypatch):
+    shown = []
+    monkeypatch.setattr(widgets, "display", shown.append)
+    _, ax = plt.subplots()
+    widgets.show(ax, alt="A line\n  that rises")
+    data, metadata = shown[0]._repr_mimebundle_()
+    assert metadata == {"image/png": {"alt": "A line that rises"}} and data["text/plain"] == "A line that rises"
+    assert plt.get_fignums() == []
+
+
+def test_pictures_are_light():
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    noise = np.random.default_rng(0).random((400, 900)).cumsum(axis=1) % 1
+    figure.subplots().imshow(noise, cmap="magma", aspect="auto")
+    full = io.BytesIO()
+    figure.savefig(full, format="png", dpi=widgets.DPI)
+    assert len(widgets.Picture(figure, "noise").png) < 0.6 * len(full.getvalue())
+
+
+def test_revoiced_keeps_pitches_and_moves_the_threshold():
+    melody = Melody(np.arange(4.0), [100, 200, 300, np.nan], [0.1, 0.4, 0.9, 0.2])
+    assert widgets.revoiced(melody, 0.4).voicing.tolist() == [0, 1, 1, 0]
+    assert widgets.revoiced(melody, 0).voiced.tolist() == [True, True, True, False]  # no pitch, nothing to voice
+    np.testing.assert_array_equal(widgets.revoiced(melody, 0.4).f0_hz, melody.f0_hz)
+
+
+# --- the ready-made panels ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    """Half a second of a 220 Hz tone, its true melody, a salience and a melody for it."""
+    sr = 22050
+    times_s = np.arange(44) * 256 / sr
+    truth = Melody(times_s, np.full(44, 220.0), (times_s < 0.3).astype(float))
+    tone = np.sin(2 * np.pi * 220 * np.arange(sr // 2) / sr) * 0.5
+    salience = Salience(np.ones((61, 44)), 110 * 2 ** (np.arange(61) / 30), times_s)
+    estimate = Melody(times_s, np.full(44, 220.0), np.linspace(1, 0, 44))
+    return Song.from_array(tone, sr, melody=truth), salience, estimate
+
+
+@functools.cache
+def factorised():
+    """(power, snapshots after 1 and 3 iterations) of noise."""
+    snapshots = []
+    settings = sfnmf.Settings(iterations=3, n_accompaniment=4, n_filters=3)
+    power = np.random.default_rng(0).exponential(size=(513, 44))
+    sfnmf.factorise(power, settings, keep=lambda iteration, factors: snapshots.append((iteration, factors[0])))
+    return power, snapshots[::2]
+
+
+def threshold(song, salience, melody):
+    return widgets.threshold_panel({"ours": (salience, melody), "truth": (salience, song.melody)}, song.melody)
+
+
+def threshold_without_truth(song, salience, melody):
+    return widgets.threshold_panel({"ours": (salience, melody)})
+
+
+def representation(song, salience, melody):
+    return widgets.representation_panel(song)
+
+
+def factorisation(song, salience, melody):
+    return widgets.sfnmf_panel(*factorised(), reference=song.melody)
+
+
+@pytest.mark.parametrize("make", [threshold, threshold_without_truth, representation, factorisation])
+def test_ready_made_panels_draw_at_both_ends_of_each_control(make, tiny):
+    panel = make(*tiny)
+    seen = {panel.picture.png}
+    for name, control in panel.controls.items():
+        if hasattr(control, "options"):
+            ends = [option[1] if isinstance(option, tuple) else option for option in control.options]
+            ends = ends[:: len(ends) - 1] if isinstance(control, ipywidgets.SelectionSlider) else ends
+        else:
+            ends = [control.min, control.max] if hasattr(control, "min") else [False, True]
+        for value in ends:
+            control.value = value
+            assert [tag for tag, _ in screen(panel)] == ["img"], (name, value)
+            assert panel.picture.alt.endswith(widgets._words(panel.state))
+            seen.add(panel.picture.png)
+    assert len(seen) > len(panel.controls), "the controls change nothing"
+    assert plt.get_fignums() == []
+
+
+def test_threshold_panel_says_the_scores(tiny):
+    panel = threshold(*tiny)
+    panel.set(method="ours", threshold=0.0)
+    assert "RPA 1.00" in panel.picture.alt and "VFA 1.00" in panel.picture.alt  # everything is voiced
+    panel.set(method="truth", threshold=0.5)
+    assert "OA 1.00" in panel.picture.alt and "VFA 0.00" in panel.picture.alt
+
+
+def test_representation_panel_computes_each_transform_once(tiny, monkeypatch):
+    calls = []
+    original = features.power_spectrogram
+    monkeypatch.setattr(features, "power_spectrogram", lambda *a, **o: calls.append(o["win_samples"]) or original(*a, **o))
+    panel = widgets.representation_panel(tiny[0])
+    for value in (0.2, 0.9):
+        panel.controls["exponent"].value = value
+    panel.set(bins_per_octave=12, lines=3)
+    panel.set(window_samples=512)
+    panel.set(window_samples=2048)
+    assert calls == [2048, 512]
+
+
+def test_representation_panel_offers_only_what_counts(tiny):
+    panel = widgets.representation_panel(tiny[0])
+    off = {
+        kind: {name for name, control in panel.controls.items() if control.disabled}
+        for kind in ("STFT", "CQT", "HCQT")
+        if panel.set(representation=kind) is None
+    }
+    assert off == {"STFT": {"bins_per_octave", "layer"}, "CQT": {"window_samples", "layer"}, "HCQT": {"window_samples"}}
+
+
+def test_factorisation_panel_scrubs_the_iterations(tiny):
+    panel = factorisation(*tiny)
+    assert panel.state == {"iteration": 3, "part": "H_F0", "truth": False}
+    panel.set(iteration=1, part="residual")
+    assert panel.picture.alt.startswith("After 1 iterations: what the model does not explain")
+    figure = panel.draw()
+    trace, dot = figure.axes[1].lines
+    assert dot.get_xdata()[0] == 1 and dot.get_ydata()[0] == trace.get_ydata()[1]
+
+
+def test_a_failing_callback_fails_the_notebook_cell(tmp_path):
+    cells = [
+        "import ipywidgets\nfrom matplotlib.figure import Figure\nfrom melodylab import widgets\n"
+        "def draw(n):\n    if n == 3:\n        raise ValueError('planted')\n    return Figure(figsize=(2, 1))\n"
+        "panel = widgets.Panel(draw, {'n': ipywidgets.IntSlider(value=1, min=0, max=5)})\npanel",
+        "panel.controls['n'].value = 2",
+        "panel.controls['n'].value = 3",
+        "panel.set(n=4)",
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(notebook, tmp_path / "planted.ipynb")
+    command = "-m pytest --nbval-lax --nbval-current-env -p no:cacheprovider -rA planted.ipynb".split()
+    root = str(Path(widgets.__file__).parents[1])
+    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    environment = os.environ | {"PYTHONPATH": path}
+    done = subprocess.run(
+        [sys.executable, *command], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
+    )
+    for n, outcome in enumerate(("PASSED", "PASSED", "FAILED", "PASSED")):
+        assert f"{outcome} planted.ipynb::Cell {n}" in done.stdout, done.stdout[-3000:]

@@ -245,7 +245,7 @@ def _legend(ax, **options):
     if ax.get_legend_handles_labels()[0]:
         dark = bool(ax.get_images())  # light lines need a dark ground in the legend too
         look = {"facecolor": "#26203a", "labelcolor": "white", "edgecolor": "none"} if dark else {"edgecolor": "none"}
-        look |= {"loc": "upper right", "framealpha": 0.9, "fontsize": "small", "handlelength": 3}
+        look |= {"loc": "upper right" if dark else "best", "framealpha": 0.9, "fontsize": "small", "handlelength": 3}
         legend = ax.legend(**look | options)
         for handle in legend.legend_handles:
             if isinstance(handle, Line2D):

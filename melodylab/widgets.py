@@ -56,7 +56,7 @@ class Picture:
 def show(picture, *, alt):
     """Display a figure, or the figure of some Axes, as PNG with alt text (say what a reader should see), and close it.
 
-    Few programs read the alt text in a picture's metadata (nbconvert's classic template does; JupyterLab 4.6 does not). So it
+    Few programs read the alt text in a picture's metadata (nbconvert's classic template does, JupyterLab 4.6 does not). So it
     follows once more as text for screen readers, which takes no room; where styles are stripped it is a caption.
     """
     display(Picture(_figure_of(picture), alt))

@@ -7,7 +7,9 @@ voicing >= 0.5 means the same for every method. A frame without any evidence has
 
 import librosa
 import numpy as np
+from scipy.ndimage import gaussian_filter1d
 
+from melodylab.grids import hz_to_midi, midi_to_hz
 from melodylab.records import Melody
 
 _TINY = 1e-12
@@ -21,33 +23,53 @@ def peak(salience, *, threshold=0.3):
     return _melody(salience, salience.values.argmax(axis=0), _unvoiced(salience, threshold), threshold)
 
 
-def viterbi(salience, *, jump_nats_per_semitone=2.5, begin=0.05, end=0.05, threshold=0.3):
+def viterbi(
+    salience, *, jump_nats_per_semitone=1.5, register_semitones=6.0, register_s=3.0, begin=0.05, end=0.05, threshold=0.3
+):
     """The smoothest strong line through the salience, then voiced and unvoiced stretches along it. Melody.
 
     Line: states are the pitches; moving costs `jump_nats_per_semitone`, saturating at ten semitones, against the logarithm of
     the salience. Voicing: a chain of two states along the line, which begins or ends a phrase with probability `begin` or
     `end` a frame, so that the unvoiced state is as reachable as any (trap T5); its posterior is the melody's voicing.
-    Source: the tracker of Durrieu 2011; splitting off the voicing, its posterior and the constants are ours.
+    Register: a voice stays in its range for seconds, so the line is drawn again, twice, with less weight far from where
+    the line before ran on average (Gaussian of `register_semitones` around a mean over `register_s`; None: drawn once).
+    Source: the tracker of Durrieu 2011 and, for the register, the melody mean of Salamon and Gomez 2012; splitting off
+    the voicing, its posterior and the constants are ours.
     """
-    line, _ = _smoothest_line(salience, jump_nats_per_semitone)
-    unvoiced = _unvoiced(salience, threshold)
-    chosen = salience.values[line, np.arange(len(line))]
-    return _melody(salience, line, unvoiced, threshold, voicing=_phrases(chosen, unvoiced, begin, end))
+    values, unvoiced, frames = salience.values, _unvoiced(salience, threshold), np.arange(salience.values.shape[1])
+    line = _smoothest_line(values, salience.freqs_hz, jump_nats_per_semitone)
+    for _ in range(2 if register_semitones else 0):
+        voicing = _phrases(values[line, frames], unvoiced, begin, end)
+        weight = _register(salience, line, voicing, register_semitones, register_s)
+        values = salience.values * weight
+        # a frame keeps its level; only which pitch has it may change
+        values *= salience.values.max(axis=0) / np.maximum(values.max(axis=0), _TINY)
+        line = _smoothest_line(values, salience.freqs_hz, jump_nats_per_semitone)
+    return _melody(salience, line, unvoiced, threshold, voicing=_phrases(values[line, frames], unvoiced, begin, end))
 
 
 def _unvoiced(salience, threshold):
     return np.full(salience.values.shape[1], threshold) if salience.unvoiced is None else salience.unvoiced
 
 
-def _smoothest_line(salience, jump_nats_per_semitone):
-    """Viterbi over pitches by librosa: bins (frames,) of the best line and its log-likelihood."""
-    midi = 12 * np.log2(salience.freqs_hz)
+def _smoothest_line(values, freqs_hz, jump_nats_per_semitone):
+    """Viterbi over pitches by librosa: bins (frames,) of the best line."""
+    midi = hz_to_midi(freqs_hz)
     moves = np.exp(-jump_nats_per_semitone * np.minimum(np.abs(midi[:, None] - midi), 10))
     moves /= moves.sum(axis=1, keepdims=True)
     # only the shape of a frame matters to the line; a frame without evidence lets it pass
-    top = salience.values.max(axis=0)
-    shape = np.where(top > 0, salience.values / np.maximum(top, _TINY), 1)
-    return librosa.sequence.viterbi(np.clip(shape, 1e-6, 1), moves, return_logp=True)
+    top = values.max(axis=0)
+    shape = np.where(top > 0, values / np.maximum(top, _TINY), 1)
+    return librosa.sequence.viterbi(np.clip(shape, 1e-6, 1), moves)
+
+
+def _register(salience, line, voicing, register_semitones, register_s):
+    """Weights (freq, time) around the line's own average over some seconds, voiced frames counting most."""
+    midi, times_s = hz_to_midi(salience.freqs_hz), salience.times_s
+    frames = register_s / np.median(np.diff(times_s)) if len(times_s) > 1 else 1.0
+    weight = voicing + 1e-3
+    mean = gaussian_filter1d(midi[line] * weight, frames) / gaussian_filter1d(weight, frames)
+    return np.exp(-0.5 * ((midi[:, None] - mean) / register_semitones) ** 2)
 
 
 def _phrases(voiced, unvoiced, begin, end):
@@ -77,7 +99,7 @@ def _melody(salience, line, unvoiced, threshold, voicing=None):
         voicing = chosen / np.maximum(chosen + unvoiced, _TINY)
     rows = np.clip(line + np.arange(-2, 3)[:, None], 0, len(values) - 1)
     weight = values[rows, frames] + _TINY
-    midi = 12 * np.log2(salience.freqs_hz)
-    f0_hz = 2 ** ((midi[rows] * weight).sum(axis=0) / weight.sum(axis=0) / 12)
+    midi = hz_to_midi(salience.freqs_hz)
+    f0_hz = midi_to_hz((midi[rows] * weight).sum(axis=0) / weight.sum(axis=0))
     heard = values.max(axis=0) > 0
     return Melody(salience.times_s, np.where(heard, f0_hz, np.nan), np.where(heard, voicing, 0.0))

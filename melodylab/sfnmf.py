@@ -13,6 +13,7 @@ Sources: Durrieu, Richard, David and Fevotte 2010; Durrieu, David and Richard 20
 """
 
 import contextlib
+import functools
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -84,10 +85,11 @@ def partial_amplitudes(f0_hz, n_partials, open_quotient=0.25):
     return f0_hz * 27 / 4 / s * (decay + 2 * (1 + 2 * decay) / s - 6 * (1 - decay) / s**2)
 
 
+@functools.lru_cache(maxsize=4)  # 0.4 s, as much as two seconds of sound take
 def source_dictionary(settings=Settings()):  # noqa: B008 - frozen
     """W_F0: one column per pitch, the power spectrum of a windowed glottal pulse train, maximum 1. Shape (F, U), float64.
 
-    A partial at or above the Nyquist frequency is left out.
+    A partial at or above the Nyquist frequency is left out. Computed once per settings, so the array is read-only.
     """
     t_s = np.arange(settings.window_samples) / settings.sr
     combs = []
@@ -97,7 +99,9 @@ def source_dictionary(settings=Settings()):  # noqa: B008 - frozen
         pulses = (amplitudes @ np.exp(2j * np.pi * f0_hz * np.outer(partials, t_s))).real
         combs.append(np.abs(np.fft.rfft(settings.window * pulses)) ** 2)
     combs = np.stack(combs, axis=1)
-    return combs / combs.max(axis=0)
+    combs /= combs.max(axis=0)
+    combs.flags.writeable = False
+    return combs
 
 
 def smooth_filters(settings=Settings()):  # noqa: B008
@@ -434,11 +438,11 @@ def block_weights(blocks):
 class Hearing:
     """How activations become a salience: choices of ours, made on the development songs (the paper takes H_F0 as it is).
 
-    Pitches far from the usual range of a melody count less; a frame is voiced when the lead is loud for this song.
+    Pitches far from the usual range of a melody count less; a frame is voiced when its lead is loud for this song.
     """
 
     centre_midi: float = 64.0  # E4
-    spread_semitones: float = 13.0
+    spread_semitones: float = 18.0
     voiced_db: float = -6.0  # a frame this far below the loud quarter of the song is as likely sung as not
     db_per_nat: float = 3.0  # how fast that likelihood changes
     quiet_db: float = -20.0  # a lead never closer to the mix than this is no lead
@@ -451,23 +455,18 @@ def salience(song, settings=Settings(), *, hearing=Hearing(), seed=0):  # noqa: 
     no level, and of the power after the filter, which is what we hear. Silent frames are all unvoiced.
     """
     y = _working_signal(song.mono, song.sr, settings)
-    n_frames = audio.n_frames(len(y), settings.hop_samples)
-    blocks = block_frames(n_frames, settings)
-    evidence = np.zeros((settings.grid.n_bins, n_frames), dtype=np.float32)
+    grid, n_frames = settings.grid, audio.n_frames(len(y), settings.hop_samples)
+    evidence = np.zeros((grid.n_bins, n_frames), dtype=np.float32)
     lead_power, mix_power = np.zeros(n_frames), np.zeros(n_frames)
-    W_F0 = source_dictionary(settings)
-    for b, ((first, stop), weight) in enumerate(zip(blocks, block_weights(blocks), strict=True)):
-        power = _power(y, settings, first, stop)
-        factors = factorise(power, settings, seed=seed + 1000 * b, W_F0=W_F0)
-        pitches = factors.pitch_power()
-        lead = factors.lead()
+    distance = (grids.hz_to_midi(grid.freqs_hz) - hearing.centre_midi) / hearing.spread_semitones
+    prior = np.exp(-0.5 * distance[:, None] ** 2)
+    for first, stop, weight, power, factors in analyse(y, settings, seed=seed):
+        pitches, lead = factors.pitch_power(), factors.lead()
         heard = ((lead / factors.model()) ** 2 * power).sum(axis=0)  # the lead as Wiener filtering would play it
-        evidence[:, first:stop] += weight * _pitch_evidence(factors.H_F0, pitches)
-        lead_power[first:stop] += weight * np.sqrt(heard * pitches.sum(axis=0))
+        likely = prior * _pitch_evidence(factors.H_F0, pitches)
+        evidence[:, first:stop] += weight * likely
+        lead_power[first:stop] += weight * _melody_power(heard, pitches, likely.argmax(axis=0), settings)
         mix_power[first:stop] = power.sum(axis=0)
-    grid = settings.grid
-    prior = np.exp(-0.5 * ((grids.hz_to_midi(grid.freqs_hz) - hearing.centre_midi) / hearing.spread_semitones) ** 2)
-    evidence *= prior[:, None].astype(np.float32)
     peak = evidence.max(axis=0)
     voiced = _voiced_share(lead_power, mix_power, hearing)
     voiced[(mix_power <= 2 * settings.n_freqs * settings.floor) | (peak <= 0)] = 0
@@ -480,10 +479,33 @@ def salience(song, settings=Settings(), *, hearing=Hearing(), seed=0):  # noqa: 
     )
 
 
+def analyse(y, settings=Settings(), *, seed=0):  # noqa: B008
+    """Factorise a mono signal at the working rate block by block; one block is in memory at a time.
+
+    Yields (first, stop, weight (frames,), power (F, frames), Factors); weights sum to 1 over the blocks that share a frame.
+    """
+    blocks = block_frames(audio.n_frames(len(y), settings.hop_samples), settings)
+    W_F0 = source_dictionary(settings)
+    for b, ((first, stop), weight) in enumerate(zip(blocks, block_weights(blocks), strict=True)):
+        spectra = audio.stft(
+            y, window=settings.window, hop_samples=settings.hop_samples, first_frame=first, frames=stop - first
+        )
+        power = np.maximum(np.abs(spectra) ** 2, settings.floor)
+        yield first, stop, weight, power, factorise(power, settings, seed=seed + 1000 * b, W_F0=W_F0)
+
+
 def _pitch_evidence(H_F0, pitches):
-    """Geometric mean of the two shares, blurred by one bin and one frame so that neighbours agree. (U, N)"""
+    """Geometric mean of the two shares, blurred by a bin and less than a frame so that neighbours agree. (U, N)"""
     shares = (gaussian_filter1d(x / np.maximum(x.sum(axis=0), _GUARD), 1, axis=0) for x in (H_F0, pitches))
-    return gaussian_filter1d(np.sqrt(np.prod(list(shares), axis=0)), 1, axis=1)
+    return gaussian_filter1d(np.sqrt(np.prod(list(shares), axis=0)), 0.7, axis=1)
+
+
+def _melody_power(heard, pitches, best, settings):
+    """How loud one line is in each frame, (N,): geometric mean of the lead as heard and of the power within a semitone of the
+    best pitch, the latter once more times its share of all pitches, since chords spread theirs."""
+    near = np.abs(np.arange(len(pitches))[:, None] - best) <= settings.bins_per_semitone
+    power = (pitches * near).sum(axis=0)
+    return np.sqrt(heard * power**2 / np.maximum(pitches.sum(axis=0), _GUARD))
 
 
 def _voiced_share(lead_power, mix_power, hearing):
@@ -564,10 +586,3 @@ def _working_signal(y, sr, settings):
     """y at the working rate and at peak 1, (..., samples)."""
     return np.stack([audio.resample(c, sr, settings.sr) for c in np.atleast_2d(y)]).reshape(*y.shape[:-1], -1) * _gain(y)
 
-
-def _power(y, settings, first, stop):
-    """Power spectrum of frames first..stop-1, (F, N), not below the floor."""
-    spectra = audio.stft(
-        y, window=settings.window, hop_samples=settings.hop_samples, first_frame=first, frames=stop - first
-    )
-    return np.maximum(np.abs(spectra) ** 2, settings.floor)

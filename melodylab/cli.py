@@ -115,7 +115,7 @@ def separate(audio, method, out):
     from melodylab import api
     from melodylab import audio as sound
 
-    _check_method(method, api.METHODS)
+    _check_method(method, api.SEPARATION_METHODS)
     names = _unique_names(audio)
 
     def work(source):
@@ -212,7 +212,7 @@ def evaluate_songs(folder, more_methods, task, methods, out, dask):
 
     methods = dict.fromkeys([*methods, *more_methods] or ["sfnmf"])
     for name in methods:
-        _check_method(name, api.METHODS)
+        _check_method(name, api.SEPARATION_METHODS if task == "separation" else api.METHODS)
     if out is not None:
         _refuse_early([Path(out)], [])
     where = os.path.abspath(folder) if dask else folder  # workers may stand elsewhere

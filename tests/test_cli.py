@@ -1,6 +1,7 @@
 """The commands: what they write and where, what they say, how they end. Methods are replaced by quick ones where only the
 plumbing is on trial; test_bad_input.py sends difficult files through the real ones."""
 
+import contextlib
 import json
 import os
 import signal
@@ -270,7 +271,7 @@ def test_ctrl_c_is_one_line(run, quick, monkeypatch):
 
 def test_names_the_terminal_cannot_show_do_not_stop_the_work(tmp_path):
     tone(tmp_path / "歌.wav", 0.1)
-    environment = {**ENVIRONMENT, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "1"}
+    environment = {**ENVIRONMENT, "PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "1"}  # as Windows writes into pipes
     command = [sys.executable, "-m", "melodylab.cli", "melody", "歌.wav"]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True)
     assert done.returncode == 0 and done.stderr == b"" and found(tmp_path) == ["歌.melody.csv", "歌.wav"]
@@ -405,6 +406,7 @@ def test_lab_where_a_file_is_in_the_way(run, shipped):
 def test_lab_without_jupyterlab_says_what_to_install(run, shipped, monkeypatch):
     find_spec = cli.importlib.util.find_spec
     monkeypatch.setattr(cli.importlib.util, "find_spec", lambda name: None if name == "jupyterlab" else find_spec(name))
+    monkeypatch.setattr(cli.subprocess, "Popen", None)
     result = run("lab", "here")
     assert result.exit_code == 2 and "melodylab[lab]" in result.stderr and len(result.stderr.splitlines()) == 1
 
@@ -428,6 +430,15 @@ def test_lab_opens_the_tour_with_the_same_python(run, shipped, monkeypatch, opti
     assert started == [([sys.executable, "-m", program, "00_tour.ipynb"], Path("here")), None]
 
 
+def running_server(folder):
+    """What a Jupyter server notes about itself, as soon as it is whole and the door is open; else None."""
+    for note in folder.glob("jpserver-*.json"):
+        with contextlib.suppress(ValueError), socket.socket() as door:
+            server = json.loads(note.read_text())
+            if door.connect_ex(("127.0.0.1", server["port"])) == 0:
+                return server
+
+
 def test_lab_really_opens_jupyterlab(tmp_path):
     # "true" is the browser here; the server writes its address into the runtime folder
     folders = {f"JUPYTER_{kind}_DIR": str(tmp_path / kind) for kind in ("DATA", "RUNTIME", "CONFIG")}
@@ -436,17 +447,11 @@ def test_lab_really_opens_jupyterlab(tmp_path):
     with open(tmp_path / "log", "w") as log:
         process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=log, stderr=log)
         try:
-            deadline = time.monotonic() + 120
-            while not (notes := list((tmp_path / "RUNTIME").glob("jpserver-*.json"))):
+            deadline, server = time.monotonic() + 120, None
+            while server is None:
                 assert process.poll() is None and time.monotonic() < deadline, (tmp_path / "log").read_text()
                 time.sleep(0.1)
-            server = json.loads(notes[0].read_text())
-            while True:  # the note may be there a moment before the door is open
-                with socket.socket() as door:
-                    if door.connect_ex(("127.0.0.1", server["port"])) == 0:
-                        break
-                assert process.poll() is None and time.monotonic() < deadline, (tmp_path / "log").read_text()
-                time.sleep(0.1)
+                server = running_server(tmp_path / "RUNTIME")
             address = f"http://127.0.0.1:{server['port']}/api/contents/00_tour.ipynb?token={server['token']}"
             with urllib.request.urlopen(address) as answer:
                 assert json.load(answer)["type"] == "notebook"

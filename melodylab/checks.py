@@ -1,0 +1,282 @@
+"""Checks for the exercises of the notebooks: an answer goes in, a sentence comes out, nothing is graded or sent anywhere.
+
+Conventions: a check is called with the student's answer first and whatever it is measured against after it. An empty answer
+(`...` or None, also as a part of a tuple, list or dict) gets a friendly line and returns None; a wrong one a hint and False; a
+right one a word on why it is right and True. A check never raises on account of an answer: what the answer raises (a function
+that fails, an array of another shape) becomes the hint. `CHECKS` holds every check as "NN_notebook.name".
+
+To add one, write a function that returns (right, sentence) below its notebook's heading and put `@_exercise("NN_notebook")`
+above it. The solution and two wrong answers of each live in tests/test_checks.py.
+"""
+
+import functools
+
+import numpy as np
+
+from melodylab import api, audio, decode, evaluate, features, grids, records, sfnmf, synth
+
+CHECKS = {}
+
+
+def _exercise(notebook):
+    """Turn a function (answer, ...) -> (right, sentence) into a check, and enter it into CHECKS."""
+
+    def wrap(judge):
+        @functools.wraps(judge)
+        def check(answer, *measured_against, **options):
+            if _is_empty(answer):
+                print("Your turn: put your answer in place of the dots, then run this cell again.")
+                return None
+            try:
+                right, sentence = judge(answer, *measured_against, **options)
+            except _EmptyAnswer:
+                print("Your turn: your function returns nothing yet. Fill it in, then run this cell again.")
+                return None
+            except Exception as error:  # whatever an answer trips over, the student needs a sentence, not a traceback of ours
+                right, sentence = False, f"this answer stops with {type(error).__name__}: {' '.join(str(error).split())}"
+            print(f"{'✓ Right:' if right else '✗ Not yet:'} {sentence}")
+            return bool(right)
+
+        name = f"{notebook}.{judge.__name__}"
+        if name in CHECKS:
+            raise ValueError(f"there are two checks {name}")
+        CHECKS[name] = check
+        return check
+
+    return wrap
+
+
+class _EmptyAnswer(Exception):
+    """Raised by `_result` where a function that is the answer has not been written yet."""
+
+
+def _is_empty(answer):
+    if isinstance(answer, dict):
+        return any(_is_empty(part) for part in answer.values())
+    if isinstance(answer, (tuple, list)):
+        return any(_is_empty(part) for part in answer)
+    return answer is None or answer is ...
+
+
+def _result(function, *arguments, **options):
+    """What the answer, a function, returns; an empty result counts as an empty answer."""
+    value = function(*arguments, **options)
+    if _is_empty(value):
+        raise _EmptyAnswer
+    return value
+
+
+# --- 01_representations ---------------------------------------------------------------------------------------------------
+
+
+@_exercise("01_representations")
+def check_01_a(samples):
+    """The shortest power-of-two Hann window at 22,050 Hz that separates E2 from F2."""
+    apart_hz = float(np.diff(grids.midi_to_hz([40, 41]))[0])
+    shortest = 2 ** int(np.ceil(np.log2(2 * 22050 / apart_hz)))
+    if samples == shortest:
+        return True, f"{shortest} samples are {1000 * shortest / 22050:.0f} ms, longer than many a note that you want to see."
+    if samples == shortest // 2:
+        return False, f"its rows are {22050 / samples:.1f} Hz apart, but a tone fills two rows to either side; use 2 sr / N."
+    if samples < shortest:
+        reach_hz = 2 * 22050 / samples
+        return False, f"one tone then reaches {reach_hz:.1f} Hz to either side, and the two are {apart_hz:.1f} Hz apart."
+    if np.log2(samples) % 1:
+        return False, "long enough, but a power of two is asked for."
+    return False, "that separates them, but half as long does it too and blurs time less."
+
+
+@_exercise("01_representations")
+def check_01_b(rows):
+    """Rows of a CQT with 36 bins per octave: (up a fifth, up to the third harmonic)."""
+    fifth, third = rows
+    if fifth == 35:
+        return False, "35 rows would be right with 60 rows in an octave; here there are 36."
+    if fifth != 36 * 7 // 12:
+        return False, "a fifth is 7 semitones; how many rows has a semitone if an octave has 36?"
+    if third in (36 * 2, 36 * 3):
+        return False, "three times the frequency is log2(3) octaves up, neither 2 nor 3."
+    if third != round(36 * np.log2(3)):
+        return False, "the third harmonic lies 36 log2(3) rows up; round to the nearest row."
+    return True, "and both hold wherever the note starts. That is what the logarithm buys."
+
+
+@_exercise("01_representations")
+def check_01_c(weights):
+    """Six weights for the layers of an HCQT that find the melody of demo song 4 where the plain sum does not."""
+    weights = np.asarray(weights, dtype=float)
+    if weights.shape != (6,):
+        return False, f"six weights, please, one a layer: h = {', '.join(map(str, features.HARMONICS))}."
+    accuracy, plain = (_brightest_row_accuracy(w) for w in (weights, np.array([0, 1, 1, 1, 1, 1])))
+    if accuracy >= 0.5:
+        return True, f"raw pitch accuracy {accuracy:.2f}, the plain sum has {plain:.2f}. Networks learn such weights."
+    sentence = f"raw pitch accuracy {accuracy:.2f}; 0.50 is wanted, the plain sum has {plain:.2f}. "
+    if weights[0] >= 0:
+        return False, sentence + "If the layer h = 0.5 is bright, the true note may lie an octave lower: what does that ask for?"
+    return False, sentence + "High layers hold more of everything else; should they have as much say as the low ones?"
+
+
+@functools.cache
+def _song_for_01_c():
+    song = synth.demo_song(seed=4, seconds=20)
+    return features.hcqt(song), song.melody
+
+
+def _brightest_row_accuracy(weights):
+    """Raw pitch accuracy of the row between 110 and 880 Hz in which the weighted layers are brightest."""
+    picture, truth = _song_for_01_c()
+    rows = (picture.freqs_hz > 110) & (picture.freqs_hz < 880)
+    total = np.tensordot(weights, picture.values[:, rows], axes=1)
+    f0_hz = picture.freqs_hz[rows][total.argmax(axis=0)]
+    return evaluate.score_melody(records.Melody(picture.times_s, f0_hz, np.ones(len(f0_hz))), truth)["RPA"]
+
+
+# --- 00_tour --------------------------------------------------------------------------------------------------------------
+
+
+def _revoiced(melody, threshold):
+    voiced = (melody.voicing >= threshold) & np.isfinite(melody.f0_hz)
+    return records.Melody(melody.times_s, melody.f0_hz, voiced.astype(float))
+
+
+@_exercise("00_tour")
+def check_00_a(answer, melody, truth):
+    """Is `answer` a voicing threshold at which overall accuracy is within 0.01 of the best? melody, truth: Melody."""
+
+    def scores(threshold):
+        return evaluate.score_melody(_revoiced(melody, threshold), truth)
+
+    answer = float(answer)
+    if not 0 <= answer <= 1:
+        return False, "voicing lies between 0 and 1, and so must the threshold."
+    best = max((float(t) for t in np.arange(0, 1.001, 0.02)), key=lambda t: scores(t)["OA"])
+    here, there = scores(answer), scores(best)
+    if here["OA"] >= there["OA"] - 0.01:
+        return True, f"voiced from {answer:.2f} gives OA {here['OA']:.3f}; the best of fifty thresholds gives {there['OA']:.3f}."
+    lean = "false alarms: raise it" if answer < best else "missed frames: lower it"
+    return False, f"at {answer:.2f} OA is {here['OA']:.3f}, and better is possible. What costs most here are {lean}."
+
+
+@_exercise("00_tour")
+def check_00_b(answer, melody, song):
+    """Is `answer` {"from_s", "ratio", "because_of"} the longest run of octave errors, how far it is off, and the stem to blame?"""
+    times_s, labels = evaluate.frame_errors(melody, song.melody)
+    edges = np.diff(np.concatenate([[0], labels == "octave", [0]]))
+    starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
+    longest = np.argmax(ends - starts)
+    run = slice(starts[longest], ends[longest])
+    ratio = np.median(melody.f0_hz[run] / song.melody.f0_hz[run])
+    if abs(float(answer["from_s"]) - times_s[run.start]) > 0.05:
+        return False, "the longest run of octave errors starts elsewhere; look at the triangles of the error map, or count in labels."
+    if abs(np.log2(float(answer["ratio"]) / ratio)) > 0.1:
+        return False, "the time is right, the ratio is not: divide melody.f0_hz by song.melody.f0_hz, not the other way round."
+    name = str(answer["because_of"]).strip().lower()
+    if name not in song.stems or name == "melody":
+        return False, 'because_of must be "chords", "bass" or "drums".'
+    without = records.Song.from_array(song.audio - song.stems[name], song.sr)
+    left = np.mean(evaluate.frame_errors(api.extract_melody(without, "sfnmf"), song.melody)[1][run] == "octave")
+    if left > 0.5:
+        return False, f"time and ratio are right, but without the {name} {left:.0%} of the slip is still there."
+    return True, f"from {times_s[run.start]:.2f} s on the estimate is {ratio:.2f} times the truth, and without the {name} it is not."
+
+
+@_exercise("00_tour")
+def check_00_c(answer, seed=0, seconds=12):
+    """Is `answer` a level in dB at which pitch accuracy is half of that at 1.5 dB or less, while 3 dB more are enough?"""
+
+    def pitch_accuracy(lead_db):
+        song = synth.demo_song(seed=seed, seconds=seconds, lead_db=lead_db)
+        return evaluate.score_melody(api.extract_melody(song, "sfnmf"), song.melody)["RPA"]
+
+    answer = float(answer)
+    if not -60 <= answer <= 20:
+        return False, "look between -60 and 20 dB."
+    now, here = pitch_accuracy(1.5), pitch_accuracy(answer)
+    if here > now / 2:
+        return False, f"at {answer:g} dB RPA is still {here:.2f}; half of {now:.2f} would be {now / 2:.2f}. Softer!"
+    if pitch_accuracy(answer + 3) <= now / 2:
+        return False, f"at {answer:g} dB RPA is {here:.2f}, but it is halved already with 3 dB more. Louder!"
+    return True, f"at {answer:g} dB RPA is {here:.2f}, half of {now:.2f} or less, and 3 dB louder it is not."
+
+
+# --- 02_source_filter_nmf -------------------------------------------------------------------------------------------------
+
+
+@_exercise("02_source_filter_nmf")
+def check_02_a(update_H_B):
+    """A function (V, V_hat, W_B, H_B) that returns H_B after one Itakura-Saito update, exponent 1."""
+    rng = np.random.default_rng(2)
+    V, V_hat, W_B, H_B = (rng.uniform(0.5, 2, shape) for shape in ((7, 5), (7, 5), (7, 3), (3, 5)))
+    given = _result(update_H_B, V.copy(), V_hat.copy(), W_B.copy(), H_B.copy())
+    pull, push = W_B.T @ (V / V_hat**2), W_B.T @ (1 / V_hat)
+    if np.shape(given) != H_B.shape:
+        return False, f"H_B has the shape {H_B.shape} here, your result {np.shape(given)}; where does a transpose belong?"
+    slips = {
+        "what pulls up belongs above the line, what pushes down below it.": H_B * push / pull,
+        "that is the Kullback-Leibler update. Take 1 / V_hat in push and V / V_hat**2 in pull.": (
+            H_B * (W_B.T @ (V / V_hat)) / W_B.sum(axis=0)[:, None]
+        ),
+        "that is a step of exponent 1/2; asked for is exponent 1.": H_B * np.sqrt(pull / push),
+        "that is the ratio alone; an update multiplies the old H_B by it.": pull / push,
+        "that is the gradient; make one factor of its two parts.": push - pull,
+    }
+    if np.allclose(given, H_B * pull / push, rtol=1e-6):
+        return True, "V_hat depends on H_B through W_B alone, so the filter drops out and the rest stays as it was."
+    fitting = [hint for hint, slip in slips.items() if np.allclose(given, slip, rtol=1e-6)]
+    return False, fitting[0] if fitting else "the numbers differ. Is there a filter in your update? H_B has none."
+
+
+@_exercise("02_source_filter_nmf")
+def check_02_b(accuracy, power, truth):
+    """Raw pitch accuracies {parts: RPA} of the brightest row of H_F0, seed 0; power (freq, time) of the song, truth its Melody."""
+    if set(accuracy) != {1, 40, 160}:
+        return False, "the answer is a dictionary with the keys 1, 40 and 160, the numbers of parts."
+    scores = {parts: _brightest_comb_scores(power, truth, parts) for parts in accuracy}
+    wrong = [parts for parts, score in scores.items() if abs(accuracy[parts] - score["RPA"]) > 0.03]
+    if not wrong:
+        return True, (
+            "flooded, it loses the lead: with 160 free spectra there is one for every note of the voice, too. Starved, it keeps "
+            "the lead, but then chords and drums must go into it as well: a good salience and a bad stem."
+        )
+    if max(accuracy.values()) - min(accuracy.values()) < 0.01:
+        return False, "all three are alike. Settings are frozen: replace(settings, ...) returns new ones; are they the ones you use?"
+    if all(abs(accuracy[parts] - score["RCA"]) <= 0.03 for parts, score in scores.items()):
+        return False, "these are the RCA, which forgive octaves; asked for is the RPA."
+    return False, f"with {wrong[0]} parts it should be another number. Seed 0, 40 iterations, brightest row of every frame?"
+
+
+def _brightest_comb_scores(power, truth, n_accompaniment):
+    settings = sfnmf.Settings(n_accompaniment=n_accompaniment)
+    H_F0 = sfnmf.factorise(power, settings, seed=0).H_F0
+    times_s = grids.frame_times_s(H_F0.shape[1], settings.hop_samples, settings.sr)
+    return evaluate.score_melody(decode.peak(records.Salience(H_F0, settings.grid.freqs_hz, times_s)), truth)
+
+
+_FMIN_02_C_HZ = 55 * 2 ** (8 / 60)
+
+
+def puzzle_02_c():
+    """An H_F0 whose rows bear the wrong frequencies, and the true Melody: (Salience, Melody)."""
+    song = synth.demo_song(seed=1, seconds=6).excerpt(2, 6)
+    settings = sfnmf.Settings(fmin_hz=_FMIN_02_C_HZ, fmax_hz=32 * _FMIN_02_C_HZ, iterations=20)
+    power = np.abs(audio.stft(song.mono, window=settings.window, hop_samples=settings.hop_samples)) ** 2
+    H_F0 = sfnmf.factorise(power, settings).H_F0
+    times_s = grids.frame_times_s(power.shape[1], settings.hop_samples, settings.sr)
+    labelled_hz = sfnmf.Settings().grid.freqs_hz
+    return records.Salience(H_F0 / H_F0.sum(axis=0), labelled_hz, times_s), song.melody.resampled(times_s)
+
+
+@_exercise("02_source_filter_nmf")
+def check_02_c(fmin_hz):
+    """The frequency of the first row of the dictionary behind `puzzle_02_c`."""
+    fmin_hz = float(fmin_hz)
+    off_cents = float(grids.offset_cents(fmin_hz, _FMIN_02_C_HZ))
+    if abs(off_cents) < 15:
+        return True, f"{_FMIN_02_C_HZ:.2f} Hz, eight rows above A1. A constant distance in the picture is a wrong start of the grid."
+    if abs(grids.offset_cents(55**2 / fmin_hz, _FMIN_02_C_HZ)) < 15:
+        return False, "right distance, wrong way: the labels lie below the truth, so the first row lies above 55 Hz."
+    if 100 < abs(fmin_hz) < 220:
+        return False, "that looks like the distance in cents; go up so many cents from 55 Hz: 55 * 2 ** (cents / 1200)."
+    if abs(abs(off_cents) - 1200) < 30:
+        return False, "that is an octave off. A few frames with octave errors pull a mean away; take the median."
+    return False, "measure offset_cents between truth and brightest row where something is sung, and take the median."

@@ -33,9 +33,9 @@ class Picture:
     256 colours: a spectrogram then weighs 0.1 MB in the notebook instead of 0.5, and looks the same.
     """
 
-    def __init__(self, figure, alt):
+    def __init__(self, figure, alt, dpi=DPI):
         full, small = io.BytesIO(), io.BytesIO()
-        figure.savefig(full, format="png", dpi=DPI, pil_kwargs={"compress_level": 1})
+        figure.savefig(full, format="png", dpi=dpi, pil_kwargs={"compress_level": 1})
         plt.close(figure)
         Image.open(full).convert("RGB").quantize(256, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(small, "png")
         self.png, self.alt = small.getvalue(), " ".join(alt.split())
@@ -53,13 +53,14 @@ class Picture:
         return f'<img src="data:image/png;base64,{source}" alt="{html.escape(self.alt)}" style="{fit}">'
 
 
-def show(picture, *, alt):
+def show(picture, *, alt, dpi=DPI):
     """Display a figure, or the figure of some Axes, as PNG with alt text (say what a reader should see), and close it.
 
     Few programs read the alt text in a picture's metadata (nbconvert's classic template does, JupyterLab 4.6 does not). So it
     follows once more as text for screen readers, which takes no room; where styles are stripped it is a caption.
+    dpi: fewer make a smaller file, where a notebook holds many noisy pictures.
     """
-    display(Picture(_figure_of(picture), alt))
+    display(Picture(_figure_of(picture), alt, dpi))
     if get_ipython() is not None:
         display(HTML(f'<p style="position:absolute; width:1px; height:1px; overflow:hidden">{html.escape(alt)}</p>'))
 
@@ -281,11 +282,12 @@ _PARTS = {  # what the panel shows: words for the title
 }
 
 
-def sfnmf_panel(power, snapshots, *, reference=None, fmax_hz=4000, sound=None):
+def sfnmf_panel(power, snapshots, *, reference=None, fmax_hz=4000, exponent=None, sound=None):
     """Scrub through the iterations of a source-filter NMF and look at one part of the model at a time.
 
     power: (freq, time), what was factorised. snapshots: [(iteration, sfnmf.Factors)] in rising order, as `keep` of
-    `sfnmf.factorise` hands them out. reference: the true Melody, for a switch that draws it. sound(**state): HTML or None.
+    `sfnmf.factorise` hands them out. reference: the true Melody, for a switch that draws it. exponent: of H_F0's picture, see
+    `plot.salience_map`. sound(**state): HTML or None.
     """
     by_iteration = dict(snapshots)
     controls = {
@@ -304,7 +306,7 @@ def sfnmf_panel(power, snapshots, *, reference=None, fmax_hz=4000, sound=None):
         if part == "H_F0":  # its scale from frame to frame means nothing, so every frame sums to 1
             shares = factors.H_F0 / np.maximum(factors.H_F0.sum(axis=0), 1e-30)
             salience = records.Salience(shares, settings.grid.freqs_hz, times_s)
-            plot.salience_map(salience, ax=ax)
+            plot.salience_map(salience, ax=ax, exponent=exponent)
             if truth:
                 plot.melody_line(reference, ax=ax, label="true melody")
         elif part == "residual":

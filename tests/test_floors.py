@@ -39,7 +39,7 @@ ROOMS = {  # library -> the modules that may import it; the standard library and
     "mir_eval": "evaluate",
     "nbformat": "cli",
     "pretty_midi": "midi",
-    "scipy": "synth sfnmf evaluate",
+    "scipy": "synth sfnmf decode evaluate",
     "soundfile": "audio sonify",
     "torch": "sfnmf",
     "tqdm": "evaluate cli",

@@ -408,7 +408,7 @@ assert np.all(second.H_F0[~near] == 0), "zeros stay zero, forty iterations long"
 # %%
 mask = second.lead() / second.model()
 lead = audio.istft(X * mask, window=settings.window, hop_samples=settings.hop_samples, samples=len(song.mono))
-library = ml.separate(song, melody=melody, unvoiced=False)
+library = ml.separate(song, melody=melody, settings=settings, unvoiced=False)
 assert np.corrcoef(lead, library["melody"][0])[0, 1] > 0.9, "the library goes the same way"
 assert np.abs(library["melody"] + library["accompaniment"] - song.audio).max() < 1e-6, "lead + backing = song"
 

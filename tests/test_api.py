@@ -1,0 +1,117 @@
+"""The front door: every method by name, songs from files and by librosa's names, sentences for what does not exist."""
+
+import numpy as np
+import pytest
+
+import melodylab as ml
+from melodylab import api, audio, grids, sfnmf
+from melodylab.records import Melody, Song
+
+SR = 22050
+FAST = sfnmf.Settings(iterations=4, n_accompaniment=5)
+
+
+def tone(f0_hz, seconds, sr=SR):
+    t_s = np.arange(round(seconds * sr)) / sr
+    return 0.2 * sum(np.sin(2 * np.pi * h * f0_hz * t_s) / h for h in range(1, 8))
+
+
+@pytest.fixture(scope="module")
+def two(request):
+    """Two seconds of the demo song."""
+    return request.getfixturevalue("demo").excerpt(2.5, 4.5)
+
+
+@pytest.mark.parametrize("method", api.METHODS)
+def test_every_method_gives_every_frame_with_a_guess(method, two):
+    options = {"settings": FAST} if method == "sfnmf" else {}
+    melody = ml.extract_melody(two, method=method, **options)
+    assert isinstance(melody, Melody)
+    assert np.array_equal(melody.times_s, grids.frame_times_s(audio.n_frames(two.audio.shape[1], 256), 256, SR))
+    assert np.isfinite(melody.f0_hz).mean() > 0.99 and 0 < melody.voiced.mean()
+    assert api.METHODS[method].strip(), "a method says in a line what it is"
+
+
+@pytest.mark.parametrize("method", api.METHODS)
+def test_silence_has_no_melody(method):
+    melody = ml.extract_melody(Song.from_array(np.zeros(SR // 2), SR), method=method)
+    assert not melody.voicing.any() and np.isnan(melody.f0_hz).all()
+
+
+@pytest.mark.parametrize("call", [ml.extract_melody, ml.separate, ml.salience])
+def test_an_unknown_method_is_named_and_others_are_offered(call, two):
+    with pytest.raises(ml.InputError, match=r"'sfnmff'.*sfnmf\b"):
+        call(two, method="sfnmff")
+
+
+def test_a_method_without_salience_says_so(two):
+    with pytest.raises(ml.InputError, match="pyin"):
+        ml.salience(two, method="pyin")
+
+
+def test_pyin_follows_a_lone_tone():
+    y = np.concatenate([np.zeros(SR // 2), tone(220, 1.0), np.zeros(SR // 2)])
+    melody = ml.extract_melody(Song.from_array(y, SR), method="pyin")
+    inside = (melody.times_s > 0.6) & (melody.times_s < 1.4)
+    assert np.abs(grids.offset_cents(melody.f0_hz[inside], 220)).max() < 15
+    assert melody.voiced[inside].all()
+    assert not melody.voiced[(melody.times_s < 0.4) | (melody.times_s > 1.6)].any()
+
+
+@pytest.mark.parametrize("samples", [1, 300, 3000])
+def test_pyin_takes_the_shortest_songs(samples):
+    melody = ml.extract_melody(Song.from_array(tone(220, 1)[:samples], SR), method="pyin")
+    assert len(melody) == audio.n_frames(samples, 256)
+
+
+def test_the_melody_is_viterbi_on_the_salience(two):
+    melody = ml.extract_melody(two, settings=FAST, seed=3)
+    again = ml.decode.viterbi(ml.salience(two, settings=FAST, seed=3))
+    assert np.array_equal(melody.f0_hz, again.f0_hz, equal_nan=True) and np.array_equal(melody.voicing, again.voicing)
+
+
+def test_a_seed_reaches_the_method(two):
+    voicings = [ml.extract_melody(two, settings=FAST, seed=seed).voicing for seed in (0, 0, 1)]
+    assert np.array_equal(voicings[0], voicings[1]) and not np.array_equal(voicings[0], voicings[2])
+
+
+def test_separate_follows_the_given_melody_or_finds_its_own(two):
+    own = ml.separate(two, settings=FAST)
+    told = ml.separate(two, melody=two.melody, settings=FAST)
+    for stems in (own, told):
+        assert list(stems) == ["melody", "accompaniment"]
+        np.testing.assert_allclose(stems["melody"] + stems["accompaniment"], two.audio, atol=1e-6)
+    truth = two.stems["melody"]
+    assert ml.evaluate.si_sdr(truth, told["melody"]) > ml.evaluate.si_sdr(truth, two.audio) + 5
+
+
+def test_separate_keeps_rate_and_channels(rng):
+    song = Song.from_array(np.stack([tone(330, 0.5, 44100), 0.1 * rng.standard_normal(22050)]), 44100)
+    stems = ml.separate(song, settings=FAST)
+    assert {(stem.shape, stem.dtype) for stem in stems.values()} == {((2, 22050), np.dtype("float32"))}
+
+
+def test_a_file_is_loaded_as_it_is(tmp_path):
+    y = np.stack([tone(330, 0.2, 48000), 0.5 * tone(330, 0.2, 48000)]).astype(np.float32)
+    audio.write(tmp_path / "two channels.wav", y, 48000)
+    song = ml.load_song(tmp_path / "two channels.wav")
+    assert song.sr == 48000 and song.name == "two channels" and np.array_equal(song.audio, y)
+
+
+def test_librosas_example_is_loaded_from_a_folder_without_a_network(dev_data, monkeypatch):
+    monkeypatch.setenv("LIBROSA_DATA_DIR", str(dev_data / "librosa"))
+    song = ml.load_song("librosa:fishin").excerpt(20, 23)
+    assert song.channels in (1, 2) and song.sr == 44100 and song.duration_s == pytest.approx(3)
+    melody = ml.extract_melody(song, settings=FAST)
+    assert 0.1 < melody.voiced.mean() <= 1
+
+
+def test_an_example_that_does_not_exist_is_an_input_error():
+    with pytest.raises(ml.InputError, match="nosuchsong.*LIBROSA_DATA_DIR"):
+        ml.load_song("librosa:nosuchsong")
+
+
+def test_an_example_that_is_not_here_and_cannot_be_fetched_is_an_input_error(tmp_path, monkeypatch):
+    monkeypatch.setenv("LIBROSA_DATA_DIR", str(tmp_path))
+    with pytest.raises(ml.InputError, match="brahms"):
+        ml.load_song("librosa:brahms")

@@ -519,7 +519,11 @@ def _voiced_share(lead_power, mix_power, hearing):
     return expit((lead_db - loud_db - hearing.voiced_db) / hearing.db_per_nat).astype(np.float32)
 
 
-def separate(song, melody, settings=Settings(), *, width_bins=2, unvoiced=True, seed=0):  # noqa: B008
+# for the second pass, whose melody is known: fewer filters and parts leave the lead less to hide in (development songs)
+LED = Settings(n_filters=5, n_accompaniment=20, iterations=25)
+
+
+def separate(song, melody, settings=LED, *, width_bins=2, unvoiced=True, seed=0):
     """The lead of a song as audio, float32 (channels, samples) at the song's own rate; what is left is the accompaniment.
 
     Second pass: H_F0 may be active only within `width_bins` of the melody in voiced frames; multiplicative updates keep zeros.

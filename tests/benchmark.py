@@ -3,6 +3,8 @@
 Speed: 40 iterations of source-filter NMF on 36 s of demo song, against the same updates written plainly in float64 NumPy, as a
 reader of the paper would. The two take turns, and the shortest of three turns counts. The share of the machine's matrix rate
 is the arithmetic of the matrix products over what a large float32 product reaches here.
+Choices: `python tests/benchmark.py --leave-one-out FOLDER` scores the songs of a folder, each with the voicing threshold that
+suits the others best.
 Memory: `python tests/benchmark.py --memory` separates ten minutes of stereo in a fresh process and prints its peak.
 """
 
@@ -122,11 +124,36 @@ def imports():
     print(f"import melodylab {ours * 1e3:.1f} ms, import numpy {numpy * 1e3:.1f} ms: {ours / numpy:.2f} times")
 
 
+def leave_one_out(folder):
+    """Scores with the voicing threshold of each song chosen on the other songs of the folder."""
+    from melodylab import api, datasets, evaluate, sfnmf
+
+    candidates = [-9.0, -8.0, -7.0, -6.0, -5.0, -4.0, -3.0]
+    songs = [datasets.read_song(path, stems=False) for path in datasets.song_folders(folder)]
+    scores = [
+        [evaluate.score_melody(api.extract_melody(song, hearing=sfnmf.Hearing(voiced_db=db)), song.melody) for db in candidates]
+        for song in songs
+    ]
+    accuracy = np.array([[score["OA"] for score in row] for row in scores])
+    rows = []
+    for k, song in enumerate(songs):
+        chosen = np.delete(accuracy, k, axis=0).mean(axis=0).argmax()
+        rows.append(scores[k][chosen])
+        figures = "  ".join(f"{name} {value:.3f}" for name, value in rows[-1].items())
+        print(f"{song.name:12s} {candidates[chosen]:5.1f} dB  {figures}")
+    print("mean                   " + "  ".join(f"{n} {np.mean([row[n] for row in rows]):.3f}" for n in rows[0]))
+    print("one threshold for all: " + "  ".join(f"{c:g} dB {a:.3f}" for c, a in zip(candidates, accuracy.mean(axis=0), strict=True)))
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--memory", action="store_true", help="separate ten minutes of stereo and print the peak memory")
-    if parser.parse_args().memory:
+    parser.add_argument("--leave-one-out", metavar="FOLDER", help="choose the voicing threshold of each song on the others")
+    arguments = parser.parse_args()
+    if arguments.memory:
         memory()
+    elif arguments.leave_one_out:
+        leave_one_out(arguments.leave_one_out)
     else:
         speed()
         imports()

@@ -8,7 +8,7 @@ import importlib
 __version__ = "0.1.0"
 
 _SUBMODULES = (
-    "api audio cli datasets decode evaluate features files grids midi nmf plot records separation sfnmf sonify synth widgets"
+    "api audio checks cli datasets decode evaluate features files grids midi nmf plot records separation sfnmf sonify synth widgets"
 ).split()
 _FROM = {
     "api": "load_song extract_melody salience separate demo_song METHODS",

@@ -66,71 +66,6 @@ def _result(function, *arguments, **options):
     return value
 
 
-# --- 01_representations ---------------------------------------------------------------------------------------------------
-
-
-@_exercise("01_representations")
-def check_01_a(samples):
-    """The shortest power-of-two Hann window at 22,050 Hz that separates E2 from F2."""
-    apart_hz = float(np.diff(grids.midi_to_hz([40, 41]))[0])
-    shortest = 2 ** int(np.ceil(np.log2(2 * 22050 / apart_hz)))
-    if samples == shortest:
-        return True, f"{shortest} samples are {1000 * shortest / 22050:.0f} ms, longer than many a note that you want to see."
-    if samples == shortest // 2:
-        return False, f"its rows are {22050 / samples:.1f} Hz apart, but a tone fills two rows to either side; use 2 sr / N."
-    if samples < shortest:
-        reach_hz = 2 * 22050 / samples
-        return False, f"one tone then reaches {reach_hz:.1f} Hz to either side, and the two are {apart_hz:.1f} Hz apart."
-    if np.log2(samples) % 1:
-        return False, "long enough, but a power of two is asked for."
-    return False, "that separates them, but half as long does it too and blurs time less."
-
-
-@_exercise("01_representations")
-def check_01_b(rows):
-    """Rows of a CQT with 36 bins per octave: (up a fifth, up to the third harmonic)."""
-    fifth, third = rows
-    if fifth == 35:
-        return False, "35 rows would be right with 60 rows in an octave; here there are 36."
-    if fifth != 36 * 7 // 12:
-        return False, "a fifth is 7 semitones; how many rows has a semitone if an octave has 36?"
-    if third in (36 * 2, 36 * 3):
-        return False, "three times the frequency is log2(3) octaves up, neither 2 nor 3."
-    if third != round(36 * np.log2(3)):
-        return False, "the third harmonic lies 36 log2(3) rows up; round to the nearest row."
-    return True, "and both hold wherever the note starts. That is what the logarithm buys."
-
-
-@_exercise("01_representations")
-def check_01_c(weights):
-    """Six weights for the layers of an HCQT that find the melody of demo song 4 where the plain sum does not."""
-    weights = np.asarray(weights, dtype=float)
-    if weights.shape != (6,):
-        return False, f"six weights, please, one a layer: h = {', '.join(map(str, features.HARMONICS))}."
-    accuracy, plain = (_brightest_row_accuracy(w) for w in (weights, np.array([0, 1, 1, 1, 1, 1])))
-    if accuracy >= 0.5:
-        return True, f"raw pitch accuracy {accuracy:.2f}, the plain sum has {plain:.2f}. Networks learn such weights."
-    sentence = f"raw pitch accuracy {accuracy:.2f}; 0.50 is wanted, the plain sum has {plain:.2f}. "
-    if weights[0] >= 0:
-        return False, sentence + "If the layer h = 0.5 is bright, the true note may lie an octave lower: what does that ask for?"
-    return False, sentence + "High layers hold more of everything else; should they have as much say as the low ones?"
-
-
-@functools.cache
-def _song_for_01_c():
-    song = synth.demo_song(seed=4, seconds=20)
-    return features.hcqt(song), song.melody
-
-
-def _brightest_row_accuracy(weights):
-    """Raw pitch accuracy of the row between 110 and 880 Hz in which the weighted layers are brightest."""
-    picture, truth = _song_for_01_c()
-    rows = (picture.freqs_hz > 110) & (picture.freqs_hz < 880)
-    total = np.tensordot(weights, picture.values[:, rows], axes=1)
-    f0_hz = picture.freqs_hz[rows][total.argmax(axis=0)]
-    return evaluate.score_melody(records.Melody(picture.times_s, f0_hz, np.ones(len(f0_hz))), truth)["RPA"]
-
-
 # --- 00_tour --------------------------------------------------------------------------------------------------------------
 
 
@@ -183,20 +118,87 @@ def check_00_b(answer, melody, song):
 @_exercise("00_tour")
 def check_00_c(answer, seed=0, seconds=12):
     """Is `answer` a level in dB at which pitch accuracy is half of that at 1.5 dB or less, while 3 dB more are enough?"""
-
-    def pitch_accuracy(lead_db):
-        song = synth.demo_song(seed=seed, seconds=seconds, lead_db=lead_db)
-        return evaluate.score_melody(api.extract_melody(song, "sfnmf"), song.melody)["RPA"]
-
     answer = float(answer)
     if not -60 <= answer <= 20:
         return False, "look between -60 and 20 dB."
-    now, here = pitch_accuracy(1.5), pitch_accuracy(answer)
+    now, here = (_accuracy_of_soft_voice(lead_db, seed, seconds) for lead_db in (1.5, answer))
     if here > now / 2:
         return False, f"at {answer:g} dB RPA is still {here:.2f}; half of {now:.2f} would be {now / 2:.2f}. Softer!"
-    if pitch_accuracy(answer + 3) <= now / 2:
+    if _accuracy_of_soft_voice(answer + 3, seed, seconds) <= now / 2:
         return False, f"at {answer:g} dB RPA is {here:.2f}, but it is halved already with 3 dB more. Louder!"
     return True, f"at {answer:g} dB RPA is {here:.2f}, half of {now:.2f} or less, and 3 dB louder it is not."
+
+
+@functools.cache  # seconds each, and a student tries more than once
+def _accuracy_of_soft_voice(lead_db, seed, seconds):
+    song = synth.demo_song(seed=seed, seconds=seconds, lead_db=lead_db)
+    return evaluate.score_melody(api.extract_melody(song, "sfnmf"), song.melody)["RPA"]
+
+
+
+# --- 01_representations ---------------------------------------------------------------------------------------------------
+
+
+@_exercise("01_representations")
+def check_01_a(samples):
+    """The shortest power-of-two Hann window at 22,050 Hz that separates E2 from F2."""
+    apart_hz = float(np.diff(grids.midi_to_hz([40, 41]))[0])
+    shortest = 2 ** int(np.ceil(np.log2(2 * 22050 / apart_hz)))
+    if samples == shortest:
+        return True, f"{shortest} samples are {1000 * shortest / 22050:.0f} ms, longer than many a note that you want to see."
+    if samples == shortest // 2:
+        return False, f"its rows are {22050 / samples:.1f} Hz apart, but a tone fills two rows to either side; use 2 sr / N."
+    if samples <= 0 or np.log2(samples) % 1:
+        return False, "a power of two is asked for."
+    if samples < shortest:
+        reach_hz = 2 * 22050 / samples
+        return False, f"one tone then reaches {reach_hz:.1f} Hz to either side, and the two are {apart_hz:.1f} Hz apart."
+    return False, "that separates them, but half as long does it too and blurs time less."
+
+
+@_exercise("01_representations")
+def check_01_b(rows):
+    """Rows of a CQT with 36 bins per octave: (up a fifth, up to the third harmonic)."""
+    fifth, third = rows
+    if fifth == 35:
+        return False, "35 rows would be right with 60 rows in an octave; here there are 36."
+    if fifth != 36 * 7 // 12:
+        return False, "a fifth is 7 semitones; how many rows has a semitone if an octave has 36?"
+    if third in (36 * 2, 36 * 3):
+        return False, "three times the frequency is log2(3) octaves up, neither 2 nor 3."
+    if third != round(36 * np.log2(3)):
+        return False, "the third harmonic lies 36 log2(3) rows up; round to the nearest row."
+    return True, "and both hold wherever the note starts. That is what the logarithm buys."
+
+
+@_exercise("01_representations")
+def check_01_c(weights):
+    """Six weights for the layers of an HCQT that find the melody of demo song 4 where the plain sum does not."""
+    weights = np.asarray(weights, dtype=float)
+    if weights.shape != (6,):
+        return False, f"six weights, please, one a layer: h = {', '.join(map(str, features.HARMONICS))}."
+    accuracy, plain = (_brightest_row_accuracy(w) for w in (weights, np.array([0, 1, 1, 1, 1, 1])))
+    if accuracy >= 0.5:
+        return True, f"raw pitch accuracy {accuracy:.2f}, the plain sum has {plain:.2f}. Networks learn such weights."
+    sentence = f"raw pitch accuracy {accuracy:.2f}; 0.50 is wanted, the plain sum has {plain:.2f}. "
+    if weights[0] >= 0:
+        return False, sentence + "If the layer h = 0.5 is bright, the true note may lie an octave lower: what does that ask for?"
+    return False, sentence + "High layers hold more of everything else; should they have as much say as the low ones?"
+
+
+@functools.cache
+def _song_for_01_c():
+    song = synth.demo_song(seed=4, seconds=20)
+    return features.hcqt(song), song.melody
+
+
+def _brightest_row_accuracy(weights):
+    """Raw pitch accuracy of the row between 110 and 880 Hz in which the weighted layers are brightest."""
+    picture, truth = _song_for_01_c()
+    rows = (picture.freqs_hz > 110) & (picture.freqs_hz < 880)
+    total = np.tensordot(weights, picture.values[:, rows], axes=1)
+    f0_hz = picture.freqs_hz[rows][total.argmax(axis=0)]
+    return evaluate.score_melody(records.Melody(picture.times_s, f0_hz, np.ones(len(f0_hz))), truth)["RPA"]
 
 
 # --- 02_source_filter_nmf -------------------------------------------------------------------------------------------------
@@ -275,8 +277,8 @@ def check_02_c(fmin_hz):
         return True, f"{_FMIN_02_C_HZ:.2f} Hz, eight rows above A1. A constant distance in the picture is a wrong start of the grid."
     if abs(grids.offset_cents(55**2 / fmin_hz, _FMIN_02_C_HZ)) < 15:
         return False, "right distance, wrong way: the labels lie below the truth, so the first row lies above 55 Hz."
-    if 100 < abs(fmin_hz) < 220:
-        return False, "that looks like the distance in cents; go up so many cents from 55 Hz: 55 * 2 ** (cents / 1200)."
     if abs(abs(off_cents) - 1200) < 30:
         return False, "that is an octave off. A few frames with octave errors pull a mean away; take the median."
+    if 100 < abs(fmin_hz) < 220:
+        return False, "that looks like the distance in cents; go up so many cents from 55 Hz: 55 * 2 ** (cents / 1200)."
     return False, "measure offset_cents between truth and brightest row where something is sung, and take the median."

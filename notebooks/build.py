@@ -133,6 +133,7 @@ def execute(notebook, name="notebook", timeout_s=CELL_TIMEOUT_S):
     probe = copy.deepcopy(notebook)
     probe.cells.append(nbformat.v4.new_code_cell(_PEAK))
     environment = {k: v for k, v in os.environ.items() if k not in ("MPLBACKEND", "LIBROSA_DATA_DIR", "PYTHONWARNINGS")}
+    environment["OMP_NUM_THREADS"] = "1"  # sums in another order differ in the last digit, and a picture with them
     environment["PYTHONPATH"] = os.pathsep.join([str(FOLDER.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as empty:

@@ -1,0 +1,246 @@
+"""The checks of the exercises: each passes its solution, refuses two planted wrong answers with a hint, and waits on an empty one."""
+
+import builtins
+import functools
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from melodylab import api, audio, checks, decode, evaluate, sfnmf, synth
+from melodylab.records import Melody
+
+SCRIPTS = Path(__file__).resolve().parents[1] / "notebooks" / "scripts"
+
+
+class Case(NamedTuple):
+    """What to hand to a check. Answers are functions without arguments, so that nothing is computed before a test needs it."""
+
+    solution: object
+    wrong: dict  # {part of the hint: answer}
+    empty: tuple = (..., None)
+    measured_against: object = tuple
+
+
+@functools.cache
+def tour():
+    """(song, its salience) as in the tour."""
+    song = synth.demo_song(seed=0, seconds=12)
+    return song, sfnmf.salience(song)
+
+
+def slip(**other):
+    """The tour's octave slip found anew, with parts of the answer replaced."""
+    song, salience = tour()
+    melody = decode.viterbi(salience)
+    times_s, labels = evaluate.frame_errors(melody, song.melody)
+    runs = re.finditer("o+", "".join("o" if label == "octave" else "." for label in labels))
+    first, end = max((m.span() for m in runs), key=lambda span: span[1] - span[0])
+    ratio = melody.f0_hz[first + 3] / song.melody.f0_hz[first + 3]
+    return {"from_s": times_s[first], "ratio": ratio, "because_of": "drums"} | other
+
+
+def half_loud_db():
+    """By bisection: another way than the notebook's."""
+
+    def is_enough(lead_db):
+        song = synth.demo_song(seed=0, seconds=12, lead_db=lead_db)
+        return evaluate.score_melody(api.extract_melody(song), song.melody)["RPA"] > half
+
+    half = evaluate.score_melody(decode.viterbi(tour()[1]), tour()[0].melody)["RPA"] / 2
+    quiet, loud = -24.0, 0.0
+    while loud - quiet > 3:
+        middle = (loud + quiet) / 2
+        quiet, loud = (quiet, middle) if is_enough(middle) else (middle, loud)
+    return quiet
+
+
+def best_threshold():
+    song, salience = tour()
+    melody = decode.peak(salience)
+    voiced_share = [np.mean(melody.voicing >= t) for t in np.arange(0, 1, 0.01)]
+    truth = song.melody.resampled(melody.times_s)
+    right = np.abs(1200 * np.log2(melody.f0_hz / truth.f0_hz)) < 50
+    assert voiced_share[0] == 1
+
+    def accuracy(t):  # frame by frame and without mir_eval
+        return np.mean(np.where(truth.voiced, (melody.voicing >= t) & right, melody.voicing < t))
+
+    return max(np.arange(0, 1, 0.01), key=accuracy)
+
+
+def update_H_B(V, V_hat, W_B, H_B):
+    """Element by element from the gradient of sum(V / V_hat - log(V / V_hat)), as in a textbook."""
+    return np.array(
+        [
+            [
+                H_B[r, n] * sum(W_B[f, r] * V[f, n] / V_hat[f, n] ** 2 for f in range(len(V)))
+                / sum(W_B[f, r] / V_hat[f, n] for f in range(len(V)))
+                for n in range(V.shape[1])
+            ]
+            for r in range(len(H_B))
+        ]
+    )  # fmt: skip
+
+
+@functools.cache
+def four_seconds():
+    """(power, true melody, frame times) of exercise b in notebook 02."""
+    song = synth.demo_song(seed=1, seconds=6).excerpt(2, 6)
+    settings = sfnmf.Settings()
+    power = np.abs(audio.stft(song.mono, window=settings.window, hop_samples=settings.hop_samples)) ** 2
+    return power, song.melody, np.arange(power.shape[1]) * settings.hop_samples / settings.sr
+
+
+@functools.cache
+def activations(parts):
+    return sfnmf.factorise(four_seconds()[0], sfnmf.Settings(n_accompaniment=parts), seed=0).H_F0
+
+
+def parts_accuracy(figure):
+    """{parts: RPA or RCA} of the brightest rows, taken as they are."""
+    _, truth, times_s = four_seconds()
+    pitches_hz = sfnmf.Settings().grid.freqs_hz
+    lines = {n: Melody(times_s, pitches_hz[activations(n).argmax(axis=0)], np.ones(len(times_s))) for n in (1, 40, 160)}
+    return {n: evaluate.score_melody(line, truth)[figure] for n, line in lines.items()}
+
+
+CASES = {
+    "00_tour.check_00_a": Case(
+        best_threshold,
+        {"false alarms: raise it": lambda: 0.2, "missed frames: lower it": lambda: 0.97, "between 0 and 1": lambda: 80},
+        measured_against=lambda: (decode.peak(tour()[1]), tour()[0].melody),
+    ),
+    "00_tour.check_00_b": Case(
+        slip,
+        {
+            "starts elsewhere": lambda: slip(from_s=8.0),
+            "the ratio is not": lambda: slip(ratio=2.0),
+            "without the chords": lambda: slip(because_of="chords"),
+            '"chords", "bass" or "drums"': lambda: slip(because_of="singer"),
+        },
+        empty=({"from_s": ..., "ratio": ..., "because_of": ...}, {"from_s": 4, "ratio": ..., "because_of": "drums"}, ...),
+        measured_against=lambda: (decode.viterbi(tour()[1]), tour()[0]),
+    ),
+    "00_tour.check_00_c": Case(
+        half_loud_db,
+        {"Softer!": lambda: 0, "Louder!": lambda: -30, "between -60 and 20": lambda: 1000},
+        measured_against=lambda: (0, 12),
+    ),
+    "01_representations.check_01_a": Case(
+        lambda: 16384,
+        {"half as long": lambda: 32768, "power of two": lambda: 10000},
+    ),
+    "01_representations.check_01_b": Case(
+        lambda: (21, 57),
+        {"60 rows in an octave": lambda: (35, 57), "how many rows has a semitone": lambda: (20, 57), "neither 2 nor 3": lambda: (21, 72)},
+        empty=(..., None, (..., ...), (21, ...)),
+    ),
+    "01_representations.check_01_c": Case(
+        lambda: [-1, 1, 0.8, 0.6, 0.4, 0.2],
+        {"six weights": lambda: [1, 1, 1], "an octave lower": lambda: [1, 1, 1, 1, 1, 1], "as much say": lambda: [-0.01, 0, 0, 0, 0, 1]},
+        empty=(..., [...] * 6),
+    ),
+    "02_source_filter_nmf.check_02_a": Case(
+        lambda: update_H_B,
+        {
+            "where does a transpose belong": lambda: lambda V, V_hat, W_B, H_B: V_hat,
+            "belongs above the line": lambda: lambda V, V_hat, W_B, H_B: H_B**2 / update_H_B(V, V_hat, W_B, H_B),
+            "Kullback-Leibler": lambda: lambda V, V_hat, W_B, H_B: H_B * (W_B.T @ (V / V_hat)) / W_B.sum(axis=0)[:, None],
+            "exponent 1/2": lambda: lambda V, V_hat, W_B, H_B: np.sqrt(H_B * update_H_B(V, V_hat, W_B, H_B)),
+            "the ratio alone": lambda: lambda V, V_hat, W_B, H_B: update_H_B(V, V_hat, W_B, H_B) / H_B,
+            "that is the gradient": lambda: lambda V, V_hat, W_B, H_B: W_B.T @ ((V_hat - V) / V_hat**2),
+            "a filter in your update": lambda: lambda V, V_hat, W_B, H_B: 2 * H_B,
+            "ZeroDivisionError": lambda: lambda V, V_hat, W_B, H_B: 1 / 0,
+        },
+        empty=(..., None, lambda V, V_hat, W_B, H_B: ..., lambda V, V_hat, W_B, H_B: None),
+    ),
+    "02_source_filter_nmf.check_02_b": Case(
+        lambda: parts_accuracy("RPA"),
+        {
+            "keys 1, 40 and 160": lambda: {1: 0.5, 40: 0.5},
+            "all three are alike": lambda: dict.fromkeys((1, 40, 160), 0.5),
+            "forgive octaves": lambda: parts_accuracy("RCA"),
+            "it should be another number": lambda: {1: 0.1, 40: 0.2, 160: 0.3},
+        },
+        empty=(..., {1: ..., 40: ..., 160: ...}),
+        measured_against=lambda: four_seconds()[:2],
+    ),
+    "02_source_filter_nmf.check_02_c": Case(
+        lambda: 55 * 2 ** (160 / 1200),
+        {
+            "wrong way": lambda: 55 * 2 ** (-160 / 1200),
+            "distance in cents": lambda: 160,
+            "an octave off": lambda: 110 * 2 ** (160 / 1200),
+            "take the median": lambda: 57,
+        },
+    ),
+}
+
+
+def answer_of(case):
+    return case() if callable(case) else case
+
+
+def test_every_check_has_a_case_and_two_wrong_answers():
+    assert set(CASES) == set(checks.CHECKS) != set()
+    assert all(len(case.wrong) >= 2 for case in CASES.values())
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_check_stands_in_its_notebook_once_for_the_student_and_once_for_the_solution(name):
+    notebook, _, check = name.partition(".")
+    cells = re.split(r"^# %%", (SCRIPTS / f"{notebook}.py").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    tags = [re.search(r'tags=\["(\w+)"', cell.splitlines()[0])[1] for cell in cells if f"checks.{check}(" in cell]
+    assert tags == ["exercise", "solution"]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_solution_passes(name, capsys):
+    case = CASES[name]
+    assert checks.CHECKS[name](answer_of(case.solution), *case.measured_against()) is True
+    assert capsys.readouterr().out.startswith("✓ Right: ")
+
+
+@pytest.mark.parametrize(("name", "hint"), [(name, hint) for name, case in CASES.items() for hint in case.wrong])
+def test_a_wrong_answer_gets_its_hint(name, hint, capsys):
+    case = CASES[name]
+    assert checks.CHECKS[name](answer_of(case.wrong[hint]), *case.measured_against()) is False
+    said = capsys.readouterr().out
+    assert said.startswith("✗ Not yet: ") and hint in said
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_an_empty_answer_only_gets_a_friendly_line(name, capsys):
+    case = CASES[name]
+    for empty in case.empty:
+        assert checks.CHECKS[name](empty, *case.measured_against()) is None
+        assert capsys.readouterr().out.startswith("Your turn: ")
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("nonsense", ["a word", object(), lambda *a, **k: 1 / 0, np.zeros((2, 3)), float("nan"), (1, 2, 3, 4, 5)])
+def test_nonsense_is_refused_and_raises_nothing(name, nonsense, capsys):
+    case = CASES[name]
+    assert checks.CHECKS[name](nonsense, *case.measured_against()) is False
+    assert capsys.readouterr().out.startswith("✗ Not yet: ")
+
+
+def test_a_check_is_entered_once():
+    def check_00_a(answer):
+        return True, "."
+
+    with pytest.raises(ValueError, match="two checks"):
+        checks._exercise("00_tour")(check_00_a)
+
+
+def test_what_an_answer_interrupts_is_not_swallowed():
+    """Only errors become hints; the stop button still stops."""
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(builtins.KeyboardInterrupt):
+        checks.CHECKS["00_tour.check_00_a"](type("Slow", (), {"__float__": stop})(), *CASES["00_tour.check_00_a"].measured_against())

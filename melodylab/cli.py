@@ -1,8 +1,8 @@
 """The commands: `melodylab lab`, `melody`, `separate`, `evaluate`, `doctor`.
 
-Conventions: what a command made goes to standard output (paths of files, tables), everything else to standard error, one line
-each, starting with "melodylab:". Exit status 0: all done; 1: `doctor` found something wrong; 2: something given cannot be used
-(the other inputs are still worked on); 130: Ctrl-C. Files are complete or absent, and an input is never written to.
+Conventions: what a command made goes to standard output (paths of files, tables), everything else to standard error, one
+line each, starting with "melodylab:". Exit status 0: all done; 1: `doctor` found something wrong; 2: something given cannot
+be used (the other inputs are still worked on); 130: Ctrl-C. Files are complete or absent, and an input is never written to.
 What is slow to import is imported inside the command that needs it, so that `melodylab --help` answers at once.
 """
 
@@ -266,11 +266,11 @@ def notebooks_folder():
     for folder in (package / "_notebooks", package.parent / "notebooks"):
         if (folder / TOUR).is_file():
             return folder
-    raise InputError(f"the notebooks did not come with this copy of melodylab; run: {sys.executable} -m pip install melodylab")
+    raise InputError("the notebooks did not come with this copy of melodylab; install it again from its repository")
 
 
 def _copy_beside(notebook, folder):
-    """Copy into `folder` under the first free name of NN_name, NN_name.new, NN_name.new2...; None where it is there already."""
+    """Copy under the first free name of NN_name, NN_name.new, NN_name.new2...: its path, None where it is there already."""
     for ending in ["", ".new", *(f".new{n}" for n in range(2, 1000))]:
         target = folder / f"{notebook.stem}{ending}.ipynb"
         if not target.exists():
@@ -313,7 +313,7 @@ def _open(program, folder):
         except KeyboardInterrupt:  # reached the server, too, which asks whether to stop
             continue
     if status:
-        raise InputError(f"{program} ended with status {status}; its own message stands above, and melodylab doctor may help")
+        raise InputError(f"{program} ended with status {status}; its own message stands above, melodylab doctor may help")
 
 
 # --- doctor -----------------------------------------------------------------------------------------------------------
@@ -359,10 +359,11 @@ def _findings():
         yield None, "ffmpeg is not installed; only m4a, wma and video need it"
     for program in ("jupyterlab", "jupytext", "voila"):
         version = _version(program)
-        yield (True, f"{program} {version}") if version else (None, f'{program} is not installed; run: {pip} "melodylab[lab]"')
+        missing = f'{program} is not installed; run: {pip} "melodylab[lab]"'
+        yield (True, f"{program} {version}") if version else (None, missing)
     try:
         folder = notebooks_folder()
-        yield True, f"{len(list(folder.glob('*.ipynb')))} notebooks in {folder}"
+        yield True, f"notebooks in {folder}: {', '.join(path.stem for path in sorted(folder.glob('*.ipynb')))}"
     except InputError as error:
         yield False, str(error)
     try:

@@ -38,4 +38,5 @@ def draw():
 if __name__ == "__main__":
     drawn = io.BytesIO()
     draw().savefig(drawn, dpi=100)
-    Image.open(drawn).convert("RGB").quantize(96).save(Path(__file__).with_name("tour.png"), optimize=True)  # a third of the size
+    few_colours = Image.open(drawn).convert("RGB").quantize(96)  # a third of the size
+    few_colours.save(Path(__file__).with_name("tour.png"), optimize=True)

@@ -1,8 +1,8 @@
 """Difficult, broken and unreadable files through `melodylab melody` and `melodylab separate`, with the real method.
 
 Whatever decodes gives complete and finite results; whatever does not gives exit status 2, one line that names the file and
-the next step, and no file at all. Where the sound itself is difficult the method runs all its updates; where only the file is,
-two of them.
+the next step, and no file at all. Where the sound itself is difficult the method runs all its updates; where only the file
+is, two of them.
 """
 
 import functools
@@ -83,7 +83,8 @@ def claims_4_gb(path):
     body = (voice() * 32767).astype("<i2").tobytes()
     form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, SR, 2 * SR, 2, 16)
     size = 2**32 - 2**20
-    Path(path).write_bytes(b"RIFF" + struct.pack("<I", size) + b"WAVE" + form + b"data" + struct.pack("<I", size - 36) + body)
+    sizes = struct.pack("<I", size), struct.pack("<I", size - 36)
+    Path(path).write_bytes(b"RIFF" + sizes[0] + b"WAVE" + form + b"data" + sizes[1] + body)
 
 
 CLICKS = np.zeros(SR // 2)

@@ -47,7 +47,8 @@ def quick(monkeypatch):
         return Melody(np.arange(3) * 0.01, np.array([220.0, 220.0, np.nan]), np.array([1.0, 0.0, 0.0]))
 
     monkeypatch.setattr(api, "extract_melody", extract_melody)
-    monkeypatch.setattr(api, "separate", lambda song, method="sfnmf": dict.fromkeys(("melody", "accompaniment"), song.audio / 2))
+    halves = ("melody", "accompaniment")
+    monkeypatch.setattr(api, "separate", lambda song, method="sfnmf": dict.fromkeys(halves, song.audio / 2))
 
 
 def tone(path, seconds=1.0, sr=SR, f0_hz=220.0, channels=1):
@@ -91,7 +92,8 @@ def test_an_unknown_method_lists_the_choices(run):
 
 def test_a_closed_pipe_is_no_traceback(tmp_path):
     command = [sys.executable, "-m", "melodylab.cli", "lab", "notebooks", "--copy-only"]
-    process = subprocess.Popen(command, cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command, cwd=tmp_path, env=ENVIRONMENT, **pipes)
     process.stdout.close()
     assert process.stderr.read() == ""
     process.wait()
@@ -319,8 +321,8 @@ def test_evaluate_takes_several_methods_either_way(run, quick, songs):
 
 
 def test_evaluate_refuses_in_a_sentence(run, quick, songs):
-    for arguments in (["nowhere"], ["songs", "--method", "magic"], ["songs", "--task", "drums"], ["songs", "--out", "songs/one/mix.wav/t.csv"]):
-        result = run("evaluate", *arguments)
+    for arguments in ("nowhere", "songs --method magic", "songs --task drums", "songs --out songs/one/mix.wav/t.csv"):
+        result = run("evaluate", *arguments.split())
         assert result.exit_code == 2 and result.stdout == "", arguments
 
 
@@ -346,7 +348,8 @@ def shipped(tmp_path, monkeypatch):
 
 def notebook(path, source, outputs=()):
     path.parent.mkdir(parents=True, exist_ok=True)
-    cell = {"cell_type": "code", "id": "a", "metadata": {}, "source": [source], "outputs": list(outputs), "execution_count": None}
+    cell = {"cell_type": "code", "id": "a", "metadata": {}, "source": [source], "execution_count": None}
+    cell["outputs"] = list(outputs)
     path.write_text(json.dumps({"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
 
 

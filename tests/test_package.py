@@ -254,7 +254,7 @@ def test_the_wheel_holds_library_and_notebooks_and_nothing_else(wheel):
 
 def run_installed(installed, folder, *arguments):
     environment = {**os.environ, "PYTHONPATH": str(installed), "JUPYTER_DATA_DIR": str(folder / ".jupyter")}
-    program = "import sys; from melodylab.cli import main; main(sys.argv[1:], prog_name='melodylab')"  # as the console script
+    program = "import sys; from melodylab.cli import main; main(sys.argv[1:])"  # as the console script does
     done = subprocess.run(
         [sys.executable, "-c", program, *arguments], cwd=folder, env=environment, capture_output=True, text=True
     )

@@ -147,7 +147,9 @@ def write(path, audio, sr):
     layout = "RF64" if audio.nbytes > 4e9 else "WAV"  # plain WAV cannot count beyond 4 GiB
     with files.complete_or_absent(path) as temporary:
         try:
-            sf.write(str(temporary), audio.T, int(sr), format=layout, subtype="FLOAT")
+            with sf.SoundFile(str(temporary), "w", int(sr), len(audio), format=layout, subtype="FLOAT") as sound:
+                for start in range(0, audio.shape[1], 2**20):  # in pieces, since libsndfile wants its own copy
+                    sound.write(audio[:, start : start + 2**20].T)
         except sf.SoundFileError as error:  # a full disk, which libsndfile calls a system error
             raise OSError(str(error)) from None
 

@@ -69,7 +69,8 @@ def _register(salience, line, voicing, register_semitones, register_s):
     frames = register_s / np.median(np.diff(times_s)) if len(times_s) > 1 else 1.0
     weight = voicing + 1e-3
     mean = gaussian_filter1d(midi[line] * weight, frames) / gaussian_filter1d(weight, frames)
-    return np.exp(-0.5 * ((midi[:, None] - mean) / register_semitones) ** 2)
+    distance = (midi[:, None].astype(np.float32) - mean.astype(np.float32)) / np.float32(register_semitones)
+    return np.exp(-0.5 * distance**2)
 
 
 def _phrases(voiced, unvoiced, begin, end):

@@ -550,12 +550,13 @@ def separate(song, melody, settings=LED, *, width_bins=2, unvoiced=True, seed=0)
             spectra * share * weight, window=settings.window, hop_samples=settings.hop_samples, samples=end - begin
         )
         lead[:, begin:end] += part
-    # one channel at a time: the peak of memory for a long song lies here
-    upsampled = np.empty_like(song.audio)
-    for c in range(song.channels):
-        channel = audio.resample(lead[c], settings.sr, song.sr)[: song.audio.shape[1]]
-        upsampled[c, : len(channel)], upsampled[c, len(channel) :] = channel, 0
-    return upsampled / _gain(song.audio)
+    del mixed  # the peak of memory for a long song lies here, so what is done with goes, and channels go one by one
+    upsampled = np.zeros_like(song.audio)
+    for channel, row in zip(lead, upsampled, strict=True):
+        channel = audio.resample(channel, settings.sr, song.sr)[: len(row)]
+        row[: len(channel)] = channel
+    upsampled /= _gain(song.audio)
+    return upsampled
 
 
 def _near_melody(melody, grid, width_bins):
@@ -588,5 +589,7 @@ def _gain(y):
 
 def _working_signal(y, sr, settings):
     """y at the working rate and at peak 1, (..., samples)."""
-    return np.stack([audio.resample(c, sr, settings.sr) for c in np.atleast_2d(y)]).reshape(*y.shape[:-1], -1) * _gain(y)
+    resampled = np.stack([audio.resample(c, sr, settings.sr) for c in np.atleast_2d(y)]).reshape(*y.shape[:-1], -1)
+    resampled *= _gain(y)
+    return resampled
 

@@ -21,7 +21,6 @@ widget states and process ids are left out.
 
 import argparse
 import copy
-import json
 import os
 import re
 import sys
@@ -195,7 +194,7 @@ def faults(notebook):
 
 def text_of(notebook):
     """The file's text: always the same for the same notebook."""
-    return json.dumps(notebook, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    return nbformat.writes(notebook, version=nbformat.NO_CONVERT) + "\n"
 
 
 def differences(name):
@@ -211,10 +210,13 @@ def differences(name):
             found.append(f"{where} holds outputs")
         if text_of(without_outputs(stored)) != text_of(wanted):
             pairs = zip(stored.cells, wanted.cells, strict=False)
-            place = next((i for i, (a, b) in enumerate(pairs) if text_of(a | {"outputs": 0, "execution_count": 0})
-                          != text_of(b | {"outputs": 0, "execution_count": 0})), "end")
+            place = next((i for i, (a, b) in enumerate(pairs) if _says(a) != _says(b)), "the end, or outside of cells")
             found.append(f"{where} is not what its script says (first difference: cell {place})")
     return found
+
+
+def _says(cell):
+    return {key: value for key, value in cell.items() if key not in ("outputs", "execution_count")}
 
 
 def build(name):

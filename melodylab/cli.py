@@ -9,6 +9,7 @@ What is slow to import is imported inside the command that needs it, so that `me
 import contextlib
 import dataclasses
 import datetime
+import hashlib
 import importlib.metadata
 import importlib.util
 import json
@@ -241,7 +242,7 @@ TOUR = "00_tour.ipynb"
 def lab(folder, solutions, dated, copy_only, app):
     """Copy the notebooks into FOLDER (default melodylab-notebooks) and open JupyterLab on the tour.
 
-    Copies what is missing and overwrites nothing: where your copy differs, today's notebook comes beside it as
+    Copies what is missing and overwrites nothing: where you edited your copy, a newer edition comes beside it as
     NN_name.new.ipynb.
     """
     program = "voila" if app else "jupyterlab"
@@ -270,16 +271,36 @@ def notebooks_folder():
 
 
 def _copy_beside(notebook, folder):
-    """Copy under the first free name of NN_name, NN_name.new, NN_name.new2...: its path, None where it is there already."""
+    """Copy under the first free name of NN_name, NN_name.new, NN_name.new2...: its path, None where it is there already.
+
+    A hidden record remembers which edition a folder has had, so that a copy that was edited brings no second one of the same.
+    """
+    record = folder / ".melodylab.json"
+    had = _read_record(record)
+    edition = hashlib.sha256(repr(_cells(notebook)).encode()).hexdigest()
+    known = had.get(notebook.name) == edition
     for ending in ["", ".new", *(f".new{n}" for n in range(2, 1000))]:
         target = folder / f"{notebook.stem}{ending}.ipynb"
         if not target.exists():
             with files.complete_or_absent(target) as temporary:
                 shutil.copyfile(notebook, temporary)
             _sign(target)
-            return target
-        if _cells(target) == _cells(notebook):  # run or not, it is the same notebook
-            return None
+            break
+        if known or _cells(target) == _cells(notebook):  # run or not, it is the same notebook
+            target = None
+            break
+    if not known:
+        with files.complete_or_absent(record) as temporary:
+            temporary.write_text(json.dumps(had | {notebook.name: edition}, indent=1))
+    return target
+
+
+def _read_record(path):
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
 
 
 def _cells(path):

@@ -353,18 +353,23 @@ def notebook(path, source, outputs=()):
     path.write_text(json.dumps({"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
 
 
+def copies(folder):
+    """The notebooks in a folder; its hidden record is no notebook."""
+    return [name for name in found(folder) if name.endswith(".ipynb")]
+
+
 def test_lab_copies_what_is_missing_and_signs_it(run, shipped):
     import nbformat
     from nbformat.sign import NotebookNotary
 
     result = run("lab", "--copy-only")
-    assert result.exit_code == 0 and found("melodylab-notebooks") == ["00_tour.ipynb", "01_next.ipynb"]
+    assert result.exit_code == 0 and copies("melodylab-notebooks") == ["00_tour.ipynb", "01_next.ipynb"]
     copy = Path("melodylab-notebooks/00_tour.ipynb")
     assert NotebookNotary().check_signature(nbformat.read(copy, as_version=4))
     assert copy.read_bytes() == (shipped / "00_tour.ipynb").read_bytes()
     copy.unlink()
     again = run("lab", "--copy-only")
-    assert again.stdout.split() == [str(copy)] and len(found("melodylab-notebooks")) == 2
+    assert again.stdout.split() == [str(copy)] and len(copies("melodylab-notebooks")) == 2
 
 
 def test_lab_never_overwrites(run, shipped):
@@ -372,16 +377,26 @@ def test_lab_never_overwrites(run, shipped):
     notebook(mine, "00_tour", [{"output_type": "stream", "name": "stdout", "text": "run"}])
     kept = mine.read_bytes()
     run("lab", "here", "--copy-only")
-    assert found("here") == ["00_tour.ipynb", "01_next.ipynb"], "a copy that was only run is no edited copy"
+    assert copies("here") == ["00_tour.ipynb", "01_next.ipynb"], "a copy that was only run is no edited copy"
     notebook(mine, "my own answer")
+    run("lab", "here", "--copy-only")
+    assert copies("here") == ["00_tour.ipynb", "01_next.ipynb"], "an edited copy of this very edition needs no second one"
+    notebook(shipped / "00_tour.ipynb", "a newer tour")
     for _ in range(2):
         assert run("lab", "here", "--copy-only").exit_code == 0
-        assert found("here") == ["00_tour.ipynb", "00_tour.new.ipynb", "01_next.ipynb"]
-    notebook(shipped / "00_tour.ipynb", "a newer tour")
+        assert copies("here") == ["00_tour.ipynb", "00_tour.new.ipynb", "01_next.ipynb"]
+    notebook(shipped / "00_tour.ipynb", "the newest tour")
     run("lab", "here", "--copy-only")
-    assert found("here") == ["00_tour.ipynb", "00_tour.new.ipynb", "00_tour.new2.ipynb", "01_next.ipynb"]
+    assert copies("here") == ["00_tour.ipynb", "00_tour.new.ipynb", "00_tour.new2.ipynb", "01_next.ipynb"]
     assert kept != mine.read_bytes() and "my own answer" in mine.read_text()
-    assert "a newer tour" in Path("here/00_tour.new2.ipynb").read_text()
+    assert "the newest tour" in Path("here/00_tour.new2.ipynb").read_text()
+
+
+def test_lab_gives_today_s_notebook_where_it_knows_nothing_of_the_copy(run, shipped):
+    notebook(Path("here/00_tour.ipynb"), "from somewhere else")
+    Path("here/.melodylab.json").write_text("[not a record")
+    run("lab", "here", "--copy-only")
+    assert copies("here") == ["00_tour.ipynb", "00_tour.new.ipynb", "01_next.ipynb"]
 
 
 def test_lab_leaves_what_is_no_notebook_alone(run, shipped):
@@ -393,7 +408,7 @@ def test_lab_leaves_what_is_no_notebook_alone(run, shipped):
 
 def test_lab_options(run, shipped):
     run("lab", "here", "--copy-only", "--solutions")
-    assert found("here") == ["00_tour.ipynb", "01_next.ipynb", "solutions/01_next.ipynb"]
+    assert copies("here") == ["00_tour.ipynb", "01_next.ipynb", "solutions/01_next.ipynb"]
     run("lab", "lesson/", "--copy-only", "--dated")
     dated = [path.name for path in Path().glob("lesson-*")]
     assert len(dated) == 1 and len(dated[0]) == len("lesson-2026-01-31")

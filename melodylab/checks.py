@@ -1,9 +1,9 @@
 """Checks for the exercises of the notebooks: an answer goes in, a sentence comes out, nothing is graded or sent anywhere.
 
-Conventions: a check is called with the student's answer first and whatever it is measured against after it. An empty answer
-(`...` or None, also as a part of a tuple, list or dict) gets a friendly line and returns None; a wrong one a hint and False; a
-right one a word on why it is right and True. A check never raises on account of an answer: what the answer raises (a function
-that fails, an array of another shape) becomes the hint. `CHECKS` holds every check as "NN_notebook.name".
+Conventions: a check is called with the student's answer first and whatever it is measured against after it. An empty
+answer (`...` or None, also as a part of a tuple, list or dict) gets a friendly line and returns None; a wrong one a hint and
+False; a right one a word on why it is right and True. A check never raises on account of an answer: what the answer raises
+(a function that fails, an array of another shape) becomes the hint. `CHECKS` holds every check as "NN_notebook.name".
 
 To add one, write a function that returns (right, sentence) below its notebook's heading and put `@_exercise("NN_notebook")`
 above it. The solution and two wrong answers of each live in tests/test_checks.py.
@@ -32,7 +32,7 @@ def _exercise(notebook):
             except _EmptyAnswer:
                 print("Your turn: your function returns nothing yet. Fill it in, then run this cell again.")
                 return None
-            except Exception as error:  # whatever an answer trips over, the student needs a sentence, not a traceback of ours
+            except Exception as error:  # whatever it trips over: a sentence helps, a traceback of ours does not
                 right, sentence = False, f"this answer stops with {type(error).__name__}: {' '.join(str(error).split())}"
             print(f"{'✓ Right:' if right else '✗ Not yet:'} {sentence}")
             return bool(right)
@@ -87,14 +87,14 @@ def check_00_a(answer, melody, truth):
     best = max((float(t) for t in np.arange(0, 1.001, 0.02)), key=lambda t: scores(t)["OA"])
     here, there = scores(answer), scores(best)
     if here["OA"] >= there["OA"] - 0.01:
-        return True, f"voiced from {answer:.2f} gives OA {here['OA']:.3f}; the best of fifty thresholds gives {there['OA']:.3f}."
+        return True, f"voiced from {answer:.2f} gives OA {here['OA']:.3f}; the best of fifty gives {there['OA']:.3f}."
     lean = "false alarms: raise it" if answer < best else "missed frames: lower it"
     return False, f"at {answer:.2f} OA is {here['OA']:.3f}, and better is possible. What costs most here are {lean}."
 
 
 @_exercise("00_tour")
 def check_00_b(answer, melody, song):
-    """Is `answer` {"from_s", "ratio", "because_of"} the longest run of octave errors, how far it is off, and the stem to blame?"""
+    """Is `answer` {"from_s", "ratio", "because_of"} the longest run of octave errors, how far off, whose fault?"""
     times_s, labels = evaluate.frame_errors(melody, song.melody)
     edges = np.diff(np.concatenate([[0], labels == "octave", [0]]))
     starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
@@ -102,9 +102,9 @@ def check_00_b(answer, melody, song):
     run = slice(starts[longest], ends[longest])
     ratio = np.median(melody.f0_hz[run] / song.melody.f0_hz[run])
     if abs(float(answer["from_s"]) - times_s[run.start]) > 0.05:
-        return False, "the longest run of octave errors starts elsewhere; look at the triangles of the error map, or count in labels."
+        return False, "the longest run of octave errors starts elsewhere; look at the triangles of the error map."
     if abs(np.log2(float(answer["ratio"]) / ratio)) > 0.1:
-        return False, "the time is right, the ratio is not: divide melody.f0_hz by song.melody.f0_hz, not the other way round."
+        return False, "the time is right, the ratio is not: divide melody.f0_hz by song.melody.f0_hz."
     name = str(answer["because_of"]).strip().lower()
     if name not in song.stems or name == "melody":
         return False, 'because_of must be "chords", "bass" or "drums".'
@@ -112,7 +112,7 @@ def check_00_b(answer, melody, song):
     left = np.mean(evaluate.frame_errors(api.extract_melody(without, "sfnmf"), song.melody)[1][run] == "octave")
     if left > 0.5:
         return False, f"time and ratio are right, but without the {name} {left:.0%} of the slip is still there."
-    return True, f"from {times_s[run.start]:.2f} s on the estimate is {ratio:.2f} times the truth, and without the {name} it is not."
+    return True, f"from {times_s[run.start]:.2f} s on it is {ratio:.2f} times the truth, and without the {name} it is not."
 
 
 @_exercise("00_tour")
@@ -145,7 +145,7 @@ def check_01_a(samples):
     apart_hz = float(np.diff(grids.midi_to_hz([40, 41]))[0])
     shortest = 2 ** int(np.ceil(np.log2(2 * 22050 / apart_hz)))
     if samples == shortest:
-        return True, f"{shortest} samples are {1000 * shortest / 22050:.0f} ms, longer than many a note that you want to see."
+        return True, f"{shortest} samples are {1000 * shortest / 22050:.0f} ms, longer than many a note you want to see."
     if samples == shortest // 2:
         return False, f"its rows are {22050 / samples:.1f} Hz apart, but a tone fills two rows to either side; use 2 sr / N."
     if samples <= 0 or np.log2(samples) % 1:
@@ -182,7 +182,7 @@ def check_01_c(weights):
         return True, f"raw pitch accuracy {accuracy:.2f}, the plain sum has {plain:.2f}. Networks learn such weights."
     sentence = f"raw pitch accuracy {accuracy:.2f}; 0.50 is wanted, the plain sum has {plain:.2f}. "
     if weights[0] >= 0:
-        return False, sentence + "If the layer h = 0.5 is bright, the true note may lie an octave lower: what does that ask for?"
+        return False, sentence + "If layer h = 0.5 is bright, the true note may lie an octave lower: what does that ask for?"
     return False, sentence + "High layers hold more of everything else; should they have as much say as the low ones?"
 
 
@@ -230,18 +230,18 @@ def check_02_a(update_H_B):
 
 @_exercise("02_source_filter_nmf")
 def check_02_b(accuracy, power, truth):
-    """Raw pitch accuracies {parts: RPA} of the brightest row of H_F0, seed 0; power (freq, time) of the song, truth its Melody."""
+    """Raw pitch accuracies {parts: RPA} of the brightest row of H_F0, seed 0; power and true Melody of a song."""
     if set(accuracy) != {1, 40, 160}:
         return False, "the answer is a dictionary with the keys 1, 40 and 160, the numbers of parts."
     scores = {parts: _brightest_comb_scores(power, truth, parts) for parts in accuracy}
     wrong = [parts for parts, score in scores.items() if abs(accuracy[parts] - score["RPA"]) > 0.03]
     if not wrong:
         return True, (
-            "flooded, it loses the lead: with 160 free spectra there is one for every note of the voice, too. Starved, it keeps "
-            "the lead, but then chords and drums must go into it as well: a good salience and a bad stem."
+            "flooded, it loses the lead: with 160 free spectra there is one for every note of the voice too. Starved, it "
+            "keeps the lead, but then chords and drums must go into it as well: a good salience and a bad stem."
         )
     if max(accuracy.values()) - min(accuracy.values()) < 0.01:
-        return False, "all three are alike. Settings are frozen: replace(settings, ...) returns new ones; are they the ones you use?"
+        return False, "all three are alike. Settings are frozen: replace(settings, ...) returns new ones; do you use them?"
     if all(abs(accuracy[parts] - score["RCA"]) <= 0.03 for parts, score in scores.items()):
         return False, "these are the RCA, which forgive octaves; asked for is the RPA."
     return False, f"with {wrong[0]} parts it should be another number. Seed 0, 40 iterations, brightest row of every frame?"
@@ -274,7 +274,7 @@ def check_02_c(fmin_hz):
     fmin_hz = float(fmin_hz)
     off_cents = float(grids.offset_cents(fmin_hz, _FMIN_02_C_HZ))
     if abs(off_cents) < 15:
-        return True, f"{_FMIN_02_C_HZ:.2f} Hz, eight rows above A1. A constant distance in the picture is a wrong start of the grid."
+        return True, f"{_FMIN_02_C_HZ:.2f} Hz, eight rows above A1. A constant distance means a wrong start of the grid."
     if abs(grids.offset_cents(55**2 / fmin_hz, _FMIN_02_C_HZ)) < 15:
         return False, "right distance, wrong way: the labels lie below the truth, so the first row lies above 55 Hz."
     if abs(abs(off_cents) - 1200) < 30:

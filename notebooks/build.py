@@ -3,20 +3,19 @@
 
     python notebooks/build.py                     all of them
     python notebooks/build.py 00_tour             only these
-    python notebooks/build.py --check             nothing is executed or written; complains where a notebook is not what its
-                                                  script says
+    python notebooks/build.py --check             writes nothing; complains where a notebook is not what its script says
 
     scripts/NN_name.py            the source (jupytext percent format), exercises and solutions in one
-    solutions/NN_name.ipynb       all cells, no outputs; jupytext's pair of the script (by the folders named in pyproject.toml, so
-                                  that a copy elsewhere is nobody's pair)
+    solutions/NN_name.ipynb       all cells, no outputs; jupytext's pair of the script by the folders in pyproject.toml, so
+                                  that a copy elsewhere is nobody's pair
     NN_name.ipynb                 for students: cells tagged "solution" left out, executed from a cold kernel, outputs kept
 
 An exercise is a code cell tagged "exercise": an answer left as `...` and the line that checks it, which then only prints a
-friendly word. A cell tagged "solution" follows it directly and answers and checks again. So both versions run from top to bottom.
-Prose that belongs to a solution is a Markdown cell tagged "solution" after that.
+friendly word. A cell tagged "solution" follows it directly and answers and checks again. So both versions run from top to
+bottom. Prose that belongs to a solution is a Markdown cell tagged "solution" after that.
 
-What is stored does not depend on when, where or how often it was built: ids come from names and places, and timings, versions,
-widget states and process ids are left out.
+What is stored does not depend on when or how often it was built: ids come from names and places, and timings, versions and
+widget states are left out.
 """
 
 import argparse
@@ -93,7 +92,7 @@ def solutions_notebook(name, folder=FOLDER):
             raise BuildError(f"{name}, cell {index}: what does the tag {', '.join(sorted(unknown))} mean?")
         answers = cell.cell_type == "code" and "solution" in tags
         if answers != ("exercise" in before) and (answers or not before & {"solution"}):
-            raise BuildError(f"{name}, cell {index}: a solution must follow its exercise directly, and every exercise has one")
+            raise BuildError(f"{name}, cell {index}: a solution must follow its exercise, and every exercise has one")
         before = tags
     if "exercise" in before:
         raise BuildError(f"{name}: the last exercise has no solution")
@@ -183,7 +182,8 @@ def faults(notebook):
                 found.append(f"cell {number} writes to standard error: {text.strip()[:300]}")
             if others := kinds - {"image/png", "text/html", "text/plain", "text/latex", "text/markdown"}:
                 found.append(f"cell {number} holds {', '.join(sorted(others))}")
-            found += [f"cell {number} holds {words}: {m[0]!r}" for words, rule in _UNWANTED.items() if (m := rule.search(text))]
+            seen = {words: rule.search(text) for words, rule in _UNWANTED.items()}
+            found += [f"cell {number} holds {words}: {match[0]!r}" for words, match in seen.items() if match]
     if {"widgets"} & set(notebook.metadata):
         found.append("the notebook holds the state of widgets")
     return found
@@ -227,7 +227,7 @@ def build(name):
     text = text_of(run.notebook)
     size = len(text.encode())
     if size > MAX_BYTES:
-        raise BuildError(f"{name}: {size / 1000:.0f} KB with outputs, allowed are {MAX_BYTES // 1000}; shorten players, shrink pictures")
+        raise BuildError(f"{name}: {size / 1000:.0f} KB, allowed are {MAX_BYTES // 1000}; shorten players, shrink pictures")
     solutions_path(name).parent.mkdir(exist_ok=True)
     solutions_path(name).write_text(text_of(solutions), encoding="utf-8")
     student_path(name).write_text(text, encoding="utf-8")
@@ -253,7 +253,7 @@ def main(arguments=None):
             raise BuildError("\n".join(found) + "\nrun: python notebooks/build.py")
         together = sum(student_path(name).stat().st_size for name in names() if student_path(name).exists())
         if together > MAX_BYTES_TOGETHER:
-            raise BuildError(f"all notebooks together hold {together / 1e6:.1f} MB, allowed are {MAX_BYTES_TOGETHER / 1e6:.0f}")
+            raise BuildError(f"all notebooks hold {together / 1e6:.1f} MB, allowed are {MAX_BYTES_TOGETHER / 1e6:.0f}")
     except BuildError as error:
         sys.exit(str(error))
 

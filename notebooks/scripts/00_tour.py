@@ -269,8 +269,9 @@ sounds = {"lead": stems["melody"], "backing track": stems["accompaniment"]}
 sonify.players(sounds, song.sr, start_s=2.4, seconds=4)
 
 # %% [markdown]
-# Both at one common gain, so loud is loud. What of the voice is left in the backing track, and what of the drums in the lead? The *signal-to-distortion ratio* (here SI-SDR) puts a number on it: the power that belongs
-# to the true voice against the power that does not, in decibels. In the song itself voice and band are about equally loud.
+# Both at one common gain, so loud is loud. What of the voice is left in the backing track, and what of the drums in the lead? The
+# *signal-to-distortion ratio* (here SI-SDR) puts a number on it: the power that belongs to the true voice against the power that does
+# not, in decibels. In the song itself voice and band are about equally loud.
 
 # %%
 before_db = evaluate.si_sdr(song.stems["melody"], song.audio)
@@ -368,9 +369,9 @@ checks.check_00_a(best_threshold, frame_by_frame, song.melody);
 # in four frames out of ten. In a song without rests, the best threshold would be 0.
 
 # %% [markdown]
-# **Exercise 2: the octave slip.** Find the longest run of octave errors in `labels`. At which time does it start (`from_s`, in seconds)? What is
-# the estimate divided by the truth there (`ratio`)? And who is to blame: `"chords"`, `"bass"` or `"drums"` (`because_of`)? Guess, then
-# experiment: a song without one of its stems is `ml.Song.from_array(song.audio - song.stems["bass"], song.sr)`.
+# **Exercise 2: the octave slip.** Find the longest run of octave errors in `labels`. At which time does it start (`from_s`, in
+# seconds)? What is the estimate divided by the truth there (`ratio`)? And who is to blame: `"chords"`, `"bass"` or `"drums"`
+# (`because_of`)? Guess, then experiment: a song without one of its stems is `ml.Song.from_array(song.audio - song.stems["bass"], song.sr)`.
 
 # %% tags=["exercise"]
 slip = {"from_s": ..., "ratio": ..., "because_of": ...}

@@ -1,5 +1,6 @@
 """The front door: every method by name, songs from files and by librosa's names, sentences for what does not exist."""
 
+import librosa
 import numpy as np
 import pytest
 
@@ -44,6 +45,11 @@ def test_an_unknown_method_is_named_and_others_are_offered(call, two):
         call(two, method="sfnmff")
 
 
+def test_a_method_that_cannot_separate_is_refused_even_with_a_melody(two):
+    with pytest.raises(ml.InputError, match="'pyin'.*sfnmf"):
+        ml.separate(two, method="pyin", melody=two.melody)
+
+
 def test_a_method_without_salience_says_so(two):
     with pytest.raises(ml.InputError, match="pyin"):
         ml.salience(two, method="pyin")
@@ -56,6 +62,13 @@ def test_pyin_follows_a_lone_tone():
     assert np.abs(grids.offset_cents(melody.f0_hz[inside], 220)).max() < 15
     assert melody.voiced[inside].all()
     assert not melody.voiced[(melody.times_s < 0.4) | (melody.times_s > 1.6)].any()
+
+
+def test_pyin_is_voiced_where_librosas_path_says_so(two):
+    options = {"fmin": 55.0, "fmax": 1760.0, "sr": SR, "frame_length": 2048, "hop_length": 256}
+    _, voiced, probability = librosa.pyin(two.mono, **options)
+    assert np.mean(voiced != (probability >= 0.5)) > 0.05, "a threshold alone would not do"
+    assert np.array_equal(ml.extract_melody(two, method="pyin").voiced, voiced[: audio.n_frames(len(two.mono), 256)])
 
 
 @pytest.mark.parametrize("samples", [1, 300, 3000])
@@ -83,6 +96,11 @@ def test_separate_follows_the_given_melody_or_finds_its_own(two):
         np.testing.assert_allclose(stems["melody"] + stems["accompaniment"], two.audio, atol=1e-6)
     truth = two.stems["melody"]
     assert ml.evaluate.si_sdr(truth, told["melody"]) > ml.evaluate.si_sdr(truth, two.audio) + 5
+
+
+def test_separate_does_not_look_for_another_melody_than_the_given(two):
+    nothing = Melody(two.melody.times_s, two.melody.f0_hz, np.zeros(len(two.melody)))
+    assert not ml.separate(two, melody=nothing, settings=FAST)["melody"].any()
 
 
 def test_separate_keeps_rate_and_channels(rng):

@@ -150,6 +150,16 @@ def test_phrases_begin_and_end_as_readily_as_asked(path):
     assert not decode.viterbi(salience, begin=0.5, end=0.5).voiced[100:104].any()
 
 
+def test_voicing_looks_ahead_as_far_as_back(path):
+    unvoiced = np.full(258, 0.3)
+    unvoiced[:60] = unvoiced[150:160] = 0.9
+    values = ridge(path)
+    forwards, backwards = (
+        decode.viterbi(salience_of(values[:, way], unvoiced[way])).voicing for way in (slice(None), slice(None, None, -1))
+    )
+    np.testing.assert_allclose(backwards[::-1], forwards, atol=0.01)
+
+
 def test_moving_costs_what_is_asked(path):
     values = ridge(path)
     values[path[100:106].astype(int) + 20, np.arange(100, 106)] = 1.0  # 70 ms of a stronger pitch four semitones above

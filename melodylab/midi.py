@@ -4,7 +4,6 @@ Works on plain arrays, so that it can lie beneath `records` and `Melody.to_midi`
 """
 
 import numpy as np
-import pretty_midi
 
 from melodylab import files, grids
 
@@ -44,6 +43,8 @@ def _median_filter(line, half_width):
 
 def write_melody(path, times_s, f0_hz, voiced, **options):
     """Write the notes of a melody as a one-track MIDI file (complete or absent). Options: see `notes_from_f0`."""
+    import pretty_midi  # slow to load, and every record stands on this module
+
     score = pretty_midi.PrettyMIDI()
     track = pretty_midi.Instrument(program=65, name="melody")  # alto sax: sustained, so note lengths can be heard
     for start_s, end_s, note in notes_from_f0(times_s, f0_hz, voiced, **options):

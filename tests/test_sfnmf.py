@@ -25,7 +25,7 @@ def _no_warnings():
 
 
 def line_hz(base_hz, t_s):
-    """A line that never rests: a note every 0.3 s, with vibrato. (A steady comb is one spectrum; W_B explains it as well.)"""
+    """A line that never rests: a note every 0.3 s, with vibrato. (A steady comb is a spectrum that W_B may hold.)"""
     notes = np.array([0, 4, 7, 2, 5, -1, 9, 3])
     steps = notes[(t_s / 0.3).astype(int) % len(notes)]
     return base_hz * 2 ** ((steps + 0.4 * np.sin(2 * np.pi * 5.5 * t_s)) / 12)

@@ -177,7 +177,8 @@ for (vowel, power), style in zip(vowels.items(), ("-", "--")):
     right.plot(freqs_hz, 10 * np.log10(power), style, label=f"“{vowel}”")
 right.set(title="two filters = bands × weights (dB)", xlabel="Frequency (Hz)", xlim=(0, 5000), ylim=(-60, 5))
 right.legend()
-show(figure, alt="Left: overlapping bumps. Right: the filter of a peaks at 800 Hz; that of i is low there and rises near 2800 Hz.", dpi=80)
+alt = "Left: overlapping bumps. Right: the filter of a peaks at 800 Hz; that of i is low there and rises near 2800 Hz."
+show(figure, alt=alt, dpi=75)
 
 # %% [markdown]
 # **Listen.** One source, two filters: the same 150 partials, each as loud as the filter lets it through. The pitch stays, the vowel
@@ -313,7 +314,7 @@ panel
 # %%
 # one sensible setting, for paper: after twelve iterations the line is there, with an octave above it
 figure = panel.draw(iteration=12)
-show(figure, alt="H_F0 after 12 iterations: a bright line where the melody is, with fainter copies an octave away.", dpi=65)
+show(figure, alt="H_F0 after 12 iterations: a bright line where the melody is, with fainter copies an octave away.", dpi=60)
 
 # %% [markdown]
 # ## 5. Salience: which pitch stands out?
@@ -333,7 +334,8 @@ for ax, (name, picture) in zip(axes, pictures.items()):
     plot.salience_map(picture, ax=ax, colorbar=False, exponent=0.5).set_title(name)
 plot.melody_line(song.melody, ax=axes[2]).set_title("the truth")
 axes[0].set_ylim(pitches_hz[[0, -1]])
-show(figure, alt="CQT, H_F0 and true melody: the CQT is full of chords and bass; the brightest line of H_F0 is the melody.", dpi=85)
+alt = "CQT, H_F0 and true melody: the CQT is full of chords and bass; the brightest line of H_F0 is the melody."
+show(figure, alt=alt, dpi=80)
 
 # %% [markdown]
 # Take the brightest row of every frame, and count: **RPA** is the share of sung frames with the right pitch (within half a
@@ -365,7 +367,8 @@ print(f"two seeds choose the same row, or its neighbour, in {np.mean(rows_apart 
 #
 # $$\max_{k_1 \dots k_N} \sum_n \log s_{k_n n} - c \sum_n |k_n - k_{n-1}|$$
 #
-# and then decides, phrase by phrase, whether anything is sung. `ml.salience` prepares $H^{F_0}$ for that: it weighs each pitch by
+# draws it again with less weight far from where the first line ran (a voice keeps its register), and then decides, phrase by
+# phrase, whether anything is sung. `ml.salience` prepares $H^{F_0}$ for that: it weighs each pitch by
 # the power that comes through the filter, prefers the usual range of a melody, and adds evidence for "nothing is sung".
 #
 # **Listen** with headphones, below the picture: the song on the left, a tone that follows the decoded melody on the right. Where do

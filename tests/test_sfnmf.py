@@ -286,7 +286,7 @@ def test_the_demo_melody_is_found_and_more_often_than_in_a_cqt(four):
 def test_a_quieter_recording_has_the_same_melody(four):
     song, _, melody = four
     quiet = decode.viterbi(sfnmf.salience(Song(song.audio / 100, song.sr)))
-    assert np.array_equal(quiet.voiced, melody.voiced)
+    np.testing.assert_allclose(quiet.voicing, melody.voicing, atol=0.02)  # a hundredth is no power of two, so bits differ
     assert np.nanmax(np.abs(grids.offset_cents(quiet.f0_hz, melody.f0_hz))) < 5
 
 

@@ -1,6 +1,5 @@
 """What `import melodylab as ml` shows: from a file to a melody and to stems, one function each."""
 
-import os
 from pathlib import Path
 
 import librosa
@@ -8,7 +7,7 @@ import numpy as np
 
 from melodylab import audio, decode, grids, separation, sfnmf, synth
 from melodylab.files import InputError
-from melodylab.records import Melody, Salience, Song
+from melodylab.records import Melody, Song
 
 demo_song = synth.demo_song
 
@@ -55,7 +54,7 @@ def separate(song, method="sfnmf", *, melody=None, **options):
     """The song as {"melody", "accompaniment"}: float32 (channels, samples) at the song's rate, their sum is the song.
 
     melody: what to follow; extracted by the method if not given. Frames without melody and all that lies above the
-    method's band go to the accompaniment. Silence gives silent stems. Options: `sfnmf.separate`.
+    method's band go to the accompaniment. Silence gives silent stems. Options: `separation.lead_by_sfnmf`.
     """
     _check(method, SEPARATION_METHODS)
     lead = separation.lead_by_sfnmf(song, extract_melody(song, method) if melody is None else melody, **options)

@@ -71,6 +71,9 @@ class Settings:
         return audio.sine_window(self.window_samples)
 
 
+PUBLISHED = Settings()
+
+
 # --- the two fixed dictionaries -----------------------------------------------------------------------------------------
 
 
@@ -86,7 +89,7 @@ def partial_amplitudes(f0_hz, n_partials, open_quotient=0.25):
 
 
 @functools.lru_cache(maxsize=4)  # 0.4 s, as much as two seconds of sound take
-def source_dictionary(settings=Settings()):  # noqa: B008 - frozen
+def source_dictionary(settings=PUBLISHED):
     """W_F0: one column per pitch, the power spectrum of a windowed glottal pulse train, maximum 1. Shape (F, U), float64.
 
     A partial at or above the Nyquist frequency is left out. Computed once per settings, so the array is read-only.
@@ -104,7 +107,7 @@ def source_dictionary(settings=Settings()):  # noqa: B008 - frozen
     return combs
 
 
-def smooth_filters(settings=Settings()):  # noqa: B008
+def smooth_filters(settings=PUBLISHED):
     """W_gamma: overlapping Hann bands on a linear frequency axis whose sum is flat. Shape (F, P), float64."""
     step_share = 1 / np.ceil(1 / (1 - settings.band_overlap))
     length = np.ceil(settings.n_freqs / (step_share * (settings.n_bands - 1) + 2 * step_share - 1))
@@ -141,7 +144,7 @@ class Factors:
     alpha: np.ndarray
     beta: np.ndarray
     cost: np.ndarray
-    settings: Settings = field(repr=False, default=Settings())
+    settings: Settings = field(repr=False, default=PUBLISHED)
 
     def source(self):
         """S_F0 = W_F0 H_F0: harmonic combs, as loud as each pitch is active."""
@@ -189,7 +192,7 @@ def random_start(settings, n_channels, n_frames, rng, n_pitches=None):
     return start
 
 
-def factorise(power, settings=Settings(), *, start=None, seed=0, W_F0=None, fixed=(), dtype=None, keep=None):  # noqa: B008
+def factorise(power, settings=PUBLISHED, *, start=None, seed=0, W_F0=None, fixed=(), dtype=None, keep=None):
     """Estimate the model of one song from its power spectrum (F, N) or (C, F, N); see `factorise_batch` for the options.
 
     Returns Factors. Silence gives activations near zero and no NaN. Raises ValueError on a wrong number of frequencies.
@@ -202,7 +205,7 @@ def factorise(power, settings=Settings(), *, start=None, seed=0, W_F0=None, fixe
 
 
 def factorise_batch(
-    power, settings=Settings(), *, starts=None, seed=0, W_F0=None, fixed=(), dtype=None, keep=None, device="cpu"  # noqa: B008
+    power, settings=PUBLISHED, *, starts=None, seed=0, W_F0=None, fixed=(), dtype=None, keep=None, device="cpu"
 ):
     """Estimate the models of several songs, or blocks of one song, at once: list of Factors.
 
@@ -409,7 +412,7 @@ class _Model:
 _BLOCK_S, _STEP_S = 30.0, 25.0
 
 
-def block_frames(n_frames, settings=Settings()):  # noqa: B008
+def block_frames(n_frames, settings=PUBLISHED):
     """Blocks of a song on an absolute grid: list of (first, stop) frames, 30 s long and 25 s apart.
 
     A tail shorter than half a step joins the last block, so that no block is too short to tell lead from backing.
@@ -451,13 +454,13 @@ class Hearing:
     quiet_db: float = -20.0  # a lead never closer to the mix than this is no lead
 
 
-def salience(song, settings=Settings(), *, hearing=Hearing(), seed=0):  # noqa: B008
+def salience(song, settings=PUBLISHED, *, hearing=Hearing(), seed=0):
     """Salience of a song, (U, N) in 0..1, with `unvoiced` in 0..1; frame maximum plus unvoiced is 1.
 
     A pitch counts by the geometric mean of two shares of its frame: of the activations H_F0, which resolve pitch well but have
     no level, and of the power after the filter, which is what we hear. Silent frames are all unvoiced.
     """
-    y = _working_signal(song.mono, song.sr, settings)
+    y = working_signal(song.mono, song.sr, settings)
     grid, n_frames = settings.grid, audio.n_frames(len(y), settings.hop_samples)
     evidence = np.zeros((grid.n_bins, n_frames), dtype=np.float32)
     lead_power, mix_power = np.zeros(n_frames), np.zeros(n_frames)
@@ -482,7 +485,7 @@ def salience(song, settings=Settings(), *, hearing=Hearing(), seed=0):  # noqa: 
     )
 
 
-def analyse(y, settings=Settings(), *, seed=0):  # noqa: B008
+def analyse(y, settings=PUBLISHED, *, seed=0):
     """Factorise a mono signal at the working rate block by block; one block is in memory at a time.
 
     Yields (first, stop, weight (frames,), power (F, frames), Factors); weights sum to 1 over the blocks that share a frame.
@@ -526,51 +529,13 @@ def _voiced_share(lead_power, mix_power, hearing):
 LED = Settings(n_filters=5, n_accompaniment=20, iterations=25)
 
 
-def separate(song, melody, settings=LED, *, width_bins=2, unvoiced=False, seed=0):
-    """The lead of a song as audio, float32 (channels, samples) at the song's own rate; what is left is the accompaniment.
-
-    Second pass: H_F0 may be active only within `width_bins` of the melody in voiced frames; multiplicative updates keep zeros.
-    With `unvoiced`, a white source joins the combs in voiced frames, for breath and consonants, while H_gamma stays; it lets
-    cymbals in, too (development songs, true melody: 7.6 dB without, 7.3 dB with), so it has to be asked for.
-    A tone that never moves fits W_B as well as a comb and mostly stays in the accompaniment.
-    Each channel is filtered by its own Wiener share of the lead. What lies above the working band is not in the lead.
-    Source: Durrieu 2011 and his separation code (there: quarter tone).
-    """
-    mixed = _working_signal(song.audio, song.sr, settings)
-    n_samples = mixed.shape[1]
-    n_frames = audio.n_frames(n_samples, settings.hop_samples)
-    times_s = grids.frame_times_s(n_frames, settings.hop_samples, settings.sr)
-    near = _near_melody(melody.resampled(times_s), settings.grid, width_bins)
-    lead = np.zeros_like(mixed)
-    blocks = block_frames(n_frames, settings)
-    for b, ((first, stop), weight) in enumerate(zip(blocks, block_weights(blocks), strict=True)):
-        if not near[:, first:stop].any():
-            continue
-        spectra = audio.stft(
-            mixed, window=settings.window, hop_samples=settings.hop_samples, first_frame=first, frames=stop - first
-        )
-        share = _lead_share(np.abs(spectra) ** 2, near[:, first:stop], settings, unvoiced, seed + 1000 * b)
-        begin, end = first * settings.hop_samples, min(stop * settings.hop_samples, n_samples)
-        part = audio.istft(
-            spectra * share * weight, window=settings.window, hop_samples=settings.hop_samples, samples=end - begin
-        )
-        lead[:, begin:end] += part
-    del mixed  # the peak of memory for a long song lies here, so what is done with goes, and channels go one by one
-    upsampled = np.zeros_like(song.audio)
-    for channel, row in zip(lead, upsampled, strict=True):
-        channel = audio.resample(channel, settings.sr, song.sr)[: len(row)]
-        row[: len(channel)] = channel
-    upsampled /= _gain(song.audio)
-    return upsampled
-
-
-def _near_melody(melody, grid, width_bins):
+def near_melody(melody, grid, width_bins):
     """Where H_F0 may be active: (U, N) bool, true within width_bins of a voiced frame's pitch."""
     path = grid.nearest_bin(melody.sung_hz)
     return (np.abs(np.arange(grid.n_bins)[:, None] - path) <= width_bins) & (path >= 0)
 
 
-def _lead_share(power, near, settings, unvoiced, seed):
+def lead_share(power, near, settings, unvoiced, seed):
     """The lead's share of each cell of a block, (C, F, N) in 0..1."""
     start = random_start(settings, power.shape[0], power.shape[2], np.random.default_rng(seed))
     start["H_F0"] *= near
@@ -586,15 +551,15 @@ def _lead_share(power, near, settings, unvoiced, seed):
     return np.stack([factors.lead(c) / np.maximum(factors.model(c), _GUARD) for c in channels])
 
 
-def _gain(y):
+def peak_gain(y):
     """Brings the loudest sample to 1, so that a quiet recording gives the same result as a loud one; 1 at silence."""
     peak = max(float(y.max()), -float(y.min()))
     return np.float32(1 / peak if peak > 0 else 1)
 
 
-def _working_signal(y, sr, settings):
+def working_signal(y, sr, settings):
     """y at the working rate and at peak 1, (..., samples)."""
     resampled = np.stack([audio.resample(c, sr, settings.sr) for c in np.atleast_2d(y)]).reshape(*y.shape[:-1], -1)
-    resampled *= _gain(y)
+    resampled *= peak_gain(y)
     return resampled
 

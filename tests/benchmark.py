@@ -9,7 +9,6 @@ Memory: `python tests/benchmark.py --memory` separates ten minutes of stereo in 
 """
 
 import argparse
-import resource
 import subprocess
 import sys
 import tempfile

@@ -333,7 +333,7 @@ def test_stems_sum_to_the_song_at_any_rate_and_channel_count(sr, channels, unvoi
 @pytest.mark.parametrize("unvoiced", [False, True])
 def test_the_lead_is_nearer_to_the_planted_tone_than_the_mix_is(unvoiced, rng):
     tone, noise = sung(440, 2), 0.15 * rng.standard_normal(2 * SR)
-    lead = sfnmf.separate(Song.from_array(tone + noise, SR), melody_of(440, 2), unvoiced=unvoiced)
+    lead = separation.lead_by_sfnmf(Song.from_array(tone + noise, SR), melody_of(440, 2), unvoiced=unvoiced)
     assert evaluate.si_sdr(tone, lead[0]) > evaluate.si_sdr(tone, tone + noise) + 6
 
 
@@ -341,26 +341,26 @@ def test_only_the_tone_that_the_melody_names_is_taken():
     high, low = sung(587, 2), sung(247, 2)
     song = Song.from_array(high + low, SR)
     for wanted, f0_hz in ((high, 587), (low, 247)):
-        assert evaluate.si_sdr(wanted, sfnmf.separate(song, melody_of(f0_hz, 2))[0]) > 5
+        assert evaluate.si_sdr(wanted, separation.lead_by_sfnmf(song, melody_of(f0_hz, 2))[0]) > 5
 
 
 def test_without_a_voiced_frame_the_lead_is_silent():
     song, melody = Song.from_array(sung(440, 1), SR), melody_of(440, 1)
     unsung = Melody(melody.times_s, melody.f0_hz, np.zeros(len(melody)))
-    assert not sfnmf.separate(song, unsung, SMALL).any()
+    assert not separation.lead_by_sfnmf(song, unsung, SMALL).any()
 
 
 def test_the_lead_is_silent_where_the_melody_pauses():
     melody = melody_of(440, 2)
     half = Melody(melody.times_s, melody.f0_hz, (melody.times_s < 1).astype(float))
-    lead = sfnmf.separate(Song.from_array(sung(440, 2), SR), half, SMALL)[0]
+    lead = separation.lead_by_sfnmf(Song.from_array(sung(440, 2), SR), half, SMALL)[0]
     assert np.abs(lead[: SR // 2]).max() > 0.1 and not lead[round(1.05 * SR) :].any()
 
 
 def test_what_lies_above_the_working_band_is_not_in_the_lead():
     sr = 48000
     whistle = 0.2 * np.sin(2 * np.pi * 15000 * np.arange(sr) / sr)
-    lead = sfnmf.separate(Song.from_array(sung(440, 1, sr) + whistle, sr), melody_of(440, 1), SMALL)[0]
+    lead = separation.lead_by_sfnmf(Song.from_array(sung(440, 1, sr) + whistle, sr), melody_of(440, 1), SMALL)[0]
     spectrum = np.abs(np.fft.rfft(lead * np.hanning(sr)))
     assert spectrum[11500:].max() < 1e-3 * spectrum.max()
 
@@ -371,7 +371,7 @@ def test_a_song_of_several_blocks_is_stitched_without_a_seam(monkeypatch, rng):
     tone = sung(440, 3)
     song = Song.from_array(tone + 0.05 * rng.standard_normal(3 * SR), SR)
     assert sfnmf.block_frames(audio.n_frames(3 * SR, 256)) == [(0, 103), (78, 181), (156, 259)]
-    error = sfnmf.separate(song, melody_of(440, 3))[0] - tone
+    error = separation.lead_by_sfnmf(song, melody_of(440, 3))[0] - tone
     level = np.sqrt(np.mean(error[: len(error) // 256 * 256].reshape(-1, 256) ** 2, axis=1))
     for seam in (slice(78, 103), slice(156, 181)):
         assert np.median(level[seam]) < 2 * np.median(level)
@@ -381,5 +381,5 @@ def test_a_song_of_several_blocks_is_stitched_without_a_seam(monkeypatch, rng):
 
 def test_a_quieter_song_gives_quieter_stems(rng):
     y = sung(440, 1) + 0.1 * rng.standard_normal(SR)
-    loud, quiet = (sfnmf.separate(Song.from_array(y * gain, SR), melody_of(440, 1), SMALL) for gain in (1, 0.01))
+    loud, quiet = (separation.lead_by_sfnmf(Song.from_array(y * gain, SR), melody_of(440, 1), SMALL) for gain in (1, 0.01))
     np.testing.assert_allclose(quiet * 100, loud, atol=1e-3 * np.abs(loud).max())

@@ -342,7 +342,7 @@ widgets.show(picture, dpi=80, alt="Salience and error map of frame-by-frame deco
 # ## Honest limits
 #
 # - Our singer is a program. Real voices whisper, growl and come in pairs; expect lower scores on recordings.
-# - Twelve seconds are an example, no evidence. Another seed gives other numbers; notebook 08 will ask how many songs make a claim.
+# - Twelve seconds are an example, no evidence. Another seed gives other numbers. How many songs make a claim? Ask it of every paper.
 # - Source-filter NMF knows how a voice *sounds*. It does not know what a melody *is*, and a loud saxophone will do just as well.
 # - Where nobody sings it rarely notices. You saw the false alarms.
 #

@@ -27,7 +27,7 @@ from melodylab import audio, grids
 from melodylab.records import Salience
 
 _GUARD = 1e-20  # keeps 0 / 0 at 0: a comb that is switched off stays off
-_FRAMES_AT_ONCE = 384  # a block of all element-wise work of an update stays in a core's cache
+_FRAMES_AT_ONCE = 800  # at most, in a block that one core works on: few enough for its cache, many enough to pay for the call
 
 
 @dataclass(frozen=True)
@@ -276,7 +276,9 @@ class _Model:
         self.S_F0 = self.W_F0 @ self.H_F0  # (B, F, N)
         self.costs = []
         n_frames = self.V.shape[-1]
-        self.blocks = [slice(n, min(n + _FRAMES_AT_ONCE, n_frames)) for n in range(0, n_frames, _FRAMES_AT_ONCE)]
+        n_blocks = 2 * -(-n_frames // (2 * _FRAMES_AT_ONCE))  # even, and of equal size, so that two cores end together
+        edges = [n_frames * k // n_blocks for k in range(n_blocks + 1)]
+        self.blocks = [slice(first, stop) for first, stop in zip(edges, edges[1:], strict=False) if first < stop]
         self.for_each = for_each
 
     def iterate(self):
@@ -316,9 +318,8 @@ class _Model:
         return (numerator / denominator.clamp(min=_GUARD)) ** self.settings.exponent
 
     def correlate(self, dictionary, weight, A, D):
-        """dictionary^T (weight * A) over dictionary^T (weight * D), as one product: the ratio of an update, (B, rows, n)."""
-        both = torch.stack([self.heard_by_lead(A), self.heard_by_lead(D)]).mul_(weight)  # (2, B, F, n)
-        return self.step(*(dictionary.transpose(-1, -2) @ both))
+        """dictionary^T (weight * A) over dictionary^T (weight * D): the ratio of an update, (B, rows, n)."""
+        return self.step(*(dictionary.transpose(-1, -2) @ (weight * self.heard_by_lead(x)) for x in (A, D)))
 
     def update_activations(self):
         """H_F0, H_phi and H_B in this order. A column needs no other column, so a block of frames goes through all three."""
@@ -334,7 +335,7 @@ class _Model:
                 A, D = self.ratios(n, S_F0, S_phi, S_B)
             self.H_phi[..., n] *= self.correlate(W_phi, S_F0, A, D)
             A, D = self.ratios(n, S_F0, W_phi @ self.H_phi[..., n], S_B)
-            self.H_B[..., n] *= self.step(*(W_B.transpose(-1, -2) @ torch.stack([A, D])).sum(2))
+            self.H_B[..., n] *= self.step(*((W_B.transpose(-1, -2) @ x).sum(1) for x in (A, D)))
             return cost
 
         self.costs.append(sum(self.for_each(update, self.blocks)))
@@ -342,15 +343,16 @@ class _Model:
     def cost_of(self, frames, D):
         """Itakura-Saito divergence of a block, sum V / V_hat - log(V / V_hat) - 1, per song."""
         ratio = self.V[..., frames] * D
-        return (ratio - ratio.log() - 1).sum(dim=(1, 2, 3), dtype=torch.float64).cpu()
+        cells = ratio[0].numel()
+        return (ratio.sum(dim=(1, 2, 3)).double() - ratio.log_().sum(dim=(1, 2, 3)).double() - cells).cpu()
 
     def update_H_gamma(self):
         """H_gamma sees all frames; its columns then sum to 1 and H_phi takes the scale."""
         W_phi, W_B = self.W_phi(), self.W_B_of_channels()
 
         def gather(n):  # numerator and denominator, (2, B, F, K)
-            both = torch.stack([self.heard_by_lead(x) for x in self.ratios_now(n, W_phi, W_B)])
-            return both.mul_(self.S_F0[..., n]) @ self.H_phi[..., n].transpose(-1, -2)
+            S_F0, H_phi = self.S_F0[..., n], self.H_phi[..., n].transpose(-1, -2)
+            return torch.stack([(S_F0 * self.heard_by_lead(x)) @ H_phi for x in self.ratios_now(n, W_phi, W_B)])
 
         self.H_gamma *= self.step(*(self.W_gamma.T @ sum(self.for_each(gather, self.blocks))))
         scale = self.H_gamma.sum(dim=1, keepdim=True)  # (B, 1, K)
@@ -362,7 +364,8 @@ class _Model:
         W_phi, W_B = self.W_phi(), self.W_B_of_channels()
 
         def gather(n):  # numerator and denominator, (2, B, C, F, R)
-            return torch.stack(self.ratios_now(n, W_phi, W_B)) @ self.H_B[:, None, :, n].transpose(-1, -2)
+            H_B = self.H_B[:, None, :, n].transpose(-1, -2)
+            return torch.stack([x @ H_B for x in self.ratios_now(n, W_phi, W_B)])
 
         both = sum(self.for_each(gather, self.blocks))
         self.W_B *= self.step(*(self.beta[:, :, None, :] ** 2 * both).sum(2))
@@ -378,10 +381,13 @@ class _Model:
         W_phi, W_B = self.W_phi(), self.W_B_of_channels()
 
         def gather(n):  # numerators and denominators of alpha, (2, B, C), and beta, (2, B, C, R)
-            both = torch.stack(self.ratios_now(n, W_phi, W_B))  # (2, B, C, F, n)
-            lead = self.S_F0[..., n] * (W_phi @ self.H_phi[..., n])
-            parts = (self.W_B.transpose(-1, -2)[:, None] @ both) * self.H_B[:, None, :, n]
-            return (lead[:, None] * both).sum(dim=(-1, -2)), parts.sum(dim=-1)
+            both = self.ratios_now(n, W_phi, W_B)
+            lead = (self.S_F0[..., n] * (W_phi @ self.H_phi[..., n]))[:, None]
+            W_B_T, H_B = self.W_B.transpose(-1, -2)[:, None], self.H_B[:, None, :, n]
+            return (
+                torch.stack([(lead * x).sum(dim=(-1, -2)) for x in both]),
+                torch.stack([((W_B_T @ x) * H_B).sum(dim=-1) for x in both]),
+            )
 
         gathered = self.for_each(gather, self.blocks)
         for gains, sums in zip((self.alpha, self.beta), map(sum, zip(*gathered, strict=True)), strict=True):

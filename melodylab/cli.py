@@ -326,7 +326,9 @@ def _sign(path):
 def _open(program, folder):
     # containers and some class machines have no user but root; the server still asks for its token
     as_root = ["--allow-root"] if program == "jupyterlab" and getattr(os, "geteuid", lambda: 1)() == 0 else []
-    server = subprocess.Popen([sys.executable, "-m", program, TOUR, *as_root], cwd=folder)
+    # so that the address it prints leads to the tour as well, where no browser can be opened
+    to_tour = [f"--LabApp.default_url=/lab/tree/{TOUR}"] if program == "jupyterlab" else []
+    server = subprocess.Popen([sys.executable, "-m", program, TOUR, *to_tour, *as_root], cwd=folder)
     while True:
         try:
             status = server.wait()

@@ -19,10 +19,11 @@ FLOORS = [  # from the ground up; a name without a dot may be a module or a subp
     "records audio",
     "synth datasets features",
     "sfnmf decode",
-    "separation",
+    "models",
+    "weights explain examples separation",
     "api",
     "evaluate sonify plot",
-    "widgets checks",
+    "train widgets checks",
     "cli",
 ]
 FLOOR = {module: number for number, modules in enumerate(FLOORS) for module in modules.split()}
@@ -30,19 +31,22 @@ FLOOR = {module: number for number, modules in enumerate(FLOORS) for module in m
 ROOMS = {  # library -> the modules that may import it; the standard library and NumPy are free
     "IPython": "sonify widgets",
     "PIL": "widgets",
+    "captum": "explain",
     "click": "cli",
     "distributed": "evaluate",
     "ipywidgets": "widgets",
-    "joblib": "features evaluate",
+    "joblib": "features evaluate examples",
     "librosa": "audio features decode api",
+    "lightning": "train",
     "matplotlib": "plot widgets",
     "mir_eval": "evaluate",
     "nbformat": "cli",
     "pretty_midi": "midi",
+    "safetensors": "weights",
     "scipy": "synth sfnmf decode evaluate",
     "soundfile": "audio sonify",
-    "torch": "sfnmf",
-    "tqdm": "evaluate cli",
+    "torch": "sfnmf models weights explain examples train",
+    "tqdm": "evaluate examples train cli",
 }
 
 

@@ -1,0 +1,83 @@
+"""From features to a salience: a network over a song of any length, block by block on an absolute grid.
+
+Conventions: blocks begin at frames 0, 500, 1000...; the last incomplete one is replaced by the last 500 frames of the song, whose
+predictions overwrite (Basaran 2018). A shorter song is one shorter block. Networks without memory see `context_frames`
+of the song on either side of a block, so that no border shows. How many blocks are computed at once changes nothing.
+"""
+
+import numpy as np
+import torch
+
+from melodylab.files import InputError
+from melodylab.records import Salience
+
+
+def logits(model, features, *, blocks_at_once=1, device="cpu"):
+    """A network's output for a whole song before softmax or sigmoid: float32 (classes, time).
+
+    features: (channels, freq, time) as the model's front end makes them. Raises InputError if they do not fit the model.
+    """
+    values = features.values
+    n_frames, context = values.shape[2], model.context_frames
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            out, waiting = None, []
+            for first, stop in block_frames(n_frames, model.block_frames):
+                start, end = max(first - context, 0), min(stop + context, n_frames)
+                waiting.append((first, stop, start, end))
+                if len(waiting) < blocks_at_once and stop < n_frames:
+                    continue
+                for same in _of_equal_length(waiting):
+                    x = torch.from_numpy(np.stack([values[:, :, a:b] for _, _, a, b in same])).to(device)
+                    y = model(x.contiguous(memory_format=torch.channels_last)).float().cpu().numpy()
+                    out = np.empty((y.shape[1], n_frames), np.float32) if out is None else out
+                    for (block_first, block_stop, a, _), block in zip(same, y, strict=True):
+                        out[:, block_first:block_stop] = block[:, block_first - a : block_stop - a]
+                waiting = []
+    except RuntimeError as error:
+        raise InputError(f"features of shape {values.shape} do not fit the network ({error}); use its own front end") from None
+    finally:
+        model.train(was_training)
+    return out
+
+
+def block_frames(n_frames, length):
+    """Blocks of `length` frames from frame 0 on, [(first, stop)]; the last one ends with the song and may overlap."""
+    if n_frames <= length:
+        return [(0, n_frames)]
+    blocks = [(first, first + length) for first in range(0, n_frames - length + 1, length)]
+    if blocks[-1][1] < n_frames:
+        blocks.append((n_frames - length, n_frames))
+    return blocks
+
+
+def _of_equal_length(blocks):
+    """Groups of neighbouring blocks that one tensor can hold."""
+    groups = []
+    for block in blocks:
+        if groups and groups[-1][-1][3] - groups[-1][-1][2] == block[3] - block[2]:
+            groups[-1].append(block)
+        else:
+            groups.append([block])
+    return groups
+
+
+def salience(model, features, *, unvoiced_gain=1.0, threshold=0.3, blocks_at_once=1, device="cpu"):
+    """A network's salience, (pitches, time) in 0..1, with `unvoiced` (time,): its class "no melody", or one threshold for all frames.
+
+    unvoiced_gain: weighs p("no melody"), for networks that have the class; at 1 a frame is voiced where another class wins,
+    as published. threshold: for networks without one. Frames of all-zero features (silence) have no evidence at all.
+    """
+    y = logits(model, features, blocks_at_once=blocks_at_once, device=device)
+    if model.has_unvoiced_class:
+        y = np.exp(y - y.max(axis=0))
+        y /= y.sum(axis=0)
+        pitches, unvoiced = y[1:], unvoiced_gain * y[0]
+    else:
+        pitches, unvoiced = 1 / (1 + np.exp(-y)), np.full(y.shape[1], threshold, np.float32)
+    heard = (features.values != 0).any(axis=(0, 1))
+    return Salience(
+        np.where(heard, pitches, 0), model.grid.freqs_hz, features.times_s, unvoiced=unvoiced, made_by=getattr(model, "name", "")
+    )

@@ -1,0 +1,124 @@
+"""What is struck or plucked: notes of four instruments, hits of five drums, parts made of them, and the room they sound in."""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import signal
+
+from melodylab import grids
+from melodylab.files import InputError
+from melodylab.records import DrumOnsets
+from melodylab.synth.sounds import add, noise_band, ramp
+
+DRUM_CLASSES = ("kick", "snare", "open_hihat", "closed_hihat", "toms")
+_DRUM_LEVELS = {"kick": 0.8, "snare": 0.9, "open_hihat": 0.3, "closed_hihat": 0.27, "toms": 0.75}
+
+
+class Hit(NamedTuple):
+    """One stroke on a drum: when, a class of `DRUM_CLASSES`, how loud (0..1); tune tells a high tom from a low one."""
+
+    time_s: float
+    kind: str
+    velocity: float
+    tune: float = 1.0
+
+
+def partials(freqs_hz, amplitudes, decays_s, samples, sr):
+    """Sum of decaying sines a exp(-t / d) sin(2 pi f t), (samples,); partials at or above Nyquist are left out.
+
+    One matrix product does it: with n = 128 i + j, z ** n is z ** (128 i) times z ** j.
+    """
+    freqs_hz, amplitudes, decays_s = np.broadcast_arrays(np.atleast_1d(freqs_hz), amplitudes, decays_s)
+    log_z = (2j * np.pi * freqs_hz - 1 / decays_s) / sr
+    coarse = amplitudes * (freqs_hz < sr / 2) * np.exp(np.outer(128 * np.arange(-(-samples // 128)), log_z))
+    fine = np.exp(np.outer(log_z, np.arange(128)))
+    return (coarse.real @ fine.imag + coarse.imag @ fine.real).ravel()[:samples]
+
+
+class Timbre(NamedTuple):
+    """An instrument: its partials as multiples of f0, how strong each is, how long it rings, how softly a note begins."""
+
+    multiples: np.ndarray
+    strengths: np.ndarray
+    decays_s: np.ndarray
+    attack_s: float = 0.003
+
+
+_K = np.arange(1.0, 33)
+_OUT_OF_TUNE = 2 ** (np.array([[-5], [0], [6]]) / 1200)
+INSTRUMENTS = {
+    "pluck": Timbre(_K * np.sqrt(1 + 1e-4 * _K**2), np.abs(np.sin(np.pi * 0.23 * _K)) / _K**1.1, 1.4 / (1 + 0.2 * _K)),
+    "keys": Timbre(np.array([1, 2, 3, 4, 7.03]), np.array([1, 0.5, 0.25, 0.12, 0.25]), 1.6 / np.array([1, 2, 3, 4, 13])),
+    "pad": Timbre((_OUT_OF_TUNE * _K[:16]).ravel(), np.tile(_K[:16] ** -1.4, 3), np.array([9.0]), 0.12),
+    "bass": Timbre(_K[:20], _K[:20] ** -1.1 * np.exp(-_K[:20] / 9), 1.2 / _K[:20] ** 0.6),
+}
+
+
+def struck(instrument, f0_hz, seconds, *, sr):
+    """A note of one of `INSTRUMENTS` (samples,), held for `seconds` and let go within another 0.15 s."""
+    timbre, samples = INSTRUMENTS[instrument], round((seconds + 0.15) * sr)
+    t = np.arange(samples) / sr
+    sound = partials(f0_hz * timbre.multiples, timbre.strengths, timbre.decays_s, samples, sr)
+    return sound * ramp(t / timbre.attack_s) * ramp((seconds + 0.15 - t) / 0.15)
+
+
+def drum_hit(kind, *, sr, rng, tune=1.0):
+    """One hit of a class in `DRUM_CLASSES` (samples,), peak 1, from its first sample on. tune scales its frequencies.
+
+    Each call draws new noise: no two hits are alike. Raises InputError for an unknown class.
+    """
+    if kind not in DRUM_CLASSES:
+        raise InputError(f"unknown drum class {kind!r}; choose one of {', '.join(DRUM_CLASSES)}")
+    seconds = {"kick": 0.4, "snare": 0.35, "open_hihat": 0.6, "closed_hihat": 0.12, "toms": 0.6}[kind]
+    samples = round(seconds * sr)
+    t = np.arange(samples) / sr
+    if kind in ("kick", "toms"):  # a skin is tightest just after the stroke: the pitch falls
+        high_hz, low_hz, fall_s, decay_s = (170, 52, 0.025, 0.11) if kind == "kick" else (165, 110, 0.06, 0.17)
+        cycles = low_hz * t + (high_hz - low_hz) * fall_s * (1 - np.exp(-t / fall_s))
+        hit = np.sin(2 * np.pi * tune * cycles) * np.exp(-t / decay_s)
+        hit += 0.12 * noise_band(rng, samples, 1000, 5000, sr) * np.exp(-t / 0.006)
+    elif kind == "snare":
+        hit = partials(tune * np.array([185, 330, 490, 720]), [0.6, 0.5, 0.4, 0.2], [0.08, 0.06, 0.05, 0.04], samples, sr)
+        hit += 0.45 * noise_band(rng, samples, 400, 8000, sr) * np.exp(-t / 0.07)
+    else:
+        decay_s = 0.17 if kind == "open_hihat" else 0.022
+        hit = partials(tune * np.array([3187, 4421, 5903, 7349, 8627, 9871]), 0.15, decay_s, samples, sr)  # no simple ratios
+        hit += 0.3 * noise_band(rng, samples, 6500, 15000, sr) * np.exp(-t / decay_s)
+    hit *= ramp((seconds - t) / 0.02)
+    return hit / np.abs(hit).max()
+
+
+def room(sound, *, sr, rng, wet, seconds=0.6):
+    """`sound` (samples,) plus `wet` times its echo in a small room: decaying noise of unit energy, RT60 `seconds`."""
+    t = np.arange(round(seconds * sr)) / sr
+    echo = noise_band(rng, len(t), 200, 5000, sr) * np.exp(-6.9 * t / seconds) * ramp(t / 0.02)
+    return sound + wet * signal.oaconvolve(sound, echo / np.linalg.norm(echo))[: len(sound)]
+
+
+def play(notes, instrument, samples, *, sr):
+    """A part for one of `INSTRUMENTS`, (samples,). Equal notes are made once."""
+    track, made = np.zeros(samples), {}
+    for note in notes:
+        kind = (note.midi, round(note.end_s - note.start_s, 4))
+        if kind not in made:
+            made[kind] = struck(instrument, grids.midi_to_hz(note.midi), kind[1], sr=sr)
+        add(track, note.velocity * made[kind], note.start_s, sr)
+    return track
+
+
+def play_drums(hits, samples, *, sr, rng):
+    """A drum part (samples,) and its truth, `DrumOnsets` exact to the sample. A hi-hat stroke ends an open hi-hat."""
+    track, onsets = np.zeros(samples), []
+    hats_s = np.array([hit.time_s for hit in hits if "hihat" in hit.kind])
+    for hit in hits:
+        start = round(hit.time_s * sr)
+        if start >= samples:
+            continue
+        sound = hit.velocity * _DRUM_LEVELS[hit.kind] * drum_hit(hit.kind, sr=sr, rng=rng, tune=hit.tune)
+        if hit.kind == "open_hihat":
+            closes_s = np.min(hats_s, initial=np.inf, where=hats_s > hit.time_s) - hit.time_s
+            sound *= ramp((closes_s - np.arange(len(sound)) / sr) / 0.02)
+        add(track, sound, start / sr, sr)
+        onsets.append((start / sr, hit.kind, hit.velocity))
+    times_s, classes, velocity = zip(*onsets, strict=True) if onsets else ((), (), ())
+    return track, DrumOnsets(np.array(times_s, float), classes, np.array(velocity, float))

@@ -1,5 +1,8 @@
 """The networks by name, untrained, one file per paper; `run` takes them from features to a salience."""
 
+import importlib
+import inspect
+
 from melodylab.files import InputError
 
 # name -> (file here, class, arguments, front end)
@@ -10,3 +13,22 @@ NETWORKS = {
     "sf-cnn": ("crnn", "CRNN", {"cnn": "cnn2", "units": 0}, "sf"),
     "deep-salience": ("deep_salience", "DeepSalience", {}, "hcqt"),
 }
+
+
+def create_model(name, **changes):
+    """The network as published, untrained, in evaluation mode: a torch module with `name` and `changes`.
+
+    Its first numbers come from torch's own generator: torch.manual_seed(seed) before it gives the same ones again.
+    changes: arguments of the network's class that depart from the paper, such as across_patches=True.
+    Raises InputError for a name or an argument that does not exist.
+    """
+    if name not in NETWORKS:
+        raise InputError(f"there is no network {name!r}; choose one of {', '.join(NETWORKS)}")
+    file, class_name, arguments, _ = NETWORKS[name]
+    network = getattr(importlib.import_module(f"melodylab.models.{file}"), class_name)
+    known = inspect.signature(network).parameters
+    if unknown := [argument for argument in changes if argument not in known]:
+        raise InputError(f"{name} has nothing called {unknown[0]} to change; it has {', '.join(known) or 'nothing of the kind'}")
+    model = network(**arguments | changes).eval()
+    model.name, model.changes = name, dict(changes)
+    return model

@@ -1,0 +1,211 @@
+"""Trained weights: NAME.safetensors, and beside it the card NAME.json that says what they are and how they were made.
+
+Conventions: tensors of two and more dimensions are stored in half precision, all others (biases, scales, running means and
+variances) as they are; that moves probabilities by less than 1e-3. Nothing in either file is ever executed.
+A pair that is loaded is whole: the SHA-256 on the card is that of the file, and the tensors are those of the network.
+A `model` here is what `models.create_model` gives. Every failure is one InputError that names the file and the next step.
+"""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import safetensors.torch
+import torch
+
+from melodylab import files, models
+from melodylab.files import InputError
+
+FOLDER = Path(__file__).parent  # the shipped pairs
+FORMAT = 1
+
+# what the trainer says: the front end by its name in `models.frontends`, options for `models.run.salience`, provenance
+TOLD = "front_end decoding recipe steps wall_time_s device scores licence library_versions".split()
+ADDED = "format model changes parameters sha256".split()  # what `save` finds out by itself
+
+
+def names():
+    """Names of the shipped weights, in order."""
+    return sorted({path.stem for path in FOLDER.iterdir() if path.suffix in (".safetensors", ".json")})
+
+
+def card(name_or_path):
+    """The card as a dict, the file with the tensors left unread. Argument and errors as in `load_model`."""
+    return _read_card(_pair(name_or_path)[1])
+
+
+def verify(name_or_path):
+    """Compare the file with the SHA-256 on its card; returns the card. Argument and errors as in `load_model`."""
+    return _read(name_or_path)[1]
+
+
+def load_model(name_or_path):
+    """A trained network in evaluation mode, float32, on the CPU; its card is in `model.card`.
+
+    name_or_path: the name of shipped weights, or the path of one's own: NAME.safetensors, NAME.json or a folder that holds
+    one pair. What bears the name of a network means the shipped weights; a folder of that name is "./NAME".
+    torch's random numbers go on as if nothing had been loaded.
+    Raises InputError: unknown name, network without shipped weights, file missing, unreadable or damaged, made by a newer
+    melodylab, or tensors that are not those of the network on the card.
+    """
+    data, found, path = _read(name_or_path)
+    try:
+        tensors = safetensors.torch.load(data)
+    except safetensors.SafetensorError as error:
+        raise InputError(f"{path} is no safetensors file ({error}); save the model again") from None
+    try:
+        with torch.random.fork_rng(devices=[]):
+            model = models.create_model(found["model"], **found["changes"])
+    except Exception as error:  # a card that was edited may ask for anything
+        raise InputError(f"{path.with_suffix('.json')} describes no network that can be built: {error}") from None
+    if faults := _misfits(model, tensors):
+        raise InputError(f"{path} does not hold the network {model.name} of its card: {faults}; save the model again")
+    model.load_state_dict(tensors)
+    model.card = found
+    return model
+
+
+def save(model, card, folder, name):
+    """Write folder/NAME.safetensors and folder/NAME.json: both or, where the disk is full, neither. Path of the tensors.
+
+    card: a dict with everything in `TOLD` and whatever else is worth keeping; `ADDED` is filled in here.
+    Raises InputError if the card lacks something, the model is none of `create_model`'s or holds NaN or infinity, or the
+    place cannot be written.
+    """
+    path = Path(folder) / f"{name}.safetensors"
+    if getattr(model, "name", None) not in models.NETWORKS:
+        raise InputError(f"{path} was not written: the model has no name; make it with create_model")
+    if missing := [key for key in TOLD if key not in card]:
+        raise InputError(f"{path} was not written: the card lacks {', '.join(missing)}; add it")
+    tensors = {key: _stored(tensor) for key, tensor in model.state_dict().items()}
+    if broken := [key for key, tensor in tensors.items() if not tensor.isfinite().all()]:
+        raise InputError(
+            f"{path} was not written: {broken[0]} holds numbers that are not finite or above 65504; train again, with a lower "
+            "learning rate"
+        )
+    data = safetensors.torch.save(tensors)
+    text = json.dumps(
+        {
+            "format": FORMAT,
+            "model": model.name,
+            "changes": model.changes,
+            "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+            "sha256": hashlib.sha256(data).hexdigest(),
+        }
+        | {key: value for key, value in card.items() if key not in ADDED},
+        indent=1,
+        ensure_ascii=False,
+    )
+    path_of_card = path.with_name(f"{name}.json")
+    with files.complete_or_absent(path_of_card) as new_card, files.complete_or_absent(path) as new_tensors:
+        new_tensors.write_bytes(data)
+        new_card.write_text(text + "\n", encoding="utf-8")
+        # Both are on the disk; what is left is to give them their names, the tensors first. A power cut in between must
+        # not leave new tensors beside an old card, which would look like damage: the old card goes before either comes.
+        path_of_card.unlink(missing_ok=True)
+    return path
+
+
+def _stored(tensor):
+    tensor = tensor.detach().cpu().contiguous()
+    return tensor.half() if tensor.ndim >= 2 else tensor.clone()
+
+
+def _pair(name_or_path):
+    """Paths of the tensors and of the card, whether they exist or not."""
+    name = os.fspath(name_or_path)
+    path = Path(name_or_path)
+    if name in names() and isinstance(name_or_path, str):
+        path = FOLDER / f"{name}.safetensors"
+    elif name in models.NETWORKS and isinstance(name_or_path, str):
+        raise InputError(
+            f"this copy of melodylab has no trained weights for {name}; train it with `melodylab train` and load what that writes "
+            f"by its path{_or_one_of(names())}"
+        )
+    elif os.path.isdir(path):
+        pairs = sorted(path.glob("*.safetensors"))
+        if len(pairs) != 1:
+            held = ", ".join(p.name for p in pairs) or "no .safetensors file"
+            raise InputError(f"the folder {path} holds {held}; name one file NAME.safetensors")
+        (path,) = pairs
+    elif path.suffix not in (".safetensors", ".json"):
+        raise InputError(
+            f"{name!r} is neither the name of trained weights nor a file NAME.safetensors; give a path{_or_one_of(names())}"
+        )
+    return path.with_suffix(".safetensors"), path.with_suffix(".json")
+
+
+def _or_one_of(choices):
+    return f", or take {' or '.join(choices)}" if choices else ""
+
+
+def _read(name_or_path):
+    """The bytes of the tensors, the card they were compared with, the path."""
+    path, path_of_card = _pair(name_or_path)
+    found = _read_card(path_of_card)
+    data = _bytes(path)
+    if hashlib.sha256(data).hexdigest() != found["sha256"]:
+        raise InputError(
+            f"{path} is damaged or not the file that {path_of_card.name} was written for (its SHA-256 differs); "
+            f"{_restore(path)}"
+        )
+    return data, found, path
+
+
+def _read_card(path):
+    data = _bytes(path)
+    try:
+        found = json.loads(data.decode("utf-8"))
+        newer = found["format"] > FORMAT
+    except (ValueError, TypeError, LookupError, RecursionError):  # no text, no JSON, no object, no number
+        raise InputError(f"{path} is no card of trained weights; {_restore(path)}") from None
+    if newer:
+        raise InputError(f"{path} has format {found['format']}, this melodylab reads {FORMAT}; install a newer melodylab")
+    if missing := [key for key in ADDED + TOLD if key not in found]:
+        raise InputError(f"{path} lacks {', '.join(missing)}; {_restore(path)}")
+    front_ends = [front_end for *_, front_end in models.NETWORKS.values()]
+    odd = [key for key in ("changes", "decoding") if not isinstance(found[key], dict)]
+    odd += [key for key, known in (("model", list(models.NETWORKS)), ("front_end", front_ends)) if found[key] not in known]
+    if odd:
+        raise InputError(
+            f"{path} has {found[odd[0]]!r} as {odd[0]}, which this melodylab does not know; install a newer one or {_restore(path)}"
+        )
+    return found
+
+
+def _bytes(path):
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        reason = "is missing"
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        reason = f"cannot be read ({(getattr(error, 'strerror', None) or str(error)).lower()})"
+    raise InputError(f"{path} {reason}; {_restore(path)}")
+
+
+def _restore(path):
+    shipped = path.parent == FOLDER
+    return "install melodylab again" if shipped else "copy .safetensors and .json together from where they were written"
+
+
+def _misfits(model, tensors):
+    """What keeps these tensors from being this model's, the first of each kind; empty where they fit."""
+    own = model.state_dict()
+    shared = own.keys() & tensors.keys()
+    held = {key for key, parameter in model.named_parameters() if not parameter.requires_grad}
+    kinds = {
+        "missing": [key for key in own if key not in tensors],
+        "too many": [key for key in tensors if key not in own],
+        "of another shape": [
+            f"{key} {tuple(tensors[key].shape)} for {tuple(own[key].shape)}"
+            for key in own
+            if key in shared and tensors[key].shape != own[key].shape
+        ],
+        "not zero": [key for key in own if key in held & shared and tensors[key].any()],
+    }
+    return "; ".join(
+        f"{kind}: {', '.join(keys[:3])}{f' and {len(keys) - 3} more' if len(keys) > 3 else ''}"
+        for kind, keys in kinds.items()
+        if keys
+    )

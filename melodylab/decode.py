@@ -95,14 +95,18 @@ def _phrases(voiced, unvoiced, begin, end):
 
 
 def _melody(salience, line, unvoiced, threshold, voicing=None):
-    """Read the line off the salience, between bins by the centre of gravity of the five around it."""
+    """Read the line off the salience, between bins by the centre of gravity of the up to five within 40 cents of it.
+
+    Where bins are semitones, neighbours are other notes and the pitch is that of the bin.
+    """
     values, frames = salience.values, np.arange(len(line))
     chosen = values[line, frames]
     if voicing is None:
         voicing = chosen / np.maximum(chosen + unvoiced, _TINY)
-    rows = np.clip(line + np.arange(-2, 3)[:, None], 0, len(values) - 1)
-    weight = values[rows, frames] + _TINY
     midi = hz_to_midi(salience.freqs_hz)
+    reach = min(2, int(0.41 / np.diff(midi).min())) if len(midi) > 1 else 0  # bins
+    rows = np.clip(line + np.arange(-reach, reach + 1)[:, None], 0, len(values) - 1)
+    weight = values[rows, frames] + _TINY
     f0_hz = midi_to_hz((midi[rows] * weight).sum(axis=0) / weight.sum(axis=0))
     heard = values.max(axis=0) > 0
     return Melody(salience.times_s, np.where(heard, f0_hz, np.nan), np.where(heard, voicing, 0.0))

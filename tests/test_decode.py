@@ -47,6 +47,15 @@ def test_a_planted_line_is_read_between_the_bins(decoder, path):
     assert melody.voiced.all() and np.array_equal(melody.times_s, grids.frame_times_s(258, 256, 22050))
 
 
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_where_bins_are_semitones_the_pitch_is_that_of_the_likeliest_note(decoder):
+    notes = grids.PitchGrid(55.0, 12, 61)
+    values = np.full((61, 40), 1e-4)
+    values[30], values[32] = 0.45, 0.40  # in between lies a note that nothing speaks for
+    salience = Salience(values, notes.freqs_hz, grids.frame_times_s(40, 256, 22050), unvoiced=np.full(40, 0.1))
+    np.testing.assert_allclose(decoder(salience).f0_hz, notes.bin_hz(30))
+
+
 def test_viterbi_survives_an_octave_trap_and_peak_does_not(path):
     values = ridge(path)
     values[path[100:130].astype(int) + 60, np.arange(100, 130)] = 1.0  # 0.35 s of a stronger octave

@@ -52,3 +52,24 @@ def write_melody(path, times_s, f0_hz, voiced, **options):
     score.instruments.append(track)
     with files.complete_or_absent(path) as temporary:
         score.write(str(temporary))
+
+
+def write_parts(path, parts, *, tuning=0.0):
+    """Write parts of (program, is_drum, [(start_s, end_s, midi_note, velocity 0..1)]) as a MIDI file, for a synthesiser.
+
+    tuning: semitones in -2..2 that every pitched part is bent up by.
+    """
+    import pretty_midi
+
+    score = pretty_midi.PrettyMIDI(resolution=960)
+    for program, is_drum, notes in parts:
+        track = pretty_midi.Instrument(program, is_drum)
+        if tuning and not is_drum:
+            track.pitch_bends.append(pretty_midi.PitchBend(round(8191 * tuning / 2), 0.0))
+        for start_s, end_s, note, velocity in notes:
+            track.notes.append(
+                pretty_midi.Note(round(1 + 126 * velocity), int(np.clip(note, 0, 127)), start_s, max(end_s, start_s + 0.02))
+            )
+        score.instruments.append(track)
+    with files.complete_or_absent(path) as temporary:
+        score.write(str(temporary))

@@ -5,16 +5,18 @@ are MIDI numbers (60 = middle C, fractions allowed) until they become Hz. A `Sco
 seconds; the voices (`sing`, `struck`, `drum_hit`) know nothing of songs and can be used on their own.
 
     sounds       notes, ramps, noise            voice   pulses, throats, a singer
-    instruments  strings, keys, drums, rooms    demo    the demo song            training   songs to learn from
+    instruments  strings, keys, drums, rooms    demo    the demo song
+    soundfont    parts through fluidsynth       training   songs to learn from
 """
 
 from melodylab.synth.demo import Score, compose, demo_song
 from melodylab.synth.sounds import Note, noise_band
 from melodylab.synth.instruments import DRUM_CLASSES, INSTRUMENTS, Hit, Timbre, drum_hit, partials, play, play_drums, room, struck
+from melodylab.synth.training import Ingredients, training_song
 from melodylab.synth.voice import VOWELS_HZ, Performance, perform, pulses, sing, vocal_tract
 
 __all__ = [
     "Score", "compose", "demo_song", "Note", "noise_band", "DRUM_CLASSES", "INSTRUMENTS", "Hit", "Timbre", "drum_hit",
     "partials", "play", "play_drums", "room", "struck", "VOWELS_HZ", "Performance", "perform", "pulses", "sing",
-    "vocal_tract",
+    "vocal_tract", "Ingredients", "training_song",
 ]

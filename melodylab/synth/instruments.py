@@ -55,8 +55,9 @@ INSTRUMENTS = {
 
 
 def struck(instrument, f0_hz, seconds, *, sr):
-    """A note of one of `INSTRUMENTS` (samples,), held for `seconds` and let go within another 0.15 s."""
-    timbre, samples = INSTRUMENTS[instrument], round((seconds + 0.15) * sr)
+    """A note (samples,) of one of `INSTRUMENTS` or of a `Timbre`, held for `seconds` and let go within another 0.15 s."""
+    timbre = instrument if isinstance(instrument, Timbre) else INSTRUMENTS[instrument]
+    samples = round((seconds + 0.15) * sr)
     t = np.arange(samples) / sr
     sound = partials(f0_hz * timbre.multiples, timbre.strengths, timbre.decays_s, samples, sr)
     return sound * ramp(t / timbre.attack_s) * ramp((seconds + 0.15 - t) / 0.15)
@@ -96,7 +97,7 @@ def room(sound, *, sr, rng, wet, seconds=0.6):
 
 
 def play(notes, instrument, samples, *, sr):
-    """A part for one of `INSTRUMENTS`, (samples,). Equal notes are made once."""
+    """A part for one of `INSTRUMENTS` or a `Timbre`, (samples,). Equal notes are made once."""
     track, made = np.zeros(samples), {}
     for note in notes:
         kind = (note.midi, round(note.end_s - note.start_s, 4))

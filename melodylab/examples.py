@@ -1,0 +1,172 @@
+"""Training examples without end: a bank of synthetic songs, heard through a front end, cut into batches that (seed, step) determines.
+
+The front ends are the slow part, not the songs (30 s of song: 1 s to make, 0.4 s as CQT, 1 s as HCQT, 3 s as H_F0, on one core), so
+the features of the bank are computed once and kept, in memory up to a limit and in a folder if one is given. Every example
+is then a stretch cut out anew and moved up or down by whole bins, so that one song is heard in many keys and tunings.
+"""
+
+import hashlib
+import json
+from collections import OrderedDict
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import joblib
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from melodylab import files, synth
+from melodylab.files import InputError
+from melodylab.models.frontends import FRONT_ENDS
+
+
+@dataclass(frozen=True)
+class Bank:
+    """Which songs: `songs` of them from `seed` on, each mixed `mixes` times, `seconds` long, made of `ingredients`."""
+
+    seed: int = 0
+    songs: int = 240
+    mixes: int = 2
+    seconds: float = 30.0
+    ingredients: synth.Ingredients = synth.Ingredients()
+
+    def __post_init__(self):
+        if not (self.seed >= 0 and self.songs >= 1 and self.mixes >= 1 and 1 <= self.seconds < np.inf):
+            raise InputError(
+                f"a bank needs seed >= 0, songs >= 1, mixes >= 1 and seconds >= 1, not {self.seed}, {self.songs}, {self.mixes} "
+                f"and {self.seconds}"
+            )
+
+    def song(self, number, mix=0):
+        """The `Song` with its truth; number 0..songs-1, mix 0..mixes-1."""
+        # far apart, so that banks with different seeds share no song
+        seed = 1_000_000 * self.seed + number
+        return synth.training_song(seed, self.seconds, ingredients=self.ingredients, mix=mix, mixes=self.mixes)
+
+
+def heard(front_end, bank, number, mix=0):
+    """One song through one front end: (features float16 (channels, freq, time), f0_hz float32 (time,), NaN = no melody)."""
+    song = bank.song(number, mix)
+    features = FRONT_ENDS[front_end](song)
+    melody = song.melody.resampled(features.times_s)
+    return features.values.astype(np.float16), melody.sung_hz.astype(np.float32)
+
+
+class Examples:
+    """Batches (features, f0) from a bank, the same for the same (seed, step), in whatever order they are asked for.
+
+    front_end: a name in FRONT_ENDS. frames: length of an example; songs shorter than that are filled up with silence.
+    shift_semitones: each example moves by up to so much. steps: length of the training, for banks that go from easy to
+    hard; 0 takes all mixes from the start. cache: folder for the features, or None; it may be shared and can be deleted.
+    memory_gb: how much of the features stays in memory, the least recently used goes first. Raises InputError for an
+    unknown front end.
+    """
+
+    def __init__(
+        self, front_end, bank, *, batch_size=16, frames=500, shift_semitones=3.0, seed=0, steps=0, cache=None, memory_gb=4.0
+    ):
+        if front_end not in FRONT_ENDS:
+            raise InputError(f"there is no front end {front_end!r}; choose one of {', '.join(FRONT_ENDS)}")
+        self.front_end, self.bank, self.batch_size, self.frames = front_end, bank, batch_size, frames
+        self.shift_semitones, self.seed, self.steps = shift_semitones, seed, steps
+        self.folder = None if cache is None else Path(cache) / self._key()
+        self.memory_bytes, self._memory = memory_gb * 1e9, OrderedDict()
+
+    def batch(self, step):
+        """x float32 (batch, channels, freq, frames) and f0_hz float32 (batch, frames), NaN = no melody."""
+        rng = np.random.default_rng([self.seed, step])
+        pairs = [self._cut(rng, step) for _ in range(self.batch_size)]
+        return tuple(torch.from_numpy(np.stack(part)) for part in zip(*pairs, strict=True))
+
+    def prepare(self, *, progress=False, n_jobs=None):
+        """Compute what the cache lacks, through joblib (inside `evaluate.cluster` on a Dask cluster)."""
+        todo = [(n, m) for n in range(self.bank.songs) for m in range(self.bank.mixes) if not self._is_known(n, m)]
+        songs = {n: [m for k, m in todo if k == n] for n, _ in todo}
+        work = (joblib.delayed(_heard_song)(self.front_end, self.bank, n, mixes) for n, mixes in songs.items())
+        found = joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered")(work)
+        for number, mixes in tqdm(found, total=len(songs), unit="song", desc="features", disable=not progress):
+            for mix, pair in mixes.items():
+                self._keep((number, mix), pair)
+
+    def song(self, number, mix=0):
+        """Features and f0_hz of a whole song of the bank, as `heard` gives them, from the cache if they are there."""
+        if (number, mix) in self._memory:
+            self._memory.move_to_end((number, mix))
+            return self._memory[number, mix]
+        pair = self._read(number, mix)
+        if pair is None:
+            pair = heard(self.front_end, self.bank, number, mix)
+            self._write((number, mix), pair)
+        self._remember((number, mix), pair)
+        return pair
+
+    # --- how an example is cut
+
+    def _cut(self, rng, step):
+        number, mix = int(rng.integers(self.bank.songs)), self._mix(rng, step)
+        features, f0_hz = self.song(number, mix)
+        grid, spare = FRONT_ENDS[self.front_end].grid, features.shape[2] - self.frames
+        first = int(rng.integers(max(spare, 0) + 1))
+        x = features[:, :, first : first + self.frames].astype(np.float32)
+        f0_hz = f0_hz[first : first + self.frames]
+        limit = round(self.shift_semitones * grid.bins_per_semitone)
+        bins = int(rng.integers(-limit, limit + 1))
+        if bins:
+            x = np.roll(x, bins, axis=1)
+            x[:, slice(0, bins) if bins > 0 else slice(bins, None)] = 0
+            f0_hz = f0_hz * np.float32(2 ** (bins / grid.bins_per_octave))
+        if spare < 0:
+            x = np.pad(x, ((0, 0), (0, 0), (0, -spare)))
+            f0_hz = np.pad(f0_hz, (0, -spare), constant_values=np.nan)
+        return x, f0_hz.astype(np.float32)
+
+    def _mix(self, rng, step):
+        """Easy mixes first: a new one joins every equal part of the first half of the training."""
+        open_mixes = self.bank.mixes
+        if self.steps and self.bank.ingredients.easy_first:
+            open_mixes = min(1 + int(2 * step / self.steps * self.bank.mixes), self.bank.mixes)
+        return int(rng.integers(open_mixes))
+
+    # --- where features are kept
+
+    def _key(self):
+        """Folder of these features: everything that they depend on, hashed. The number of songs is not part of it."""
+        bank = asdict(self.bank)
+        del bank["songs"]
+        text = json.dumps([self.front_end, bank, 1], sort_keys=True)
+        return f"{self.front_end}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+    def _path(self, number, mix):
+        return self.folder / f"{number:06d}-{mix}.npz"
+
+    def _is_known(self, number, mix):
+        return (number, mix) in self._memory or (self.folder is not None and self._path(number, mix).is_file())
+
+    def _keep(self, key, pair):
+        self._write(key, pair)
+        self._remember(key, pair)
+
+    def _read(self, number, mix):
+        if self.folder is None or not self._path(number, mix).is_file():
+            return None
+        try:
+            with np.load(self._path(number, mix)) as stored:
+                return stored["features"], stored["f0_hz"]
+        except (OSError, ValueError, KeyError):  # half a file of an older crash; it is made again
+            return None
+
+    def _write(self, key, pair):
+        if self.folder is not None:
+            with files.complete_or_absent(self._path(*key)) as temporary, open(temporary, "wb") as file:
+                np.savez(file, features=pair[0], f0_hz=pair[1])
+
+    def _remember(self, key, pair):
+        self._memory[key] = pair
+        while sum(features.nbytes for features, _ in self._memory.values()) > self.memory_bytes and len(self._memory) > 1:
+            self._memory.popitem(last=False)
+
+
+def _heard_song(front_end, bank, number, mixes):
+    """All wanted mixes of a song on one worker, so that its tracks are rendered once."""
+    return number, {mix: heard(front_end, bank, number, mix) for mix in mixes}

@@ -1,0 +1,61 @@
+"""Parts played by fluidsynth from a General MIDI soundfont, where both are installed (Debian: fluidsynth, fluid-soundfont-gm)."""
+
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from melodylab import audio, midi
+from melodylab.files import InputError
+
+_FONTS = ("FluidR3_GM.sf2", "TimGM6mb.sf2", "default-GM.sf2")
+_FOLDERS = ("/usr/share/sounds/sf2", "/usr/share/soundfonts", "/usr/local/share/sounds/sf2", "/opt/homebrew/share/soundfonts")
+_PROGRAMS = {  # of General MIDI, from 0
+    "chords": (0, 4, 5, 16, 18, 21, 24, 25, 26, 27, 48, 50, 88, 89),
+    "bass": (32, 33, 34, 35, 38),
+    "riff": (4, 25, 26, 27, 28, 56, 61, 65, 80, 81),
+    "driven": (26, 27),  # clean: the amplifier is ours
+}
+_DRUMS = {"kick": 36, "snare": 38, "open_hihat": 46, "closed_hihat": 42, "toms": 47}
+_GAP_S = 3.0  # between the parts, for what rings on
+
+
+def find():
+    """Path of a General MIDI soundfont. Raises InputError where it or fluidsynth is missing."""
+    fonts = [Path(folder) / name for name in _FONTS for folder in _FOLDERS if (Path(folder) / name).is_file()]
+    if shutil.which("fluidsynth") is None or not fonts:
+        raise InputError(
+            "the ingredient soundfont needs fluidsynth and a General MIDI soundfont; install the packages fluidsynth and "
+            "fluid-soundfont-gm, or set soundfont = 0"
+        )
+    return fonts[0]
+
+
+def render(parts, hits, samples, *, sr, rng, tuning=0.0):
+    """{name: (samples,)} of parts (name -> list of Note) and, as "drums", of hits; a random program each.
+
+    tuning: semitones that everything is raised by. All parts go through one run of fluidsynth, one after the other.
+    """
+    font, length_s = find(), samples / sr + _GAP_S
+    tracks, names = [], [*parts, *(["drums"] if hits else [])]
+    for number, name in enumerate(names):
+        if name == "drums":
+            notes = [(h.time_s, h.time_s + 0.1, _DRUMS[h.kind], h.velocity) for h in hits]
+        else:
+            notes = [(n.start_s, n.end_s, round(n.midi), n.velocity) for n in parts[name]]
+        program = 0 if name == "drums" else int(rng.choice(_PROGRAMS[name]))
+        later = [(a + number * length_s, b + number * length_s, note, v) for a, b, note, v in notes if a < samples / sr]
+        tracks.append((program, name == "drums", later))
+    with tempfile.TemporaryDirectory() as folder:
+        score, sound = Path(folder) / "parts.mid", Path(folder) / "parts.wav"
+        midi.write_parts(score, tracks, tuning=tuning)
+        command = ["fluidsynth", "-ni", "-R", "0", "-C", "0", "-g", "0.5", "-r", str(sr), "-T", "wav", "-O", "s16", "-F", sound]
+        done = subprocess.run([*map(str, command), str(font), str(score)], capture_output=True, text=True)
+        if done.returncode or not sound.is_file():
+            raise InputError(f"fluidsynth could not play a part ({done.stderr.strip()[-200:]}); set soundfont = 0")
+        y, _ = audio.read(sound)
+    y = np.pad(y.mean(axis=0).astype(float), (0, round(len(names) * length_s * sr)))
+    starts = [round(number * length_s * sr) for number in range(len(names))]
+    return {name: y[start : start + samples] for name, start in zip(names, starts, strict=True)}

@@ -87,6 +87,27 @@ def frame_errors(estimate, reference):
     return times_s, np.select(list(cases.values()), list(cases), "wrong")
 
 
+def other_thresholds(estimate, reference, thresholds):
+    """How an estimate with graded voicing would score at other thresholds than 0.5: {"OAs": (thresholds,), "AUC": float}.
+
+    AUC: how often a voiced frame of the reference has more voicing than an unvoiced one, which is the area under voicing
+    recall against false alarm; NaN where all frames are of one kind. Decoded once, scored at every threshold at once.
+    """
+    truth_times_s, truth_hz, times_s, signed_hz = _series(estimate, reference)
+    voicing = estimate.voicing.copy() if len(estimate) else np.zeros(1)
+    with _quiet():
+        truth, truth_cents, _, cents = mir_eval.melody.to_cent_voicing(truth_times_s, truth_hz, times_s, signed_hz)
+        series = (truth_times_s, truth_hz, times_s, np.abs(signed_hz))
+        voicing = mir_eval.melody.to_cent_voicing(*series, est_voicing=voicing, kind="zero")[2]  # held, as for 0 and 1
+    truth, right = truth > 0, np.abs(cents - truth_cents) < 50
+    voiced = voicing >= np.asarray(thresholds)[:, None]
+    yes, no = voicing[truth], np.sort(voicing[~truth])
+    wins = np.searchsorted(no, yes, "left") + np.searchsorted(no, yes, "right")
+    with np.errstate(invalid="ignore"):
+        area = np.divide(wins.sum() / 2, len(yes) * len(no))
+    return {"OAs": np.where(truth, voiced & right, ~voiced).mean(axis=1), "AUC": float(area)}
+
+
 def _series(estimate, reference):
     """Fresh arrays (reference times, signed Hz, estimate times, signed Hz), for mir_eval may write into what it is given."""
     _warn_of_gaps(estimate.times_s, reference.times_s[-1])

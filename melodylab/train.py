@@ -400,8 +400,8 @@ class _CompleteOrAbsent(TorchCheckpointIO):
             temporary.write_bytes(buffer.getbuffer())
 
 
-class _Checkpoints(ModelCheckpoint):
-    """The best and the last, in a folder that may be moved between two runs."""
+class _Checkpoint(ModelCheckpoint):
+    """The best or the last, in a folder that may be moved between two runs."""
 
     def load_state_dict(self, state):
         def here(path):
@@ -479,6 +479,7 @@ def fit(
         last = last if resume and last.exists() else None
         _check_checkpoint(last, songs)
 
+        each_epoch = {"save_on_train_epoch_end": True, "enable_version_counter": False}
         trainer = pl.Trainer(
             accelerator=accelerator,
             devices=devices,
@@ -492,15 +493,8 @@ def fit(
             callbacks=[
                 *([_Patience("best_OA", mode="max", patience=plan.patience)] if plan.patience else []),
                 *([_Bar(plan.steps)] if progress else []),
-                _Checkpoints(
-                    out / "checkpoints",
-                    "best",
-                    monitor="best_OA",
-                    mode="max",
-                    save_last=True,
-                    save_on_train_epoch_end=True,
-                    enable_version_counter=False,
-                ),
+                _Checkpoint(out / "checkpoints", "best", monitor="best_OA", mode="max", **each_epoch),
+                _Checkpoint(out / "checkpoints", "last", **each_epoch),  # knows of the best, for it comes after it
             ],
             plugins=[_CompleteOrAbsent()],
             logger=False,
@@ -627,6 +621,7 @@ def _quiet_lightning():
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=PossibleUserWarning)
+            warnings.filterwarnings("ignore", message=".*LeafSpec", module=r"lightning\b")  # its own use of torch
             yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):

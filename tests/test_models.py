@@ -238,6 +238,19 @@ def test_convolutions_stay_in_their_patch_and_the_gru_does_not(name):
         assert changed[:25].float().mean() > 0.9 and changed[50:].float().mean() > 0.9
 
 
+def test_patches_are_cut_and_laid_end_to_end_in_order():
+    model = lively(create_model("sf-crnn-1"))
+    x = torch.rand(2, 1, 301, 75)
+    (conv_input,) = list(inputs_of(model, x, nn.Conv2d).values())[:1]
+    (gru_input,) = inputs_of(model, x, nn.GRU).values()
+    (out,) = seen(model, x, "cnn")
+    for song in range(2):
+        for patch in range(3):
+            frames = slice(25 * patch, 25 * patch + 25)
+            assert torch.equal(conv_input[3 * song + patch], x[song, :, :, frames])
+            assert torch.equal(gru_input[song, frames], out[3 * song + patch, 0].T)
+
+
 @pytest.mark.parametrize("name, reach", [("sf-crnn-1", 3), ("sf-cnn", 7)])
 def test_across_patches_sees_the_neighbours(name, reach):
     model = lively(create_model(name, across_patches=True))

@@ -8,11 +8,14 @@ import importlib
 __version__ = "0.1.0"
 
 _SUBMODULES = (
-    "api audio checks cli datasets decode evaluate features files grids midi nmf plot records separation sfnmf sonify synth widgets"
+    "api audio checks cli datasets decode evaluate examples explain features files grids midi models nmf plot records separation "
+    "sfnmf sonify synth train weights widgets"
 ).split()
 _FROM = {
     "api": "load_song extract_melody salience separate demo_song METHODS",
     "evaluate": "score_melody",
+    "models": "create_model",
+    "weights": "load_model",
     "records": "Song Features Salience Melody Mask DrumOnsets",
     "files": "InputError",
 }

@@ -57,6 +57,26 @@ def demo():
     return synth.demo_song(seed=0, seconds=6)
 
 
+@pytest.fixture
+def random_weights(tmp_path_factory, monkeypatch):
+    """A folder with weights of every network in place of the shipped ones: numbers as torch's seed 0 gives them."""
+    import torch
+
+    from melodylab import api, models, weights
+
+    folder = tmp_path_factory.mktemp("weights")
+    for name, (*_, front_end) in models.NETWORKS.items():
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            model = models.create_model(name)
+        weights.save(model, dict.fromkeys(weights.TOLD) | {"front_end": front_end, "decoding": {}}, folder, name)
+        monkeypatch.setitem(api.METHODS, name, "random numbers")
+    monkeypatch.setattr(weights, "FOLDER", folder)
+    api._trained.cache_clear()
+    yield folder
+    api._trained.cache_clear()
+
+
 class NetworkRefused(ConnectionError):
     """Raised in place of a connection; a ConnectionError, so code meets what it would meet offline."""
 

@@ -55,11 +55,13 @@ def seen(model, x, *names):
 
 # --- numbers ----------------------------------------------------------------------------------------------------------
 
+CNN1 = [(384, 128), (61_504, 128), (36_928, 128), (46_096, 32), (17, 0)]
 CNN2 = [(3328, 256), (204_864, 128), (36_928, 128), (36_928, 128), (107_528, 16), (9, 0)]
 # (numbers of the convolution, trainable numbers of its norm: there are as many running ones), GRU, dense, sum
 PUBLISHED = {
-    "sf-crnn-1": ([(384, 128), (61_504, 128), (36_928, 128), (46_096, 32), (17, 0)], 145_920, 15_934, 307_199, 307_615),
+    "sf-crnn-1": (CNN1, 145_920, 15_934, 307_199, 307_615),
     "sf-crnn-2": (CNN2, 443_520, 19_902, 853_663, 854_319),
+    "cqt-crnn-1": (CNN1, 145_920, 15_934, 307_199, 307_615),
     "cqt-crnn-2": (CNN2, 443_520, 19_902, 853_663, 854_319),
     "sf-cnn": (CNN2, 0, 18_724, 408_965, 409_621),
     "deep-salience": (
@@ -155,13 +157,13 @@ def test_shapes_layer_by_layer(name):
         assert [tuple(out.shape) for out in layers] == [(2, c, 360, 50) for c in (128, 64, 64, 64, 8)]
         assert last.shape == (2, 1, 360, 50) and model(x).shape == (2, 360, 50)
         return
-    channels, bins = ((64, 64, 64, 16, 1), 61) if name == "sf-crnn-1" else ((128, 64, 64, 64, 8, 1), 301)
+    channels, bins = ((64, 64, 64, 16, 1), 61) if name.endswith("crnn-1") else ((128, 64, 64, 64, 8, 1), 301)
     *layers, dense = seen(model, x, *(f"cnn.layer{n}" for n in range(1, len(channels) + 1)), "dense")
     assert [tuple(out.shape) for out in layers] == [(4, c, bins, 25) for c in channels], "two songs of two patches"
     assert dense.shape == (2, 50, 62) and model(x).shape == (2, 62, 50)
     if model.gru is not None:
         ((out, _),) = seen(model, x, "gru")
-        assert out.shape == (2, 50, 2 * {"sf-crnn-1": 128}.get(name, 160))
+        assert out.shape == (2, 50, 2 * (128 if name.endswith("crnn-1") else 160))
 
 
 @pytest.mark.parametrize("name", ["sf-crnn-1", "sf-cnn", "deep-salience"])

@@ -9,6 +9,7 @@ from melodylab.files import InputError
 NETWORKS = {
     "sf-crnn-1": ("crnn", "CRNN", {"cnn": "cnn1", "units": 128}, "sf"),
     "sf-crnn-2": ("crnn", "CRNN", {"cnn": "cnn2", "units": 160}, "sf"),
+    "cqt-crnn-1": ("crnn", "CRNN", {"cnn": "cnn1", "units": 128}, "cqt"),  # not in the paper: for comparison
     "cqt-crnn-2": ("crnn", "CRNN", {"cnn": "cnn2", "units": 160}, "cqt"),
     "sf-cnn": ("crnn", "CRNN", {"cnn": "cnn2", "units": 0}, "sf"),
     "deep-salience": ("deep_salience", "DeepSalience", {}, "hcqt"),
@@ -28,7 +29,8 @@ def create_model(name, **changes):
     network = getattr(importlib.import_module(f"melodylab.models.{file}"), class_name)
     known = inspect.signature(network).parameters
     if unknown := [argument for argument in changes if argument not in known]:
-        raise InputError(f"{name} has nothing called {unknown[0]} to change; it has {', '.join(known) or 'nothing of the kind'}")
+        there_is = ", ".join(known) or "nothing of the kind"
+        raise InputError(f"{name} has nothing called {unknown[0]} to change; it has {there_is}")
     model = network(**arguments | changes).eval()
     model.name, model.changes = name, dict(changes)
     return model

@@ -1,7 +1,8 @@
 """Trained weights: NAME.safetensors, and beside it the card NAME.json that says what they are and how they were made.
 
-Conventions: tensors of two and more dimensions are stored in half precision, all others (biases, scales, running means and
-variances) as they are; that moves probabilities by less than 1e-3. Nothing in either file is ever executed.
+Conventions: large tensors of two and more dimensions are stored in half precision, all others (biases, scales, running
+means and variances, small first and last layers) as they are; that moves probabilities by less than 1e-3. Nothing in either
+file is ever executed.
 A pair that is loaded is whole: the SHA-256 on the card is that of the file, and the tensors are those of the network.
 A `model` here is what `models.create_model` gives. Every failure is one InputError that names the file and the next step.
 """
@@ -19,15 +20,20 @@ from melodylab.files import InputError
 
 FOLDER = Path(__file__).parent  # the shipped pairs
 FORMAT = 1
+_ENDINGS = (".safetensors", ".json")
+# Where few products are summed, rounding does not average out: halving all matrices would make files smaller by a tenth and
+# errors twice as large.
+_LARGE = 40_000
 
 # what the trainer says: the front end by its name in `models.frontends`, options for `models.run.salience`, provenance
 TOLD = "front_end decoding recipe steps wall_time_s device scores licence library_versions".split()
 ADDED = "format model changes parameters sha256".split()  # what `save` finds out by itself
+DECODING = {"unvoiced_gain", "threshold"}  # the options that `decoding` may have, numbers
 
 
 def names():
     """Names of the shipped weights, in order."""
-    return sorted({path.stem for path in FOLDER.iterdir() if path.suffix in (".safetensors", ".json")})
+    return sorted({path.stem for path in FOLDER.iterdir() if path.suffix in _ENDINGS})
 
 
 def card(name_or_path):
@@ -58,7 +64,10 @@ def load_model(name_or_path):
         with torch.random.fork_rng(devices=[]):
             model = models.create_model(found["model"], **found["changes"])
     except Exception as error:  # a card that was edited may ask for anything
-        raise InputError(f"{path.with_suffix('.json')} describes no network that can be built: {error}") from None
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"{path.with_suffix('.json')} describes no network that can be built ({reason}); {_restore(path)}"
+        ) from None
     if faults := _misfits(model, tensors):
         raise InputError(f"{path} does not hold the network {model.name} of its card: {faults}; save the model again")
     model.load_state_dict(tensors)
@@ -81,8 +90,8 @@ def save(model, card, folder, name):
     tensors = {key: _stored(tensor) for key, tensor in model.state_dict().items()}
     if broken := [key for key, tensor in tensors.items() if not tensor.isfinite().all()]:
         raise InputError(
-            f"{path} was not written: {broken[0]} holds numbers that are not finite or above 65504; train again, with a lower "
-            "learning rate"
+            f"{path} was not written: {broken[0]} holds numbers that are not finite or above 65504; train again, with a "
+            "lower learning rate"
         )
     data = safetensors.torch.save(tensors)
     text = json.dumps(
@@ -109,7 +118,7 @@ def save(model, card, folder, name):
 
 def _stored(tensor):
     tensor = tensor.detach().cpu().contiguous()
-    return tensor.half() if tensor.ndim >= 2 else tensor.clone()
+    return tensor.half() if tensor.ndim >= 2 and tensor.numel() >= _LARGE else tensor.clone()
 
 
 def _pair(name_or_path):
@@ -120,8 +129,8 @@ def _pair(name_or_path):
         path = FOLDER / f"{name}.safetensors"
     elif name in models.NETWORKS and isinstance(name_or_path, str):
         raise InputError(
-            f"this copy of melodylab has no trained weights for {name}; train it with `melodylab train` and load what that writes "
-            f"by its path{_or_one_of(names())}"
+            f"this copy of melodylab has no trained weights for {name}; train it with `melodylab train` and load what that "
+            f"writes by its path{_or_one_of(names())}"
         )
     elif os.path.isdir(path):
         pairs = sorted(path.glob("*.safetensors"))
@@ -129,9 +138,10 @@ def _pair(name_or_path):
             held = ", ".join(p.name for p in pairs) or "no .safetensors file"
             raise InputError(f"the folder {path} holds {held}; name one file NAME.safetensors")
         (path,) = pairs
-    elif path.suffix not in (".safetensors", ".json"):
+    elif path.suffix not in _ENDINGS or not any(os.path.exists(path.with_suffix(ending)) for ending in _ENDINGS):
         raise InputError(
-            f"{name!r} is neither the name of trained weights nor a file NAME.safetensors; give a path{_or_one_of(names())}"
+            f"{name!r} is neither the name of trained weights nor a file NAME.safetensors; give the path of one"
+            f"{_or_one_of(names())}"
         )
     return path.with_suffix(".safetensors"), path.with_suffix(".json")
 
@@ -164,12 +174,18 @@ def _read_card(path):
         raise InputError(f"{path} has format {found['format']}, this melodylab reads {FORMAT}; install a newer melodylab")
     if missing := [key for key in ADDED + TOLD if key not in found]:
         raise InputError(f"{path} lacks {', '.join(missing)}; {_restore(path)}")
-    front_ends = [front_end for *_, front_end in models.NETWORKS.values()]
-    odd = [key for key in ("changes", "decoding") if not isinstance(found[key], dict)]
-    odd += [key for key, known in (("model", list(models.NETWORKS)), ("front_end", front_ends)) if found[key] not in known]
-    if odd:
+    fits = {
+        "model": found["model"] in list(models.NETWORKS),  # lists, because anything may stand in the file
+        "changes": isinstance(found["changes"], dict),
+        "front_end": found["front_end"] in [front_end for *_, front_end in models.NETWORKS.values()],
+        "decoding": isinstance(found["decoding"], dict)
+        and found["decoding"].keys() <= DECODING
+        and all(isinstance(value, int | float) for value in found["decoding"].values()),
+    }
+    if odd := [key for key in fits if not fits[key]]:
         raise InputError(
-            f"{path} has {found[odd[0]]!r} as {odd[0]}, which this melodylab does not know; install a newer one or {_restore(path)}"
+            f"{path} has {found[odd[0]]!r} as {odd[0]}, which this melodylab does not know; install a newer one or "
+            f"{_restore(path)}"
         )
     return found
 
@@ -179,8 +195,8 @@ def _bytes(path):
         return path.read_bytes()
     except FileNotFoundError:
         reason = "is missing"
-    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
-        reason = f"cannot be read ({(getattr(error, 'strerror', None) or str(error)).lower()})"
+    except OSError as error:
+        reason = f"cannot be read ({(error.strerror or str(error)).lower()})"
     raise InputError(f"{path} {reason}; {_restore(path)}")
 
 

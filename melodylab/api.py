@@ -1,12 +1,14 @@
 """What `import melodylab as ml` shows: from a file to a melody and to stems, one function each."""
 
+import functools
 from pathlib import Path
 
 import librosa
 import numpy as np
 
-from melodylab import audio, decode, grids, separation, sfnmf, synth
+from melodylab import audio, decode, grids, models, separation, sfnmf, synth, weights
 from melodylab.files import InputError
+from melodylab.models import frontends, run
 from melodylab.records import Melody, Song
 
 demo_song = synth.demo_song
@@ -35,17 +37,25 @@ def _librosa_example(name):
 
 
 def salience(song, method="sfnmf", **options):
-    """The pitch salience that a method computes before it decides. Salience. Methods: those of METHODS but pyin."""
+    """The pitch salience that a method computes before it decides. Salience. Methods: those of METHODS but pyin.
+
+    Options go to the method: to `sfnmf.salience`, or `seed` to a network's front end and the rest to `models.run.salience`.
+    """
     if method == "sfnmf":
         return sfnmf.salience(song, **options)
-    raise InputError(f"the method {method!r} has no salience; use sfnmf")
+    if method in models.NETWORKS:
+        return _salience_by_network(song, method, **options)
+    raise InputError(f"the method {method!r} has no salience; use {' or '.join(name for name in METHODS if name != 'pyin')}")
 
 
 def extract_melody(song, method="sfnmf", **options):
     """The melody of a song. Melody with a pitch guess in every frame that is not silent, voicing 0..1 (>= 0.5: voiced).
 
-    method: a name in METHODS. Silence gives an all-unvoiced melody. Options go to the method (`seed`, `settings`...).
+    method: a name in METHODS; a network without trained weights is refused. Silence gives an all-unvoiced melody. Options go
+    to the method (`seed`, `settings`...).
     """
+    if method in models.NETWORKS:  # as published, each frame decides alone; decode.viterbi takes the same salience
+        return decode.peak(salience(song, method, **options))
     _check(method, METHODS)
     return _MELODY[method](song, **options)
 
@@ -88,9 +98,35 @@ def _melody_by_pyin(song, *, hop_samples=256, fmin_hz=55.0, fmax_hz=1760.0, seed
     )
 
 
+@functools.lru_cache(maxsize=2)
+def _trained(name):
+    return weights.load_model(name)
+
+
+def _salience_by_network(song, name, *, seed=0, **options):
+    model = _trained(name)
+    features = frontends.FRONT_ENDS[model.card["front_end"]](song, seed=seed)
+    return run.salience(model, features, **model.card["decoding"] | options)
+
+
 _MELODY = {"sfnmf": _melody_by_sfnmf, "pyin": _melody_by_pyin}
-METHODS = {
+_LINES = {
     "sfnmf": "source-filter NMF (Durrieu 2011, parameters of Basaran 2018): learns from the song alone",
     "pyin": "pYIN through librosa: for one voice without accompaniment, the baseline",
+    "sf-crnn-1": "convolutions and a GRU on the salience of source-filter NMF (Basaran 2018): small and quick",
+    "sf-crnn-2": "the same with more convolutions, on every bin (Basaran 2018)",
+    "cqt-crnn-1": "sf-crnn-1 on a plain constant-Q transform: what the NMF salience is worth to a small network",
+    "cqt-crnn-2": "sf-crnn-2 on a plain constant-Q transform: what the NMF salience is worth (Basaran 2018)",
+    "sf-cnn": "sf-crnn-2 without its GRU: what the memory is worth (Basaran 2018)",
+    "deep-salience": "convolutions alone on a harmonic constant-Q transform (Deep Salience, Bittner 2017)",
 }
+
+
+def _methods():
+    """A network is a method as soon as its weights are there."""
+    there = {*_MELODY, *weights.names()}
+    return {name: line for name, line in _LINES.items() if name in there}
+
+
+METHODS = _methods()
 SEPARATION_METHODS = {"sfnmf": "source-filter NMF led by a melody, Wiener filtering"}

@@ -1,11 +1,15 @@
 """The front door: every method by name, songs from files and by librosa's names, sentences for what does not exist."""
 
+import json
+from pathlib import Path
+
 import librosa
 import numpy as np
 import pytest
 
 import melodylab as ml
-from melodylab import api, audio, grids, sfnmf
+from melodylab import api, audio, grids, models, sfnmf, weights
+from melodylab.models import frontends, run
 from melodylab.records import Melody, Song
 
 SR = 22050
@@ -107,6 +111,87 @@ def test_separate_keeps_rate_and_channels(rng):
     song = Song.from_array(np.stack([tone(330, 0.5, 44100), 0.1 * rng.standard_normal(22050)]), 44100)
     stems = ml.separate(song, settings=FAST)
     assert {(stem.shape, stem.dtype) for stem in stems.values()} == {((2, 22050), np.dtype("float32"))}
+
+
+# --- networks ---------------------------------------------------------------------------------------------------------
+
+
+def decode_by(folder, name, **decoding):
+    """Write options of decoding into a card."""
+    path = Path(folder) / f"{name}.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"decoding": decoding}))
+    api._trained.cache_clear()
+
+
+def test_a_network_becomes_a_method_with_its_weights(random_weights):
+    assert set(api._methods()) == {"sfnmf", "pyin", *models.NETWORKS} and all(api._methods().values())
+    for ending in (".safetensors", ".json"):
+        (random_weights / f"sf-cnn{ending}").unlink()
+    assert set(api._methods()) == {"sfnmf", "pyin", *models.NETWORKS} - {"sf-cnn"}
+
+
+@pytest.mark.parametrize("name", models.NETWORKS)
+def test_a_network_goes_from_its_front_end_to_its_salience_and_each_frame_decides_alone(name, two, random_weights):
+    melody, salience = ml.extract_melody(two, method=name), ml.salience(two, method=name)
+    model = ml.load_model(name)
+    y = run.logits(model, frontends.FRONT_ENDS[models.NETWORKS[name][3]](two))
+    assert salience.made_by == name and salience.values.shape == (model.grid.n_bins, len(melody))
+    assert np.array_equal(melody.times_s, grids.frame_times_s(audio.n_frames(two.audio.shape[1], 256), 256, SR))
+    if name == "deep-salience":
+        assert np.array_equal(melody.voiced, (1 / (1 + np.exp(-y))).max(axis=0) >= 0.3)
+        best = y.argmax(axis=0)
+        assert np.abs(grids.offset_cents(melody.f0_hz, model.grid.bin_hz(best))).max() <= 40
+    else:  # as published
+        assert np.array_equal(melody.voiced, y.argmax(axis=0) != 0)
+        np.testing.assert_allclose(melody.f0_hz, model.grid.bin_hz(y[1:].argmax(axis=0)))
+
+
+def test_the_card_says_how_to_decode_and_the_caller_has_the_last_word(two, random_weights):
+    for gain, share in ((0.0, 1), (1e9, 0)):
+        decode_by(random_weights, "cqt-crnn-2", unvoiced_gain=gain)
+        assert ml.extract_melody(two, method="cqt-crnn-2").voiced.mean() == share
+        assert ml.extract_melody(two, method="cqt-crnn-2", unvoiced_gain=1e9 - gain).voiced.mean() == 1 - share
+    decode_by(random_weights, "deep-salience", threshold=1.0)
+    assert not ml.extract_melody(two, method="deep-salience").voiced.any()
+
+
+def test_a_seed_reaches_the_front_end(two, random_weights):
+    values = [ml.salience(two, method="sf-crnn-1", seed=seed).values for seed in (0, 0, 1)]
+    assert np.array_equal(values[0], values[1]) and not np.array_equal(values[0], values[2])
+
+
+def test_weights_are_read_once(two, random_weights, monkeypatch):
+    read, load = [], weights.load_model
+    monkeypatch.setattr(weights, "load_model", lambda name: read.append(name) or load(name))
+    for _ in range(2):
+        ml.extract_melody(two, method="cqt-crnn-1")
+    assert read == ["cqt-crnn-1"]
+
+
+@pytest.mark.parametrize("front_end", ["sf", "cqt", "hcqt"])
+@pytest.mark.parametrize("samples", [1, 300, 3000])
+def test_networks_take_the_shortest_songs_and_silence(front_end, samples, random_weights):
+    name = {"sf": "sf-crnn-1", "cqt": "cqt-crnn-1", "hcqt": "deep-salience"}[front_end]
+    melody = ml.extract_melody(Song.from_array(tone(220, 1)[:samples], SR), method=name)
+    assert len(melody) == audio.n_frames(samples, 256)
+    silent = ml.extract_melody(Song.from_array(np.zeros(samples), SR), method=name)
+    assert len(silent) == len(melody) and not silent.voicing.any() and np.isnan(silent.f0_hz).all()
+
+
+@pytest.mark.parametrize("call", [ml.extract_melody, ml.salience])
+def test_a_network_without_weights_is_refused_in_a_sentence(call, two, random_weights):
+    for ending in (".safetensors", ".json"):
+        (random_weights / f"sf-cnn{ending}").unlink()
+    with pytest.raises(ml.InputError, match="no trained weights for sf-cnn; train it with `melodylab train`"):
+        call(two, method="sf-cnn")
+
+
+def test_a_network_separates_nothing_yet(two, random_weights):
+    with pytest.raises(ml.InputError, match="'sf-crnn-1'; choose one of sfnmf"):
+        ml.separate(two, method="sf-crnn-1")
+
+
+# --- loading ----------------------------------------------------------------------------------------------------------
 
 
 def test_a_file_is_loaded_as_it_is(tmp_path):

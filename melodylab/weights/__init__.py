@@ -21,7 +21,7 @@ from melodylab.files import InputError
 FOLDER = Path(__file__).parent  # the shipped pairs
 FORMAT = 1
 _ENDINGS = (".safetensors", ".json")
-# Where few products are summed, rounding does not average out: halving all matrices would make files smaller by a tenth and
+# Where few products are summed, rounding does not average out: halving all matrices would make files smaller by a fifth and
 # errors twice as large.
 _LARGE = 40_000
 

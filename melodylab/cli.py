@@ -266,7 +266,7 @@ def train_network(recipe, out, resume, validate, device, features, dask):
         on_validation=tell,
         progress=progress,
     )
-    for ending in (".safetensors", ".json"):
+    for ending in (".safetensors", ".json") if train.first_process() else ():
         _say(click.format_filename(Path(out) / f"{recipe.model}{ending}"))
 
 

@@ -103,7 +103,7 @@ class Training:
     average: float = _number(0.0, 0, 0.999999)
     validate_every: int = _number(200, 1)
     patience: int = _number(0, 0)
-    shift_semitones: float = _number(0.0, 0, 24)
+    shift_semitones: float = _number(3.0, 0, 24)
     regularise: bool = False
     start_from: str = ""
 
@@ -232,17 +232,12 @@ def _toml_lines(table, path=()):
             yield from _toml_lines(value, (*path, name))
 
 
-def _first_difference(old, new, path=()):
-    """(dotted key, old value, new value) of the first place where two recipes differ, or None."""
-    for name in [*old, *(name for name in new if name not in old)]:
-        before, after = old.get(name), new.get(name)
-        if isinstance(before, dict) and isinstance(after, dict):
-            found = _first_difference(before, after, (*path, name))
-            if found:
-                return found
-        elif before != after:
-            return ".".join((*path, name)), before, after
-    return None
+def _flat(table, path=""):
+    """{dotted key: value} of nested tables."""
+    flat = {}
+    for name, value in table.items():
+        flat |= _flat(value, f"{path}{name}.") if isinstance(value, dict) else {path + name: value}
+    return flat
 
 
 # --- targets ----------------------------------------------------------------------------------------------------------
@@ -290,7 +285,8 @@ class _Lesson(pl.LightningModule):
         self.averaged = copy.deepcopy(self.network).requires_grad_(False) if training.average else None
         self.training_plan, self.source, self.songs, self.out = training, source, songs, out
         self.on_step, self.on_validation = on_step, on_validation
-        self.history, self.losses, self.found = [], [], {}
+        self.history, self.losses, self.found = [], [], []
+        self.plateau, self.plateau_state = None, {}
         self.earlier_s, self.began = 0.0, time.perf_counter()
 
     @property
@@ -307,8 +303,10 @@ class _Lesson(pl.LightningModule):
             [p for p in self.network.parameters() if p.requires_grad], lr=plan.learning_rate, weight_decay=plan.weight_decay
         )
         if plan.schedule == "plateau":
-            schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, "max", 0.1, plan.plateau_patience)
-            return [optimizer], [{"scheduler": schedule, "interval": "epoch", "monitor": "best_OA"}]
+            # stepped here: Lightning would do it after the checkpoint is written, and a resumed run would miss a step
+            self.plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, "max", 0.1, plan.plateau_patience)
+            self.plateau.load_state_dict(self.plateau_state)
+            return optimizer
 
         def factor(step):
             rise = min(1.0, (step + 1) / (plan.warmup_steps + 1))
@@ -353,13 +351,13 @@ class _Lesson(pl.LightningModule):
             self.on_step(step, loss)
 
     def validation_step(self, number, batch_idx):
-        name, features, truth = self.songs[int(number)]
+        _, features, truth = self.songs[int(number)]
         estimate = decode.peak(run.salience(self.judged, features, blocks_at_once=4, device=self.device))
-        figures = evaluate.score_melody(estimate, truth)
-        self.found[name] = {**figures, **evaluate.other_thresholds(estimate, truth, _CONSTANTS / (1 + _CONSTANTS))}
+        sweep = evaluate.other_thresholds(estimate, truth, _CONSTANTS / (1 + _CONSTANTS))
+        self.found.append(evaluate.score_melody(estimate, truth) | sweep)
 
     def on_validation_epoch_end(self):
-        found, self.found = list(self.found.values()), {}
+        found, self.found = self.found, []
         mean_OA = np.mean([song["OAs"] for song in found], axis=0)
         best = _best(mean_OA)
         entry = {
@@ -374,7 +372,9 @@ class _Lesson(pl.LightningModule):
         entry = self.trainer.strategy.broadcast(entry)
         self.losses = []
         self.history.append(entry)
-        self.log("best_OA", entry["best_OA"], rank_zero_only=False)
+        self.log("best_OA", entry["best_OA"])
+        if self.plateau is not None:
+            self.plateau.step(entry["best_OA"])
         if self.trainer.is_global_zero:
             _write_log(self.out / "log.csv", self.history)
             if self.on_validation:
@@ -384,11 +384,12 @@ class _Lesson(pl.LightningModule):
         checkpoint["melodylab"] = {
             "history": self.history,
             "wall_s": self.wall_s,
+            "plateau": self.plateau.state_dict() if self.plateau is not None else {},
             "songs": [name for name, _, _ in self.songs],
         }
 
     def on_load_checkpoint(self, checkpoint):
-        self.history = checkpoint["melodylab"]["history"]
+        self.history, self.plateau_state = checkpoint["melodylab"]["history"], checkpoint["melodylab"]["plateau"]
         self.earlier_s, self.began = checkpoint["melodylab"]["wall_s"], time.perf_counter()
 
 
@@ -465,19 +466,23 @@ def fit(
     """
     recipe = recipe if isinstance(recipe, Recipe) else Recipe.from_dict(recipe)
     plan = recipe.training
-    first_process = all(os.environ.get(name, "0") == "0" for name in ("LOCAL_RANK", "NODE_RANK"))
     with contextlib.ExitStack() as stack:
         stack.enter_context(_quiet_lightning())
+        stack.enter_context(torch.random.fork_rng(devices=range(torch.cuda.device_count())))
         accelerator, devices = _accelerator(device)
         songs = _songs(validate)
         if out is None:
             out = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         else:
-            out = _open_folder(out, recipe, resume) if first_process else Path(out)
+            out = _open_folder(out, recipe, resume) if first_process() else Path(out)
             features = features or out / "features"
         last = out / "checkpoints" / "last.ckpt"
         last = last if resume and last.exists() else None
         _check_checkpoint(last, songs)
+        torch.manual_seed(plan.seed)
+        network = recipe.create_model().train()
+        if plan.start_from and last is None:
+            _warm_start(network, plan.start_from)
 
         each_epoch = {"save_on_train_epoch_end": True, "enable_version_counter": False}
         trainer = pl.Trainer(
@@ -514,7 +519,7 @@ def fit(
         )
         held_out = dataclasses.replace(recipe.data, seed=recipe.data.seed + _HELD_OUT_SEED, songs=HELD_OUT_SONGS, mixes=1)
         held_out = examples.Examples(recipe.front_end, held_out, cache=features)
-        if first_process:
+        if first_process():
             n_jobs = -1 if recipe.data.songs > _SONGS_FOR_ONE and not dask else None
             with evaluate.cluster(dask) if dask else contextlib.nullcontext():
                 source.prepare(progress=progress, n_jobs=n_jobs)
@@ -522,22 +527,23 @@ def fit(
                     held_out.prepare(n_jobs=n_jobs)
         heard = _held_out(held_out) if songs is None else [_heard(song, recipe.front_end) for song in songs]
 
-        with torch.random.fork_rng():
-            torch.manual_seed(plan.seed)
-            network = recipe.create_model().train()
-            if plan.start_from and last is None:
-                _warm_start(network, plan.start_from)
-            lesson = _Lesson(network, plan, source, heard, out, on_step, on_validation if first_process else None)
-            _train(trainer, lesson, last)
+        lesson = _Lesson(network, plan, source, heard, out, on_step, on_validation)
+        _train(trainer, lesson, last)
 
         model = recipe.create_model()
-        kept = torch.load(out / "checkpoints" / "best.ckpt", map_location="cpu", weights_only=True)["state_dict"]
+        best = torch.load(out / "checkpoints" / "best.ckpt", map_location="cpu", weights_only=True)
+        kept = best["state_dict"]
         prefix = "averaged." if plan.average else "network."
         model.load_state_dict({name[len(prefix) :]: kept[name] for name in kept if name.startswith(prefix)})
         if trainer.is_global_zero:
             scores = _scores(model, heard, lesson.history, trainer.strategy.root_device)
-            weights.save(model, _card(recipe, lesson, scores, trainer), out, recipe.model)
+            weights.save(model, _card(recipe, best["global_step"], lesson, scores, trainer), out, recipe.model)
     return model, lesson.history
+
+
+def first_process():
+    """False in the further processes that Lightning starts where there are several devices."""
+    return all(os.environ.get(name, "0") == "0" for name in ("LOCAL_RANK", "NODE_RANK"))
 
 
 def _train(trainer, lesson, checkpoint):
@@ -571,14 +577,13 @@ def _open_folder(out, recipe, resume):
     if resume:
         if not ours.is_file():
             raise InputError(f"{out} holds no training to resume; leave out --resume to begin there")
-        old = Recipe.read(ours).as_dict()
-        found = _first_difference(old, recipe.as_dict())
-        if found:
-            key, before, after = found
-            raise InputError(
-                f"{key} is {json.dumps(after)} now and was {json.dumps(before)} when {out} was begun; "
-                "resume by the recipe in that folder or begin in another one"
-            )
+        old, new = _flat(Recipe.read(ours).as_dict()), _flat(recipe.as_dict())
+        for key in {**old, **new}:
+            if old.get(key) != new.get(key):
+                raise InputError(
+                    f"{key} is {json.dumps(new.get(key))} now and was {json.dumps(old.get(key))} when {out} was begun; "
+                    f"resume by {ours} or begin in another folder"
+                )
     else:
         if out.is_dir() and any(out.iterdir()):
             raise InputError(f"{out} is not empty; go on with its training by --resume or choose a fresh folder")
@@ -621,6 +626,7 @@ def _quiet_lightning():
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=PossibleUserWarning)
+            warnings.filterwarnings("ignore", message="Checkpoint directory .* is not empty", module=r"lightning\b")
             warnings.filterwarnings("ignore", message=".*LeafSpec", module=r"lightning\b")  # its own use of torch
             yield
     finally:
@@ -641,6 +647,8 @@ def _songs(validate):
             raise InputError(f"{song.name} holds no melody2.csv or melody.csv; add the true melody")
     if songs is not None and not songs:
         raise InputError("there is no song to validate on; give at least one, or None for synthetic ones")
+    if songs is not None and len(set(_names(songs))) < len(songs):
+        raise InputError(f"some songs to validate on have the same name ({', '.join(_names(songs))}); rename them")
     return songs
 
 
@@ -712,7 +720,7 @@ def _mean(values):
     return float(np.mean(values)) if values else math.nan
 
 
-def _card(recipe, lesson, scores, trainer):
+def _card(recipe, steps, lesson, scores, trainer):
     option, best = scores.pop("option"), scores.pop("best")
     device = trainer.strategy.root_device
     processor = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine() + " CPU"
@@ -722,7 +730,7 @@ def _card(recipe, lesson, scores, trainer):
         "model": recipe.model,
         "front_end": recipe.front_end,
         "recipe": recipe.as_dict(),
-        "steps": max(lesson.history, key=lambda entry: entry["best_OA"])["step"],
+        "steps": steps,
         "steps_trained": lesson.history[-1]["step"],
         "wall_time_s": round(lesson.wall_s, 1),
         "device": f"{number} x {processor}" if device.type == "cuda" else f"{processor}, {number} threads",

@@ -244,7 +244,7 @@ def _flat(table, path=""):
 
 
 def classes(f0_hz, grid):
-    """Classes of pitches, int64 in the shape of f0_hz: 0 for none (NaN) and for those off the grid, else 1 + the nearest bin."""
+    """Classes of pitches, int64 in the shape of f0_hz: 1 + the nearest bin; 0 for none (NaN) and for those off the grid."""
     return 1 + grid.nearest_bin(f0_hz).astype(np.int64)
 
 
@@ -683,8 +683,8 @@ def _best(mean_OA):
 
 
 def _scores(model, songs, history, device):
-    """Three times the figures per song and their means: decoded as usual, at the constant that suits all songs best, and, what
-    can be compared with others, at the constant that suits the other songs best; the means of these come first."""
+    """Three times the figures per song and their means: decoded as usual, at the constant that suits all songs best, and at the
+    one that suits all others best, which alone is fair to compare; the means of these come first."""
     option, usual = _usual_constant(model)
     model = copy.deepcopy(model).to(device)
 

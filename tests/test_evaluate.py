@@ -123,6 +123,31 @@ def test_scores_equal_mir_eval_on_the_written_file(tmp_path, rng, hop_s, start_s
     assert 0 < scores["RPA"] < scores["RCA"] < 1
 
 
+@pytest.mark.parametrize(("hop_s", "start_s"), [(0.01, 0.0), (0.0058, 0.003)])
+def test_other_thresholds_score_as_if_decoded_anew(rng, hop_s, start_s):
+    reference = random_melody(rng, frames=300, hop_s=0.01, start_s=0.02)
+    base = random_melody(rng, frames=700, hop_s=hop_s, start_s=start_s)
+    graded = np.where(np.isnan(base.f0_hz), 0.0, rng.uniform(0, 1, 700))
+    thresholds = np.array([0.1, 0.2, 0.5, 0.9, 1.0])
+    found = evaluate.other_thresholds(Melody(base.times_s, base.f0_hz, graded), reference, thresholds)
+    for threshold, OA in zip(thresholds, found["OAs"], strict=True):
+        moved = Melody(base.times_s, base.f0_hz, (graded >= threshold).astype(float))
+        assert OA == pytest.approx(score_melody(moved, reference)["OA"], abs=1e-12)
+    assert len(set(found["OAs"])) == 5
+
+
+def test_area_under_voicing_of_planted_orders(truth):
+    def area(voicing):
+        return evaluate.other_thresholds(guess(truth, voicing=voicing), truth, [0.5])["AUC"]
+
+    sung = truth.voicing
+    assert area(0.2 + 0.1 * sung) == 1 and area(0.4 - 0.1 * sung) == 0 and area(np.full(FRAMES, 0.7)) == 0.5
+    half = np.where(sung > 0, np.where(np.arange(FRAMES) % 2, 0.9, 0.1), 0.5)
+    assert area(half) == pytest.approx(0.5)
+    always = Melody(truth.times_s, np.full(FRAMES, 220.0), np.ones(FRAMES))
+    assert np.isnan(evaluate.other_thresholds(always, always, [0.5])["AUC"])
+
+
 def test_frame_errors_of_a_line_written_by_hand():
     def melody(*signed_hz):
         return Melody.from_signed(0.01 * np.arange(len(signed_hz)), signed_hz)

@@ -70,12 +70,7 @@ def frame_errors(estimate, reference):
     """
     if not len(reference):
         return np.zeros(0), np.zeros(0, dtype="U7")
-    series = _series(estimate, reference)
-    with _quiet():
-        truth, truth_cents, voiced, cents = mir_eval.melody.to_cent_voicing(*series)
-    distance = np.abs(cents - truth_cents)
-    chroma = np.abs(distance - 1200 * np.floor(distance / 1200 + 0.5))
-    truth, voiced = truth > 0, voiced > 0
+    times_s, truth, voiced, distance, chroma, _ = _compare(_series(estimate, reference), reference)
     cases = {
         "silence": ~truth & ~voiced,
         "false": ~truth,
@@ -83,8 +78,37 @@ def frame_errors(estimate, reference):
         "right": distance < 50,
         "octave": chroma < 50,
     }
-    times_s = reference.times_s if reference.times_s[0] <= 0 else np.insert(reference.times_s, 0, 0.0)
     return times_s, np.select(list(cases.values()), list(cases), "wrong")
+
+
+def pitch_errors(estimate, reference):
+    """By how much the pitch is off, where the reference is voiced: (times_s (frames,), labels (frames,) of str).
+
+    "right" (less than 50 cents off), "semitone" (less than 150), "tone" (less than 250), "octave" (right but for any number of
+    octaves) or "other", no guess included. The kinds add up to the voiced frames; whether the estimate is voiced does not count,
+    so that right is RPA, and right with octave RCA.
+    """
+    if not len(reference):
+        return np.zeros(0), np.zeros(0, dtype="U8")
+    times_s, truth, _, distance, chroma, guessed = _compare(_series(estimate, reference), reference)
+    cases = {
+        "other": ~guessed,
+        "right": distance < 50,
+        "semitone": distance < 150,
+        "tone": distance < 250,
+        "octave": chroma < 50,
+    }
+    return times_s[truth], np.select(list(cases.values()), list(cases), "other")[truth]
+
+
+def _compare(series, reference):
+    """Frame by frame of the reference: times_s, truly voiced?, called voiced?, cents apart, apart but for octaves, any guess?"""
+    with _quiet():
+        truth, truth_cents, voiced, cents = mir_eval.melody.to_cent_voicing(*series)
+    distance = np.abs(cents - truth_cents)
+    chroma = np.abs(distance - 1200 * np.floor(distance / 1200 + 0.5))
+    times_s = reference.times_s if reference.times_s[0] <= 0 else np.insert(reference.times_s, 0, 0.0)
+    return times_s, truth > 0, voiced > 0, distance, chroma, cents != 0
 
 
 def other_thresholds(estimate, reference, thresholds):

@@ -11,7 +11,16 @@ import pytest
 
 import melodylab
 from melodylab import audio, evaluate
-from melodylab.evaluate import Table, bss_eval_sdr, evaluate_folder, frame_errors, onset_f_measure, score_melody, si_sdr
+from melodylab.evaluate import (
+    Table,
+    bss_eval_sdr,
+    evaluate_folder,
+    frame_errors,
+    onset_f_measure,
+    pitch_errors,
+    score_melody,
+    si_sdr,
+)
 from melodylab.files import InputError
 from melodylab.records import Melody
 
@@ -90,7 +99,7 @@ def test_a_share_of_nothing_is_nan(truth):
     assert np.isnan(scores["VFA"])
     assert scores["OA"] == scores["VR"] == 0.75
     assert np.isnan(list(score_melody(truth, Melody([], [], [])).values())).all()
-    assert len(frame_errors(truth, Melody([], [], []))[1]) == 0
+    assert len(frame_errors(truth, Melody([], [], []))[1]) == len(pitch_errors(truth, Melody([], [], []))[1]) == 0
 
 
 def test_dropped_frames_are_scored_as_sung_and_warned_of(truth):
@@ -173,6 +182,31 @@ def test_frame_errors_agree_with_the_figures(rng, start_s):
     assert share["false"] / (share["false"] + share["silence"]) == pytest.approx(scores["VFA"])
     assert len(times_s) == len(labels) == 300 + (start_s > 0)
     assert times_s[0] == 0
+
+
+def test_pitch_errors_of_a_line_written_by_hand():
+    def melody(*signed_hz):
+        return Melody.from_signed(0.01 * np.arange(len(signed_hz)), signed_hz)
+
+    up = 100 * 2 ** (np.array([0.49, 0.51, -1, 1.49, 1.51, -2.49, 2.51, 12.3, -24, 11.4, 7]) / 12)
+    times_s, labels = pitch_errors(melody(*up, -100, 0, 100, -100), melody(*[100] * 13, 0, 0))
+    assert labels[:3].tolist() == ["right", "semitone", "semitone"]
+    assert labels[3:7].tolist() == ["semitone", "tone", "tone", "other"]
+    assert labels[7:11].tolist() == ["octave", "octave", "other", "other"]
+    assert labels[11:].tolist() == ["right", "other"]  # a guess called unvoiced counts, none is wrong; silence is left out
+    np.testing.assert_array_equal(times_s, 0.01 * np.arange(13))
+
+
+@pytest.mark.parametrize("start_s", [0.0, 0.02])
+def test_pitch_errors_agree_with_the_figures(rng, start_s):
+    reference = random_melody(rng, frames=300, hop_s=0.01, start_s=start_s)
+    estimate = random_melody(rng, frames=600, hop_s=0.005)
+    _, labels = pitch_errors(estimate, reference)
+    scores = score_melody(estimate, reference)
+    assert len(labels) == reference.voiced.sum()
+    assert np.mean(labels == "right") == pytest.approx(scores["RPA"])
+    assert np.mean(np.isin(labels, ["right", "octave"])) == pytest.approx(scores["RCA"])
+    assert set(labels) == {"right", "semitone", "tone", "octave", "other"}
 
 
 def test_nobodys_arrays_are_changed(truth):

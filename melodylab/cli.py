@@ -84,7 +84,7 @@ def melody(audio, method, out, midi):
     """
     from melodylab import api
 
-    _check_method(method, api.METHODS)
+    _check_melody_method(method)
     names = _unique_names(audio)
     as_file = out is not None and len(audio) == 1 and not _is_folder(out)
 
@@ -162,6 +162,15 @@ def _check_method(name, choices):
         raise click.BadParameter(f"{name!r} is not one of {', '.join(choices)}.", param_hint="--method")
 
 
+def _check_melody_method(name):
+    from melodylab import api, models, weights
+
+    if name in models.NETWORKS:
+        weights.verify(name)  # before the first song is read
+    else:
+        _check_method(name, api.METHODS)
+
+
 def _unique_names(sources):
     """{source: name for its results}: the file's name without ending; -2, -3... where two inputs share one."""
     stems = {source: Path(source.removeprefix("librosa:")).stem for source in sources}
@@ -213,7 +222,10 @@ def evaluate_songs(folder, more_methods, task, methods, out, dask):
 
     methods = dict.fromkeys([*methods, *more_methods] or ["sfnmf"])
     for name in methods:
-        _check_method(name, api.SEPARATION_METHODS if task == "separation" else api.METHODS)
+        if task == "separation":
+            _check_method(name, api.SEPARATION_METHODS)
+        else:
+            _check_melody_method(name)
     if out is not None:
         _refuse_early([Path(out)], [])
     where = os.path.abspath(folder) if dask else folder  # workers may stand elsewhere
@@ -436,7 +448,26 @@ def _findings():
     except Exception as error:
         yield False, f"melodylab cannot be loaded ({type(error).__name__}: {error}); mend the lines above first"
     else:
-        yield True, f"methods {', '.join(api.METHODS)}: none of them needs trained weights"
+        yield True, f"methods {', '.join(api.METHODS)}"
+        yield from _weight_findings()
+
+
+def _weight_findings():
+    """One line for each pair of weights that came with this copy."""
+    from melodylab import weights
+
+    if not weights.names():
+        yield None, "no trained weights in this copy; only networks need them, and melodylab train makes them"
+    for name in weights.names():
+        try:
+            card = weights.verify(name)
+        except InputError as error:
+            yield False, str(error)
+            continue
+        size_mb = (weights.FOLDER / f"{name}.safetensors").stat().st_size / 1e6
+        scores = card["scores"] if isinstance(card["scores"], dict) else {}
+        told = "".join(f", {key} {scores[key]:.3f}" for key in ("OA", "RPA") if isinstance(scores.get(key), float))
+        yield True, f"weights of {name} present and verified: {size_mb:.1f} MB{told}"
 
 
 def _widget_findings(pip):

@@ -5,6 +5,7 @@ Set MELODYLAB_NO_SKIP=1 to turn every skipped test into a failure, so that a tes
 
 import ipaddress
 import os
+import shutil
 import socket
 from pathlib import Path
 
@@ -57,21 +58,31 @@ def demo():
     return synth.demo_song(seed=0, seconds=6)
 
 
-@pytest.fixture
-def random_weights(tmp_path_factory, monkeypatch):
-    """A folder with weights of every network in place of the shipped ones: numbers as torch's seed 0 gives them."""
+@pytest.fixture(scope="session")
+def _random_pairs(tmp_path_factory):
+    """Weights of every network, as torch's seed 0 gives them."""
     import torch
 
-    from melodylab import api, models, weights
+    from melodylab import models, weights
 
-    folder = tmp_path_factory.mktemp("weights")
+    folder = tmp_path_factory.mktemp("random_pairs")
     for name, (*_, front_end) in models.NETWORKS.items():
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             model = models.create_model(name)
         weights.save(model, dict.fromkeys(weights.TOLD) | {"front_end": front_end, "decoding": {}}, folder, name)
-        monkeypatch.setitem(api.METHODS, name, "random numbers")
+    return folder
+
+
+@pytest.fixture
+def random_weights(_random_pairs, tmp_path_factory, monkeypatch):
+    """A folder of random weights of every network in place of the shipped ones, to be damaged at will."""
+    from melodylab import api, models, weights
+
+    folder = shutil.copytree(_random_pairs, tmp_path_factory.mktemp("weights"), dirs_exist_ok=True)
     monkeypatch.setattr(weights, "FOLDER", folder)
+    for name in models.NETWORKS:
+        monkeypatch.setitem(api.METHODS, name, "random numbers")
     api._trained.cache_clear()
     yield folder
     api._trained.cache_clear()

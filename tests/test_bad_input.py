@@ -175,6 +175,18 @@ def test_difficult_sound(command, name):
         assert np.all(values <= 0), "silence has no voiced frame and no sound in a stem"
 
 
+@pytest.mark.parametrize("name", DIFFICULT_SOUND)
+@pytest.mark.parametrize("method", ["sf-crnn-1", "deep-salience"])  # both kinds of network and of front end
+def test_difficult_sound_for_networks(method, name, random_weights):
+    DIFFICULT_SOUND[name](name)
+    result = run("melody", name, "--method", method)
+    assert result.exit_code == 0, result.stderr
+    values = check_results("melody", name)
+    assert ("NaN" in result.stderr and len(result.stderr.splitlines()) == 1) if "nan" in name else result.stderr == ""
+    if "silence" in name or name == "only nan.wav":
+        assert np.all(values <= 0), "silence has no voiced frame"
+
+
 @pytest.mark.parametrize("name", DIFFICULT_FILES)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_difficult_files(command, name, two_updates):

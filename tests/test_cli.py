@@ -17,7 +17,7 @@ import pytest
 import soundfile as sf
 from click.testing import CliRunner
 
-from melodylab import api, cli, files
+from melodylab import api, cli, files, weights
 from melodylab import audio as sound
 from melodylab.records import Melody
 
@@ -154,6 +154,30 @@ def test_midi_holds_the_notes(run):
     assert run("melody", tone("a.wav", 2, f0_hz=440.0), "--midi").exit_code == 0
     notes = pretty_midi.PrettyMIDI("a.melody.mid").instruments[0].notes
     assert notes and {note.pitch for note in notes} == {69}
+
+
+def test_melody_by_a_network(run, random_weights):
+    result = run("melody", tone("a.wav"), "--method", "cqt-crnn-1")
+    assert result.exit_code == 0 and result.stdout == "a.melody.csv\n" and result.stderr == ""
+    assert len(Path("a.melody.csv").read_text().splitlines()) == 2 + SR // 256
+
+
+@pytest.mark.parametrize("command", ["melody a.wav b.wav", "evaluate songs"])
+def test_a_network_without_good_weights_is_one_sentence_for_all_songs(run, random_weights, command):
+    for name in ("a.wav", "b.wav", "songs/one/mix.wav"):
+        tone(name, 0.1)
+    before = found(".")
+    (random_weights / "sf-cnn.json").unlink()
+    (random_weights / "sf-cnn.safetensors").unlink()
+    (random_weights / "sf-crnn-1.safetensors").write_bytes(b"broken")
+    for name, sentence in (
+        ("sf-cnn", "no trained weights for sf-cnn; train it with"),
+        ("sf-crnn-1", "sf-crnn-1.safetensors is damaged"),
+    ):
+        result = run(*command.split(), "--method", name)
+        assert result.exit_code == 2 and result.stdout == "" and found(".") == before
+        (line,) = result.stderr.splitlines()
+        assert line.startswith("melodylab: ") and sentence in line and ";" in line
 
 
 # --- separate ---------------------------------------------------------------------------------------------------------
@@ -502,6 +526,28 @@ def test_doctor_sees_a_broken_library_and_goes_on(run, monkeypatch):
     monkeypatch.setitem(sys.modules, "pretty_midi", None)
     result = run("doctor")
     assert result.exit_code == 1 and "pretty_midi cannot be imported" in result.stdout and "joblib" in result.stdout
+
+
+def test_doctor_verifies_the_weights(run, random_weights):
+    card = json.loads((random_weights / "sf-cnn.json").read_text())
+    (random_weights / "sf-cnn.json").write_text(json.dumps(card | {"scores": {"OA": 0.61234, "RPA": None}}))
+    lines = run("doctor").stdout.splitlines()
+    about = [line for line in lines if "present and verified" in line]
+    assert len(about) == len(list(random_weights.glob("*.safetensors"))) and {line[0] for line in about} <= set("✓+")
+    assert [line[2:] for line in about if "sf-cnn" in line] == ["weights of sf-cnn present and verified: 1.0 MB, OA 0.612"]
+    (random_weights / "sf-cnn.safetensors").write_bytes(b"broken")
+    (random_weights / "sf-crnn-2.json").unlink()
+    result = run("doctor")
+    wrong = [line for line in result.stdout.splitlines() if line[0] in "✗!"]
+    assert result.exit_code == 1 and len(wrong) == 2, wrong
+    assert "sf-cnn.safetensors is damaged" in wrong[0] and "sf-crnn-2.json is missing" in wrong[1]
+    assert all(line.endswith("; install melodylab again") for line in wrong)
+
+
+def test_doctor_says_that_there_are_no_weights(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(weights, "FOLDER", tmp_path)
+    result = run("doctor")
+    assert result.exit_code == 0 and "- no trained weights in this copy; " in result.stdout
 
 
 def test_doctor_can_do_without_ffmpeg(run, monkeypatch):

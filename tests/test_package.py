@@ -69,7 +69,7 @@ def test_every_import_is_declared():
     distributions = importlib.metadata.packages_distributions()
     brought_along = {"packaging", "IPython", "PIL", "nbformat", "nbclient", "jupytext"}  # by what is declared
     for folder, declared in (
-        ("melodylab", names(PROJECT["dependencies"]) | {"distributed"}),
+        ("melodylab", names(PROJECT["dependencies"]) | {"distributed", "lightning", "captum"}),
         ("tests", names(PROJECT["dependencies"] + EXTRAS["test"])),
     ):
         own = {path.stem for path in (ROOT / folder).glob("*.py")} | {"melodylab"}
@@ -218,6 +218,8 @@ def test_pytest_alone_finds_tests_and_notebooks():
 
 # --- what is built ----------------------------------------------------------------------------------------------------
 
+DATA = (".safetensors", ".json", ".toml")  # trained weights, their cards, recipes
+
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
@@ -241,7 +243,7 @@ def installed(wheel, tmp_path_factory):
 
 def test_the_wheel_holds_library_and_notebooks_and_nothing_else(wheel):
     inside = set(zipfile.ZipFile(wheel).namelist())
-    library = {p.relative_to(ROOT).as_posix() for p in (ROOT / "melodylab").rglob("*.py")}
+    library = {p.relative_to(ROOT).as_posix() for p in (ROOT / "melodylab").rglob("*") if p.suffix in (".py", *DATA)}
     shipped = {
         f"melodylab/_notebooks/{p.relative_to(ROOT / 'notebooks').as_posix()}"
         for pattern in ("*.ipynb", "solutions/*.ipynb")

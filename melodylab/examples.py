@@ -7,6 +7,7 @@ is then a stretch cut out anew and moved up or down by whole bins, so that one s
 
 import hashlib
 import json
+import zipfile
 from collections import OrderedDict
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -153,7 +154,7 @@ class Examples:
         try:
             with np.load(self._path(number, mix)) as stored:
                 return stored["features"], stored["f0_hz"]
-        except (OSError, ValueError, KeyError):  # half a file of an older crash; it is made again
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile):  # half a file of an older crash; it is made again
             return None
 
     def _write(self, key, pair):

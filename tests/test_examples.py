@@ -1,0 +1,149 @@
+"""Training examples: (seed, step) decides everything, shifts move picture and truth together, the cache changes nothing."""
+
+import numpy as np
+import pytest
+import torch
+
+from melodylab import InputError, examples, synth
+from melodylab.examples import Bank, Examples
+
+BANK = Bank(seed=3, songs=2, mixes=2, seconds=3.0, ingredients=synth.Ingredients(rests=False))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Features of the bank, computed once for all tests."""
+    folder = tmp_path_factory.mktemp("features")
+    Examples("cqt", BANK, cache=folder).prepare(n_jobs=1)
+    return folder
+
+
+def source(folder, **options):
+    return Examples("cqt", BANK, **{"batch_size": 3, "frames": 60, "seed": 1, "steps": 10, "cache": folder, **options})
+
+
+def same(a, b):
+    return all(np.array_equal(x, y, equal_nan=True) for x, y in zip(a, b, strict=True))
+
+
+def test_a_step_is_the_same_whatever_was_asked_before(folder):
+    first = source(folder)
+    batches = [first.batch(step) for step in range(4)]
+    later = source(folder)
+    assert all(same(later.batch(step), batches[step]) for step in (3, 0, 2, 1))
+    assert not same(batches[0], batches[1])
+    assert not same(source(folder, seed=2).batch(0), batches[0])
+
+
+def test_shapes_and_types(folder):
+    x, f0_hz = source(folder).batch(0)
+    assert x.shape == (3, 1, 301, 60) and x.dtype == torch.float32
+    assert f0_hz.shape == (3, 60) and f0_hz.dtype == torch.float32
+    assert 0 <= x.min() and x.max() <= 1
+
+
+def test_without_a_cache_or_with_a_tiny_memory_the_numbers_are_the_same(folder):
+    cached = source(folder).batch(5)
+    assert same(source(None).batch(5), cached)
+    assert same(source(folder, memory_gb=1e-9).batch(5), cached)
+
+
+def test_memory_is_bounded(folder):
+    one_song = source(folder).song(0)[0].nbytes
+    small = source(folder, memory_gb=2.5 * one_song / 1e9)
+    for number, mix in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        small.song(number, mix)
+    assert list(small._memory) == [(1, 0), (1, 1)]
+    small.song(1, 0)  # used again, so the other one goes first
+    small.song(0, 0)
+    assert list(small._memory) == [(1, 0), (0, 0)]
+
+
+def test_a_shift_moves_picture_and_truth_by_the_same_interval(folder):
+    source_ = source(folder, shift_semitones=4.0, batch_size=12)
+    features, f0_hz = source_.song(0, 0)
+    moved = set()
+    x, moved_hz = source_.batch(0)
+    for picture, line in zip(x.numpy(), moved_hz.numpy(), strict=True):
+        found = find(source_, picture, line)
+        moved.add(found)
+        assert abs(found) <= 20  # 4 semitones of 5 bins
+    assert len(moved) > 4
+
+
+def find(source_, picture, line):
+    """By how many bins an example was moved: the only place and shift at which picture and truth both fit."""
+    fits = []
+    for number in range(2):
+        for mix in range(2):
+            features, f0_hz = source_.song(number, mix)
+            for bins in range(-20, 21):
+                if bins >= 0:
+                    inner, whole = picture[:, bins:], features[:, : 301 - bins]
+                else:
+                    inner, whole = picture[:, :bins], features[:, -bins:]
+                for first in range(features.shape[2] - 60 + 1):
+                    if np.array_equal(inner[:, 100, :3], whole[:, 100, first : first + 3]) and np.array_equal(
+                        inner, whole[:, :, first : first + 60].astype(np.float32)
+                    ):
+                        truth = f0_hz[first : first + 60] * 2 ** (bins / 60)
+                        np.testing.assert_allclose(line, truth, rtol=1e-5)
+                        outside = picture[:, :bins] if bins > 0 else picture[:, 301 + bins :]
+                        assert not outside.any()
+                        fits.append(bins)
+    assert len(fits) == 1
+    return fits[0]
+
+
+def test_easy_mixes_come_first_and_one_more_with_every_part_of_the_first_half(folder):
+    rng = np.random.default_rng(0)
+    source_ = source(folder, steps=100)
+    assert {source_._mix(rng, step) for step in range(25)} == {0}
+    assert {source_._mix(rng, step) for step in range(25, 50)} == {0, 1}
+    assert {source_._mix(rng, step) for step in range(50, 100)} == {0, 1}
+    whole = source(folder, steps=0)
+    assert {whole._mix(rng, 0) for _ in range(20)} == {0, 1}
+
+
+def test_songs_shorter_than_an_example_end_in_silence(folder):
+    x, f0_hz = source(folder, frames=400, shift_semitones=0.0).batch(0)
+    length = 1 + int(3.0 * 22050) // 256
+    assert not x[..., length:].any() and torch.isnan(f0_hz[:, length:]).all()
+    assert x[..., :length].any()
+
+
+def test_half_a_file_in_the_cache_is_made_again(tmp_path):
+    source_ = source(tmp_path, memory_gb=0)
+    good = source_.song(1, 1)
+    path = source_._path(1, 1)
+    path.write_bytes(path.read_bytes()[:1000])
+    assert same(source(tmp_path).song(1, 1), good)
+    assert len(path.read_bytes()) > 1000
+
+
+def test_prepare_computes_what_is_missing_and_nothing_else(folder, monkeypatch):
+    def refuse(*args):
+        raise AssertionError("computed again")
+
+    monkeypatch.setattr(examples, "_heard_song", refuse)
+    source(folder).prepare(n_jobs=1)
+    with pytest.raises(AssertionError, match="computed again"):
+        Examples("hcqt", BANK, cache=folder).prepare(n_jobs=1)
+
+
+def test_other_ingredients_have_another_folder(folder):
+    other = Bank(seed=3, songs=2, mixes=2, seconds=3.0, ingredients=synth.Ingredients(rests=False, drums=False))
+    longer = Bank(seed=3, songs=5, mixes=2, seconds=3.0, ingredients=BANK.ingredients)
+    assert Examples("cqt", other, cache=folder).folder != source(folder).folder
+    assert Examples("cqt", longer, cache=folder).folder == source(folder).folder  # more songs join those that are there
+
+
+@pytest.mark.parametrize("wrong", [{"songs": 0}, {"mixes": 0}, {"seconds": 0.1}, {"seed": -1}])
+def test_a_bank_without_songs_is_refused(wrong):
+    with pytest.raises(InputError, match="a bank needs"):
+        Bank(**wrong)
+
+
+def test_an_unknown_front_end_is_refused():
+    with pytest.raises(InputError, match="no front end 'mel'; choose one of sf, cqt, hcqt"):
+        Examples("mel", BANK)

@@ -61,6 +61,7 @@ HELD_OUT_SONGS = 8
 _HELD_OUT_SEED = 500_000  # added to the bank's seed: songs that this training has not heard
 _SONGS_FOR_ONE = 16  # more than these are worth the start of worker processes
 _CONSTANTS = 2.0 ** np.arange(-4, 4.25, 0.5)  # voicing constants that are tried, as multiples of the usual one
+_NORM_MOMENTUM = 0.01  # of the running statistics: Keras's 0.99, in all these papers
 _COLUMNS = "step loss learning_rate RPA RCA AUC OA best_OA constant wall_s".split()
 
 
@@ -327,6 +328,10 @@ class _Lesson(pl.LightningModule):
     def on_train_batch_start(self, batch, batch_idx):
         # by the number of the step, so that a resumed run draws what the first one would have drawn
         torch.manual_seed(self.training_plan.seed + self.global_step * self.trainer.world_size + self.global_rank)
+        for module in self.network.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                # a plain mean over the first hundred steps: an average begun at variance 1 would be far too large for thousands
+                module.momentum = max(_NORM_MOMENTUM, 1 / (1 + self.global_step))
 
     def training_step(self, batch, batch_idx):
         x, target = batch
@@ -433,7 +438,7 @@ class _Bar(pl.Callback):
 
     def on_train_batch_end(self, trainer, lesson, outputs, batch, batch_idx):
         if self.bar is not None:
-            self.bar.set_postfix(loss=f"{lesson.losses[-1]:.3f}", refresh=False)
+            self.bar.set_postfix(loss=f"{float(outputs['loss']):.3f}", refresh=False)
             self.bar.update()
 
     def teardown(self, trainer, lesson, stage):

@@ -285,6 +285,12 @@ def test_same_seed_same_bits_and_lightning_keeps_quiet(fit, capfd, recwarn):
     assert capfd.readouterr() == ("", "") and not recwarn.list
 
 
+def test_the_bar_goes_over_all_steps_on_standard_error(fit, capfd):
+    fit(recipe(steps=3, validate_every=2), progress=True)
+    out, err = capfd.readouterr()
+    assert out == "" and "3/3" in err and "loss=" in err
+
+
 def test_deep_salience_chooses_a_threshold(fit, tmp_path):
     plan = Recipe.from_dict(
         {

@@ -76,7 +76,7 @@ def salience(model, features, *, unvoiced_gain=1.0, threshold=0.3, blocks_at_onc
         y /= y.sum(axis=0)
         pitches, unvoiced = y[1:], unvoiced_gain * y[0]
     else:
-        pitches, unvoiced = 1 / (1 + np.exp(-y)), np.full(y.shape[1], threshold, np.float32)
+        pitches, unvoiced = np.exp(-np.logaddexp(0, -y)), np.full(y.shape[1], threshold, np.float32)
     heard = (features.values != 0).any(axis=(0, 1))
     return Salience(
         np.where(heard, pitches, 0), model.grid.freqs_hz, features.times_s, unvoiced=unvoiced, made_by=getattr(model, "name", "")

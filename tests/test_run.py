@@ -1,0 +1,284 @@
+"""From a song to a network's salience: blocks on an absolute grid, and front ends on one frame clock."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from melodylab import audio, features, grids, models, sfnmf
+from melodylab.files import InputError
+from melodylab.models import crnn, deep_salience, frontends, run
+from melodylab.records import Features, Song
+
+SR, HOP_SAMPLES = 22050, 256
+
+
+def picture(values, grid=frontends.FRONT_ENDS["sf"].grid):
+    values = np.asarray(values, dtype=np.float32)
+    return Features(values, grid.freqs_hz, grids.frame_times_s(values.shape[2], HOP_SAMPLES, SR), "test")
+
+
+class Labelled(nn.Module):
+    """Answers each frame with what it got there, the number of the call, and where in its block it stands: (3, time)."""
+
+    grid, has_unvoiced_class, block_frames = grids.PitchGrid(55.0, 12, 2), True, 500
+
+    def __init__(self, context_frames=0):
+        super().__init__()
+        self.context_frames, self.shapes = context_frames, []
+
+    def forward(self, x):
+        self.shapes.append(tuple(x.shape))
+        place = torch.arange(x.shape[3]).expand(len(x), -1)
+        blocks = len(x) * (len(self.shapes) - 1) + torch.arange(len(x))[:, None].expand(-1, x.shape[3])
+        return torch.stack([x[:, 0, 0], blocks.float(), place.float()], dim=1)
+
+
+def counted(frames):
+    """Features whose first bin says which frame it is."""
+    values = np.zeros((1, 301, frames))
+    values[0, 0] = np.arange(frames)
+    return picture(values)
+
+
+pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")
+
+
+@pytest.fixture(scope="module")
+def networks():
+    """One of each kind, with first numbers that let probabilities differ from frame to frame."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        made = {name: models.create_model(name) for name in ("cqt-crnn-1", "deep-salience")}
+    with torch.no_grad():
+        made["cqt-crnn-1"].dense.weight *= 20
+    made["deep-salience"].block_frames = 30  # any length would do; this one is quick
+    return made
+
+
+def noise_for(name, frames, seed=0):
+    end = frontends.FRONT_ENDS[models.NETWORKS[name][3]]
+    values = np.random.default_rng(seed).random((end.channels, end.grid.n_bins, frames))
+    return picture(values, end.grid)
+
+
+# --- blocks -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "frames, expected",
+    [
+        (1, [(0, 1)]),
+        (499, [(0, 499)]),
+        (500, [(0, 500)]),
+        (501, [(0, 500), (1, 501)]),
+        (1000, [(0, 500), (500, 1000)]),
+        (1234, [(0, 500), (500, 1000), (734, 1234)]),
+    ],
+)
+def test_the_last_incomplete_block_is_the_last_500_frames(frames, expected):
+    assert run.block_frames(frames, 500) == expected
+
+
+def test_predictions_of_the_last_block_overwrite():
+    model = Labelled()
+    frame, block, place = run.logits(model, counted(1234))
+    n = np.arange(1234)
+    assert np.array_equal(frame, n), "each frame is answered where it stands"
+    assert np.array_equal(block, np.select([n >= 734, n >= 500], [2, 1], 0))
+    assert np.array_equal(place, np.select([n >= 734, n >= 500], [n - 734, n - 500], n))
+    assert model.shapes == [(1, 1, 301, 500)] * 3
+
+
+def test_context_surrounds_a_block_where_there_is_song():
+    model = Labelled(context_frames=7)
+    frame, _, place = run.logits(model, counted(1234))
+    assert np.array_equal(frame, np.arange(1234))
+    assert [shape[3] for shape in model.shapes] == [507, 514, 507]
+    assert place[0] == 0 and place[500] == 7 and place[733] == 240 and place[734] == 7
+
+
+@pytest.mark.parametrize("context_frames", [0, 7])
+def test_several_blocks_at_once_are_the_same_blocks(context_frames):
+    one, three = Labelled(context_frames), Labelled(context_frames)
+    alone, together = (run.logits(m, counted(2600), blocks_at_once=n) for m, n in ((one, 1), (three, 3)))
+    assert np.array_equal(alone[[0, 2]], together[[0, 2]])
+    assert max(shape[0] for shape in three.shapes) > 1 == max(shape[0] for shape in one.shapes)
+
+
+@pytest.mark.parametrize("name, frames", [("cqt-crnn-1", 1100), ("deep-salience", 100)])
+def test_results_do_not_depend_on_blocks_at_once(name, frames, networks):
+    sound = noise_for(name, frames)
+    first, *others = (run.salience(networks[name], sound, blocks_at_once=n) for n in (1, 2, 5))
+    assert first.values.std() > 1e-4
+    for other in others:
+        np.testing.assert_allclose(other.values, first.values, atol=1e-6)
+        np.testing.assert_allclose(other.unvoiced, first.unvoiced, atol=1e-6)
+
+
+def test_no_border_shows_where_a_network_has_no_memory(networks):
+    model, sound = networks["deep-salience"], noise_for("deep-salience", 100)
+    with torch.inference_mode():
+        whole = model(torch.from_numpy(sound.values.copy())[None])[0].numpy()
+    np.testing.assert_allclose(run.logits(model, sound), whole, atol=1e-5)
+
+
+def test_a_song_of_one_block_or_less_is_the_network_itself(networks):
+    model = networks["cqt-crnn-1"]
+    for frames in (1, 30, 500):
+        sound = noise_for("cqt-crnn-1", frames)
+        with torch.inference_mode():
+            whole = model(torch.from_numpy(sound.values.copy())[None])[0].numpy()
+        np.testing.assert_allclose(run.logits(model, sound), whole, atol=1e-5)
+
+
+def test_a_network_in_training_is_heard_as_it_would_decide_and_stays_in_training(networks):
+    model, sound = networks["cqt-crnn-1"], noise_for("cqt-crnn-1", 100)
+    decided = run.logits(model, sound)
+    before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
+    try:
+        assert np.array_equal(run.logits(model.train(), sound), decided) and model.training
+    finally:
+        model.eval()
+    assert all(torch.equal(tensor, before[key]) for key, tensor in model.state_dict().items())
+
+
+def test_features_of_another_front_end_are_refused(networks):
+    with pytest.raises(InputError, match=r"\(6, 360, 40\) do not fit the network .*; use its own front end"):
+        run.salience(networks["cqt-crnn-1"], noise_for("deep-salience", 40))
+
+
+# --- salience ---------------------------------------------------------------------------------------------------------
+
+
+class Answer(nn.Module):
+    """Gives the logits it was made with."""
+
+    block_frames, context_frames = 500, 0
+
+    def __init__(self, logits, grid, has_unvoiced_class):
+        super().__init__()
+        self.logits, self.grid, self.has_unvoiced_class = torch.tensor(logits, dtype=torch.float32), grid, has_unvoiced_class
+
+    def forward(self, x):
+        return self.logits[None]
+
+
+def test_a_softmax_is_split_into_notes_and_none():
+    logits = np.log([[0.5, 0.1], [0.3, 0.6], [0.2, 0.3]]) + 800  # what all of a frame share cancels out; exp(800) overflows
+    sound = Features(np.ones((1, 1, 2)), [1.0], [0.0, 1.0], "test")
+    salience = run.salience(Answer(logits, grids.PitchGrid(55.0, 12, 2), True), sound, unvoiced_gain=1.5)
+    np.testing.assert_allclose(salience.values, [[0.3, 0.6], [0.2, 0.3]], rtol=1e-4)
+    np.testing.assert_allclose(salience.unvoiced, [0.75, 0.15], rtol=1e-4)
+    np.testing.assert_allclose(salience.freqs_hz, [55, 55 * 2 ** (1 / 12)])
+
+
+def test_a_sigmoid_is_held_against_one_threshold():
+    sound = Features(np.ones((1, 1, 2)), [1.0], [0.0, 1.0], "test")
+    salience = run.salience(Answer([[0.0, 100.0], [-100.0, 2.0]], grids.PitchGrid(55.0, 12, 2), False), sound, threshold=0.4)
+    np.testing.assert_allclose(salience.values, [[0.5, 1.0], [0.0, 0.880797]], atol=1e-6)
+    np.testing.assert_allclose(salience.unvoiced, 0.4)
+
+
+@pytest.mark.parametrize("name", ["cqt-crnn-1", "deep-salience"])
+def test_silent_frames_have_no_evidence(name, networks):
+    sound = noise_for(name, 60)
+    values = sound.values.copy()
+    values[:, :, 20:30] = 0
+    salience = run.salience(networks[name], picture(values, frontends.FRONT_ENDS[models.NETWORKS[name][3]].grid))
+    silent = (np.arange(60) >= 20) & (np.arange(60) < 30)
+    assert not salience.values[:, silent].any() and salience.values[:, ~silent].all()
+
+
+# --- front ends -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def sound(request):
+    """A second of the demo song and half a second of silence."""
+    y = request.getfixturevalue("demo").excerpt(2.5, 3.5)
+    return Song.from_array(np.pad(y.mono, (0, y.sr // 2)), y.sr)
+
+
+@pytest.fixture(scope="module")
+def pictures(sound):
+    return {name: front_end(sound) for name, front_end in frontends.FRONT_ENDS.items()}
+
+
+def test_every_network_has_a_front_end_that_fits():
+    assert set(frontends.FRONT_ENDS) == {front_end for *_, front_end in models.NETWORKS.values()}
+    for name, (*_, front_end) in models.NETWORKS.items():
+        end, model = frontends.FRONT_ENDS[front_end], models.create_model(name)
+        first = model.layer1.norm.num_features if name == "deep-salience" else model.cnn.layer1.conv.in_channels
+        assert end.name == front_end and end.channels == first
+        with torch.inference_mode():
+            assert model(torch.zeros(1, end.channels, end.grid.n_bins, 2)).shape[2] == 2
+
+
+@pytest.mark.parametrize("name, shape", [("sf", (1, 301)), ("cqt", (1, 301)), ("hcqt", (6, 360))])
+def test_pictures_lie_on_their_grid_and_on_one_clock(name, shape, pictures, sound):
+    front_end, made = frontends.FRONT_ENDS[name], pictures[name]
+    n_frames = audio.n_frames(sound.audio.shape[1], HOP_SAMPLES)
+    assert made.values.shape == (*shape, n_frames) and (front_end.channels, front_end.grid.n_bins) == shape
+    assert made.kind == name and np.array_equal(made.freqs_hz, front_end.grid.freqs_hz)
+    assert np.array_equal(made.times_s, grids.frame_times_s(n_frames, front_end.hop_samples, front_end.sr))
+    assert (front_end.sr, front_end.hop_samples) == (SR, HOP_SAMPLES)
+    assert made.values.min() == 0 and 0.05 < made.values.max() <= 1
+
+
+def test_activations_sum_to_one_or_are_silent(pictures):
+    total = pictures["sf"].values[0].sum(axis=0)
+    heard = total > 0
+    np.testing.assert_allclose(total[heard], 1, atol=1e-5)
+    times_s = pictures["sf"].times_s
+    assert heard[times_s < 0.9].all() and not heard[(times_s > 1.1) & (times_s < 1.4)].any()
+
+
+def test_hcqt_and_cqt_are_those_of_features(pictures, sound):
+    assert np.array_equal(pictures["hcqt"].values, features.hcqt(sound).values)
+    plain = features.cqt(sound).values
+    decibels = 20 * np.log10(np.maximum(plain / plain.max(), 1e-4))
+    np.testing.assert_allclose(pictures["cqt"].values, 1 + decibels / 80, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", frontends.FRONT_ENDS)
+def test_silence_is_all_zero(name):
+    made = frontends.FRONT_ENDS[name](Song.from_array(np.zeros(SR // 4), SR))
+    assert not made.values.any() and made.values.shape[2] == audio.n_frames(SR // 4, HOP_SAMPLES)
+
+
+def test_a_seed_starts_the_factorisation(sound):
+    short = sound.excerpt(0, 0.3)
+    same, again, other = (frontends.FRONT_ENDS["sf"](short, seed=seed).values for seed in (1, 1, 2))
+    assert np.array_equal(same, again) and not np.array_equal(same, other)
+
+
+def test_classes_bins_and_hz_agree():
+    """Class c of a CRNN, its note in Hz, and the five bins of the front ends that belong to it."""
+    fine, notes = frontends.FRONT_ENDS["sf"].grid, crnn.NOTES
+    assert fine == frontends.FRONT_ENDS["cqt"].grid == sfnmf.PUBLISHED.grid
+    note = np.arange(notes.n_bins)
+    np.testing.assert_allclose(fine.freqs_hz[5 * note], notes.freqs_hz)
+    assert np.array_equal(fine.nearest_bin(notes.freqs_hz), 5 * note)
+    nearest = notes.nearest_bin(fine.freqs_hz)
+    assert np.array_equal(nearest, (np.arange(301) + 2) // 5), "bins 5k-2..5k+2, as the first layer of CNN1 takes them"
+    assert frontends.FRONT_ENDS["hcqt"].grid == deep_salience.BINS
+
+
+@pytest.mark.parametrize("name", ["cqt", "hcqt"])
+def test_a_tone_stands_in_its_row(name):
+    t_s = np.arange(SR) / SR
+    y = 0.1 * sum(np.sin(2 * np.pi * h * 330 * t_s) / h for h in range(1, 8))
+    front_end = frontends.FRONT_ENDS[name]
+    made = front_end(Song.from_array(y, SR))
+    layer = 1 if name == "hcqt" else 0  # the fundamental's
+    rows = made.values[layer, :, 20:-20].argmax(axis=0)
+    assert np.abs(rows - front_end.grid.nearest_bin(330.0)).max() <= 1
+
+
+def test_activations_stand_in_the_row_of_the_melody(pictures, demo):
+    made = pictures["sf"]
+    truth_hz = demo.excerpt(2.5, 3.5).melody.resampled(made.times_s).sung_hz
+    found_hz = made.freqs_hz[made.values[0].argmax(axis=0)]
+    sung = np.isfinite(truth_hz)
+    assert sung.sum() > 50 and np.mean(np.abs(grids.offset_cents(found_hz, truth_hz)[sung]) < 25) > 0.7

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tomllib
+import types
 from pathlib import Path
 
 import numpy as np
@@ -236,9 +237,10 @@ def test_the_loss_is_what_the_papers_say(shared):
     [("constant", 0, [1, 1, 1, 1]), ("constant", 3, [0.25, 0.5, 0.75, 1]), ("cosine", 0, [1, 0.8536, 0.5, 0.1464])],
 )
 def test_the_learning_rate_follows_its_schedule(schedule, warmup, expected):
-    plan = Training(steps=4, learning_rate=1.0, schedule=schedule, warmup_steps=warmup)
+    plan = Training(steps=4, learning_rate=1.0, schedule=schedule, warmup_steps=warmup, weight_decay=0.25)
     lesson = train._Lesson(models.create_model("sf-crnn-1"), plan, None, [], None, None, None)
     (optimizer,), (schedule,) = lesson.configure_optimizers()
+    assert optimizer.param_groups[0]["weight_decay"] == 0.25
     rates = []
     for _ in range(4):
         rates.append(optimizer.param_groups[0]["lr"])
@@ -270,6 +272,58 @@ def test_kept_weights_are_the_average(fit, monkeypatch):
             assert value == seen[-1][name]
     model, _ = fit(recipe(steps=3, validate_every=3, average=0.0, seed=3))
     assert_same(tensors(model), seen[-1])
+
+
+def test_running_statistics_begin_with_the_first_batch(fit, shared):
+    """After one step they are those of its batch, unmixed with the 0 and 1 that they were made with."""
+    plan = recipe(steps=1, average=0.0, seed=4)
+    model, _ = fit(plan)
+    source = examples.Examples(
+        "sf", plan.data, batch_size=2, frames=50, shift_semitones=1.0, seed=4, steps=1, cache=shared / "features"
+    )
+    torch.manual_seed(4)
+    first = models.create_model("sf-crnn-1").cnn.layer1
+    x = source.batch(0)[0].unflatten(3, (2, 25)).permute(0, 3, 1, 2, 4).flatten(0, 1)  # the network's own patches
+    heard = first.relu(first.conv(x)).detach().transpose(0, 1).flatten(1)
+    torch.testing.assert_close(model.cnn.layer1.norm.running_mean, heard.mean(dim=1), rtol=1e-3, atol=1e-7)
+    torch.testing.assert_close(model.cnn.layer1.norm.running_var, heard.var(dim=1), rtol=1e-3, atol=1e-9)
+
+
+def test_the_plan_reaches_lightning_and_the_examples(fit, monkeypatch):
+    asked = {}
+
+    class Stop(Exception):
+        pass
+
+    def trainer(**options):
+        asked.update(options)
+        return types.SimpleNamespace(world_size=3)
+
+    def source(*arguments, **options):
+        asked.update(options, arguments=arguments)
+        raise Stop
+
+    monkeypatch.setattr(train.pl, "Trainer", trainer)
+    monkeypatch.setattr(train.examples, "Examples", source)
+    plan = recipe(steps=7, clip_norm=0.5, precision="bf16-mixed", seed=5, shift_semitones=2.5)
+    with pytest.raises(Stop):
+        fit(plan, device="cpu:3", features="here")
+    told = ("accelerator", "devices", "precision", "max_epochs", "gradient_clip_val")
+    assert [asked[name] for name in told] == ["cpu", 3, "bf16-mixed", 4, 0.5]
+    told = ("arguments", "batch_size", "frames", "shift_semitones", "seed", "steps", "cache")
+    assert [asked[name] for name in told] == [("sf", plan.data), 2, 50, 2.5, 5, 21, "here"]
+    with pytest.raises(Stop):
+        fit(recipe(clip_norm=0))
+    assert asked["gradient_clip_val"] is None
+
+
+def test_devices_are_what_lightning_calls_them(monkeypatch):
+    monkeypatch.setattr(train.torch.cuda, "device_count", lambda: 4)
+    assert [train._accelerator(name) for name in ("cpu", "gpu", "gpu:4", "auto")] == [
+        ("cpu", 1), ("gpu", 1), ("gpu", 4), ("gpu", 1)
+    ]  # fmt: skip
+    monkeypatch.setattr(train.torch.cuda, "device_count", lambda: 0)
+    assert train._accelerator("auto") == ("cpu", 1)
 
 
 def test_same_seed_same_bits_and_lightning_keeps_quiet(fit, capfd, recwarn):
@@ -364,6 +418,7 @@ def test_weights_card_log_and_recipe(whole):
     scores = card["scores"]
     assert scores["validated_on"] == ["demo"] and len(scores["validations"]) == 5
     assert scores["as_published"]["demo"]["OA"] == pytest.approx(best["OA"], abs=1e-3) == scores["OA"]
+    assert scores["as_published"]["demo"]["AUC"] == pytest.approx(best["AUC"], abs=1e-3)
     assert scores["best_constant"]["demo"]["OA"] == pytest.approx(best["best_OA"], abs=1e-3)
     assert set(scores["as_published"]["mean"]) == {"OA", "RPA", "RCA", "VR", "VFA", "AUC"}
 

@@ -20,12 +20,11 @@ PATCH_FRAMES = 50  # of training, 0.58 s
 
 def _layer(n_in, n_out, kernel, relu=True):
     """Batch norm, convolution with zero padding that keeps the size, ReLU."""
-    below, above = (kernel[0] - 1) // 2, kernel[0] // 2  # 70 bins have no middle: 34 zeros below, 35 above
-    parts = OrderedDict(
-        norm=nn.BatchNorm2d(n_in, eps=1e-3, momentum=0.01),  # Keras calls this momentum 0.99
-        pad=nn.ZeroPad2d((kernel[1] // 2, kernel[1] // 2, below, above)),
-        conv=nn.Conv2d(n_in, n_out, kernel),
-    )
+    tall = kernel[0] % 2 == 0  # 70 bins have no middle: 34 zeros below, 35 above
+    parts = OrderedDict(norm=nn.BatchNorm2d(n_in, eps=1e-3, momentum=0.01))  # Keras calls this momentum 0.99
+    if tall:
+        parts["pad"] = nn.ZeroPad2d((0, 0, (kernel[0] - 1) // 2, kernel[0] // 2))
+    parts["conv"] = nn.Conv2d(n_in, n_out, kernel, padding=(0 if tall else kernel[0] // 2, kernel[1] // 2))
     if relu:
         parts["relu"] = nn.ReLU()
     return nn.Sequential(parts)

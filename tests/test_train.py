@@ -644,7 +644,8 @@ def test_without_lightning_a_sentence_names_the_pip_command():
 
 
 def test_features_come_from_a_dask_cluster(tmp_path, shared):
-    distributed = pytest.importorskip("distributed")
+    import distributed
+
     plan = Recipe.from_dict(recipe(steps=1).as_dict() | {"data": {"songs": 2, "mixes": 1, "seconds": 1, "seed": 5}})
     with contextlib.ExitStack() as stack:
         stack.enter_context(pytest.MonkeyPatch.context()).setenv("PYTHONPATH", str(ROOT))  # for the workers

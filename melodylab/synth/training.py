@@ -34,6 +34,7 @@ class Ingredients:
     second_voice: float = 0.35  # share of songs with a softer voice beside the lead; the label stays on the louder
     riffs: float = 0.6  # share of songs where a line in the lead's range plays that is not the lead
     rests: bool = True  # bars without lead, several in a row, while the rest plays on
+    dense_leads: bool = True  # most bars have a lead, phrases follow soon, driven guitars play high: as in pop and rock
     distortion: bool = True  # power chords through an overdriven amplifier
     drums: bool = True
     detuned: bool = True  # the whole song up to half a semitone off, as old tapes are
@@ -125,6 +126,9 @@ class _Plan:
         late = self.swing * (eighth % 2) if part == 0 else self.swing * 0.5
         return (eighth + part + late) * self.eighth_s
 
+    def has_lead(self, sixteenth):
+        return self.leads[min(sixteenth // 16, self.bars - 1)]
+
     def midi(self, step):
         return self.tonic + self.scale[step % 7] + 12 * (step // 7)
 
@@ -146,8 +150,9 @@ def _plan(rng, seconds, ingredients):
     if ingredients.rests:
         bar = 0
         while bar < bars:
-            sings, rest = int(rng.integers(2, 9)), int(rng.integers(1, 5)) if rng.random() < 0.75 else 0
-            if bar == 0 and rng.random() < 0.5:
+            dense = ingredients.dense_leads
+            sings, rest = int(rng.integers(2 + 2 * dense, 9 + 2 * dense)), int(rng.integers(1, 5)) if rng.random() < 0.75 else 0
+            if bar == 0 and rng.random() < (0.3 if dense else 0.5):
                 sings = 0
             leads[bar + sings : bar + sings + rest] = False
             bar += max(sings + rest, 1)
@@ -157,7 +162,7 @@ def _plan(rng, seconds, ingredients):
     return _Plan(scale, int(rng.integers(12)), cadence, rng.random() < 0.25, eighth_s, swing, bars, leads, tuning)
 
 
-def _line(plan, rng, lowest, compass, pace, only_where=None):
+def _line(plan, rng, lowest, compass, pace, only_where=None, dense=False):
     """A melody of phrases: list of `Note`. lowest, compass: MIDI and semitones of its range; pace: mean note in sixteenths."""
     steps = [s for s in range(-7, 90) if lowest <= plan.midi(s) <= lowest + compass]
     step, at, last = steps[len(steps) // 2], int(rng.integers(0, 8)), 16 * plan.bars
@@ -183,7 +188,8 @@ def _line(plan, rng, lowest, compass, pace, only_where=None):
             at += length
             if at >= last:
                 break
-        at += int(rng.choice([0, 2, 3, 4, 6, 8, 12], p=(0.1, 0.2, 0.15, 0.2, 0.15, 0.12, 0.08)))
+        gaps = (0.3, 0.3, 0.1, 0.2, 0.05, 0.05, 0.0) if dense else (0.1, 0.2, 0.15, 0.2, 0.15, 0.12, 0.08)
+        at += int(rng.choice([0, 2, 3, 4, 6, 8, 12], p=gaps))
     for i in range(len(notes) - 1):  # nobody sings two notes at once
         notes[i] = notes[i]._replace(end_s=max(min(notes[i].end_s, notes[i + 1].start_s - 0.005), notes[i].start_s + 0.03))
     return notes
@@ -320,14 +326,14 @@ def _lead(plan, samples, rng, ingredients):
     woman = rng.random() < 0.5
     lowest = {
         "voice": int(rng.integers(53, 60) if woman else rng.integers(43, 52)),
-        "driven": int(rng.integers(50, 66)),
+        "driven": int(rng.integers(50, 66) + 6 * ingredients.dense_leads),
         "wind": int(rng.integers(50, 68)),
         "keys": int(rng.integers(55, 68)),
         "clean": int(rng.integers(40, 56)),
     }[kind]
     compass = int(rng.integers(9, 20))
     pace = rng.uniform(1.6, 4.5) * (0.25 / plan.eighth_s) ** 0.5  # quick songs have long notes
-    notes = _line(plan, rng, lowest, compass, pace, only_where=lambda at: plan.leads[min(at // 16, plan.bars - 1)])
+    notes = _line(plan, rng, lowest, compass, pace, only_where=plan.has_lead, dense=ingredients.dense_leads)
     notes = [n._replace(midi=n.midi + plan.tuning) for n in notes if n.start_s < samples / SR]
     if kind in ("clean", "keys"):
         timbre, level, f0_hz = _timbre(rng, "string" if kind == "clean" else None), np.zeros(samples), np.full(samples, 220.0)

@@ -4,7 +4,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from melodylab import evaluate, plot, sfnmf
+from melodylab import evaluate, explain, plot, sfnmf
 from melodylab.records import Features, Melody, Salience
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -48,6 +48,20 @@ def stft(values, freqs_hz=LINEAR_HZ, kind="stft"):
     return Features(values[None], freqs_hz, TIMES_S[: values.shape[1]], kind)
 
 
+def layer(channels=2, sign=1, freqs_hz=LOG_HZ):
+    """Channel c is 0 but for one row, 10 c, whose value is `sign` in frames 20 to 29."""
+    values = np.zeros((channels, len(freqs_hz), 40))
+    for channel in range(channels):
+        values[channel, (10 * channel) % len(freqs_hz), 20:30] = sign
+    return Features(values, freqs_hz, TIMES_S, "cnn.layer1")
+
+
+def attributed(f_hz=440.0):
+    values = np.zeros((1, 121, 40))
+    values[0, 46:50, 20], values[0, 24, 20] = 0.5, -1  # 415 to 453 Hz, so 1.5 for A4; and 220 Hz
+    return explain.Attribution(values, LOG_HZ, TIMES_S, "attribution", 1.0, f_hz, 2.0, 1.0)
+
+
 DRAWN = {
     "spectrogram": lambda **o: plot.spectrogram(stft(np.ones((257, 40))), melody=MELODY, harmonics=3, **o),
     "salience_map": lambda **o: plot.salience_map(
@@ -58,6 +72,9 @@ DRAWN = {
     "level_difference": lambda **o: plot.level_difference(np.ones((257, 40)), np.ones((257, 40)), LINEAR_HZ, TIMES_S, **o),
     "cost_curve": lambda **o: plot.cost_curve([5, 3, 2], label="seed 0", **o),
     "waveforms": lambda **o: plot.waveforms({"a": np.ones(500), "b": np.zeros((2, 500))}, 100, **o),
+    "activation_map": lambda **o: plot.activation_map(layer(), channel=1, melody=MELODY, **o),
+    "attribution_map": lambda **o: plot.attribution_map(attributed(), melody=MELODY, **o),
+    "pitch_error_bars": lambda **o: plot.pitch_error_bars({"in": ["right", "octave"], "out": ["right", "right"]}, **o),
     "score_bars": lambda **o: plot.score_bars({"x": {"OA": 0.5, "VFA": np.nan}, "y": {"OA": 1.0, "VFA": 0.0}}, **o),
 }
 
@@ -70,7 +87,7 @@ def test_draws_where_it_is_told_and_leaves_no_trace(name, ax):
     assert plt.get_fignums() == open_before, "a figure was left open"
     assert dict(plt.rcParams) == settings
     assert ax.get_xlabel() or name == "score_bars"
-    assert ax.get_ylabel() or name == "waveforms"
+    assert ax.get_ylabel() or name in ("waveforms", "pitch_error_bars")
 
 
 @pytest.mark.parametrize("name", DRAWN)
@@ -294,3 +311,134 @@ def test_a_whole_demo_song(demo, ax):
     plot.melody_line(demo.melody, ax=ax)
     drawn = ax.lines[0].get_ydata()
     assert np.isfinite(drawn).sum() == demo.melody.voiced.sum() > 100
+
+
+# --- inside a network -----------------------------------------------------------------------------------------------------
+
+
+def drawn(figure):
+    """The figure, really drawn, and its axes by title."""
+    FigureCanvasAgg(figure).draw()
+    return {ax.get_title(loc) for ax in figure.axes for loc in ("left", "center")}
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_an_activation_lies_at_its_pitch_and_its_sign_chooses_the_colours(sign, ax):
+    plot.activation_map(layer(sign=sign), channel=1, ax=ax, colorbar=False)
+    image = ax.get_images()[0]
+    assert image.get_cmap().name == ("magma" if sign > 0 else "RdBu_r")
+    assert image.norm(0) == (0 if sign > 0 else 0.5), "0 is dark, or white between blue and red"
+    if sign > 0:
+        _, y = brightest_pixel(ax)
+        assert abs(y - ax.transData.transform((1, LOG_HZ[10]))[1]) < 3
+    assert ax.get_yscale() == "log" and ax.get_xlim() == pytest.approx((-0.025, 1.975))
+
+
+def test_the_mean_of_all_channels_is_drawn_where_none_is_named(ax):
+    plot.activation_map(layer(4), ax=ax)
+    np.testing.assert_allclose(ax.get_images()[0].get_array()[[0, 10, 5], 25], [0.25, 0.25, 0])
+
+
+def test_units_without_a_pitch_are_curves_or_rows(ax):
+    gru = Features(np.arange(5 * 40).reshape(5, 1, 40), [np.nan], TIMES_S, "gru")
+    plot.activation_map(gru, channel=3, ax=ax)
+    np.testing.assert_array_equal(ax.lines[0].get_ydata(), gru.values[3, 0])
+    whole = plot.activation_map(gru)
+    np.testing.assert_array_equal(whole.get_images()[0].get_array(), gru.values[:, 0])
+    assert whole.get_ylabel() == "Unit (number)" and whole.get_ylim() == (-0.5, 4.5)
+
+
+def test_channels_side_by_side_share_one_scale():
+    figure = plot.activations(layer(70), channels=None, melody=MELODY, time_s=0.5)
+    small = [ax for ax in figure.axes if ax.get_title()]
+    assert [ax.get_title() for ax in small] == [str(n) for n in range(64)]
+    assert len({ax.get_images()[0].get_clim() for ax in small}) == 1
+    assert all(len(ax.lines) == 2 and ax.lines[1].get_xdata() == [0.5, 0.5] for ax in small)
+    figure = plot.activations(layer(70), channels=[69, 3, 5], columns=2)
+    assert drawn(figure) >= {"69", "3", "5"}
+    small = [ax for ax in figure.axes if ax.get_title()]
+    assert [ax.get_visible() for ax in figure.axes[:4]] == [True, True, True, False]
+    np.testing.assert_array_equal(small[1].get_images()[0].get_array(), layer(70).values[3])
+    assert "Time (s)" in figure.get_supxlabel() and "Hz" in figure.get_supylabel()
+
+
+SAYS = Salience(np.full((61, 40), 0.01), 110 * 2 ** (np.arange(61) / 12), TIMES_S, unvoiced=np.linspace(0, 0.8, 40))
+ROWS = {"input": layer(1), "one channel": (layer(3), 2), "output": SAYS, "truth": MELODY}
+
+
+def test_aligned_pictures_share_clock_and_pitch():
+    figure = plot.aligned(ROWS)
+    assert drawn(figure) >= set(ROWS)
+    rows = [ax for ax in figure.axes if ax.get_title("left")]
+    assert [ax.get_title("left") for ax in rows] == list(ROWS)
+    assert len({ax.get_xlim() for ax in rows}) == 1 and len({ax.get_ylim()[1] for ax in rows}) == 1
+    assert len({tuple(np.round(ax.bbox.intervalx, 3)) for ax in rows}) == 1, "one moment is not one vertical"
+    np.testing.assert_array_equal(rows[1].get_images()[0].get_array(), layer(3).values[2])
+    np.testing.assert_allclose(rows[2].collections[0].get_array().ravel(), SAYS.unvoiced)  # the row of "no melody"
+    np.testing.assert_array_equal(rows[3].collections[0].get_array().ravel(), ~MELODY.voiced)
+    assert [label.get_text() for label in rows[2].get_yticklabels()][0] == "no melody"
+    assert [bool(ax.get_xlabel()) for ax in rows] == [False, False, False, True]
+
+
+@pytest.mark.parametrize(("time_s", "frame", "note", "said"), [(0.3, 6, "A3", "no melody"), (0.6, 12, "no melody", "no melody")])
+def test_the_cursor_shows_what_each_says_at_that_moment(time_s, frame, note, said):
+    gru = Features(np.arange(40.0)[None, None], [np.nan], TIMES_S, "gru")
+    figure = plot.aligned(ROWS | {"unit": (gru, 0)}, time_s=time_s, melody=OTHER)
+    assert f"at {time_s:.2f} s" in drawn(figure)
+    rows = {ax.get_title("left"): ax for ax in figure.axes if ax.get_title("left")}
+    assert all(list(ax.lines[-1].get_xdata()) == [time_s, time_s] for ax in rows.values())
+    values, freqs_hz = next(ax for ax in figure.axes if ax.lines and len(ax.lines[0].get_xdata()) == 61).lines[0].get_data()
+    np.testing.assert_array_equal(values, SAYS.values[:, frame])
+    np.testing.assert_array_equal(freqs_hz, SAYS.freqs_hz)
+    texts = [text.get_text() for ax in figure.axes for text in ax.texts]
+    assert texts == [said, note, f"{frame:.2f}"]
+
+
+def test_probabilities_have_the_same_colours_in_every_picture():
+    even = Salience(np.full((61, 40), 1 / 62), SAYS.freqs_hz, TIMES_S, unvoiced=np.full(40, 1 / 62))
+    figure = plot.aligned({"output": even})
+    assert figure.axes[0].get_images()[0].get_clim() == (0, 1)
+    figure = plot.aligned({"powers": Salience(even.values * 1e-3, SAYS.freqs_hz, TIMES_S, unvoiced=np.full(40, 1e-4))})
+    assert figure.axes[0].get_images()[0].get_clim()[1] == pytest.approx(1e-4)
+
+
+def test_attribution_is_added_up_to_semitones_and_keeps_its_sum(ax):
+    plot.attribution_map(attributed(), ax=ax)
+    shown = ax.get_images()[0].get_array()
+    assert shown.shape == (61, 40) and shown.sum() == pytest.approx(attributed().values.sum())
+    assert shown[12, 20] == -1 and shown.max() <= 1.5
+    ring = ax.lines[0]
+    assert (ring.get_xdata()[0], ring.get_ydata()[0]) == (1.0, 440.0) and ring.get_markerfacecolor() == "none"
+    assert ax.get_title("left") == "For (red) and against (blue) A4 at 1.00 s"
+    red, _, blue, _ = ax.get_images()[0].to_rgba(shown)[24, 20]
+    assert red > blue
+
+
+def test_attribution_of_silence_marks_the_moment(ax):
+    plot.attribution_map(attributed(np.nan), ax=ax)
+    assert "no melody" in ax.get_title("left") and list(ax.lines[0].get_xdata()) == [1, 1]
+
+
+def test_error_bars_count_every_frame(ax):
+    lines = {"H_F0": ["right"] * 5 + ["octave"] * 3 + ["other"], "layer": ["right"] * 8 + ["semitone"]}
+    plot.pitch_error_bars(lines, ax=ax)
+    widths = np.array([[bar.get_width() for bar in bars] for bars in ax.containers])
+    np.testing.assert_array_equal(widths, [[5, 8], [0, 1], [0, 0], [3, 0], [1, 0]])
+    left = np.array([[bar.get_x() for bar in bars] for bars in ax.containers])
+    np.testing.assert_array_equal(left[1:], (left + widths)[:-1])  # end to end
+    assert [text.get_text() for text in ax.texts if text.get_text()] == ["5", "8", "1", "3", "1"]
+    assert len({bars[0].get_hatch() for bars in ax.containers[1:4]}) == 3
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["H_F0", "layer"]
+    assert list(plot.PITCH_ERRORS) == ["right", "semitone", "tone", "octave", "other"]
+
+
+@pytest.mark.parametrize("frames", [1, 5])
+def test_silence_inside_a_network_makes_pictures(frames):
+    dark = Features(np.zeros((3, 61, frames)), SAYS.freqs_hz, TIMES_S[:frames], "cnn")
+    nothing = melody_of(np.full(frames, np.nan))
+    says = Salience(np.zeros((61, frames)), SAYS.freqs_hz, TIMES_S[:frames], unvoiced=np.zeros(frames))
+    drawn(plot.aligned({"a": dark, "b": says, "c": nothing}, time_s=0.0, melody=nothing))
+    drawn(plot.activations(dark, melody=nothing))
+    still = explain.Attribution(dark.values[:1], dark.freqs_hz, dark.times_s, "attribution", 0.0, 440.0, 0.0, 0.0)
+    drawn(plot.attribution_map(still).figure)
+    drawn(plot.pitch_error_bars({"a": np.array([])}).figure)

@@ -1,5 +1,7 @@
 """From a song to a network's salience: blocks on an absolute grid, and front ends on one frame clock."""
 
+import types
+
 import numpy as np
 import pytest
 import torch
@@ -232,6 +234,23 @@ def test_activations_sum_to_one_or_are_silent(pictures):
     np.testing.assert_allclose(total[heard], 1, atol=1e-5)
     times_s = pictures["sf"].times_s
     assert heard[times_s < 0.9].all() and not heard[(times_s > 1.1) & (times_s < 1.4)].any()
+
+
+def test_activations_of_blocks_that_overlap_still_sum_to_one(monkeypatch):
+    """Two blocks share frames 20..39; each says with full weight which of them it is."""
+
+    def analyse(y, settings, *, seed):
+        for bin, (first, stop, weight) in enumerate([(0, 40, [*[1] * 20, *[0.7] * 20]), (20, 87, [*[0.3] * 20, *[1] * 47])]):
+            H_F0 = np.zeros((301, stop - first))
+            H_F0[bin] = 5.0
+            power = np.ones((settings.n_freqs, stop - first))
+            yield first, stop, np.array(weight), power, types.SimpleNamespace(H_F0=H_F0)
+
+    monkeypatch.setattr(sfnmf, "analyse", analyse)
+    shares = frontends.FRONT_ENDS["sf"](Song.from_array(np.ones(SR), SR)).values[0]
+    frames = np.arange(87)
+    np.testing.assert_allclose(shares[0], np.select([frames < 20, frames < 40], [1, 0.7], 0), rtol=1e-6)
+    np.testing.assert_allclose(shares.sum(axis=0), 1, rtol=1e-6)
 
 
 def test_hcqt_and_cqt_are_those_of_features(pictures, sound):

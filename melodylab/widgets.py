@@ -11,8 +11,10 @@ Conventions
 
 import base64
 import contextlib
+import functools
 import html
 import io
+import re
 
 import ipywidgets
 import matplotlib.pyplot as plt
@@ -22,7 +24,9 @@ from IPython.display import HTML, display
 from matplotlib.figure import Figure
 from PIL import Image  # comes with matplotlib
 
-from melodylab import evaluate, features, plot, records
+from melodylab import decode, evaluate, explain, features, plot, records, sonify
+from melodylab.files import InputError
+from melodylab.models import NETWORKS, frontends, run
 
 DPI = 100
 
@@ -90,6 +94,7 @@ class Panel:
 
     def __init__(self, draw, controls, *, height_px=440, alt=None, sound=None):
         self.controls, self.height_px, self.picture = dict(controls), height_px, None
+        self._drawn = None  # the state of the picture
         self._draw, self._alt, self._sound, self._held = draw, alt, sound, False
         self._screen, self._player = ipywidgets.HTML(), ipywidgets.HTML()
         for name, control in self.controls.items():
@@ -114,14 +119,15 @@ class Panel:
         return {name: _plain(control.value) for name, control in self.controls.items()}
 
     def set(self, **state):
-        """Move controls and redraw once. Raises ValueError, before anything is redrawn, for what a control cannot take."""
+        """Move controls, in their own order, and redraw once; ValueError, before that, for what a control cannot take."""
         unknown = set(state) - set(self.controls)
         if unknown:
             raise ValueError(f"this panel has no {', '.join(sorted(unknown))}; it has {', '.join(self.controls)}")
         before = self.state
         self._held = True  # one picture for all moves together
         try:
-            for name, value in state.items():
+            for name in filter(state.__contains__, self.controls):  # what one takes may depend on those before it
+                value = state[name]
                 with contextlib.suppress(Exception):  # each control refuses in its own way, or clips: compare instead
                     self.controls[name].value = value
                 if self.state[name] != _plain(value):
@@ -137,11 +143,12 @@ class Panel:
         return _figure_of(self._draw(**self.state | state))
 
     def _moved(self, _change):
-        if not self._held:
+        if not self._held and self.state != self._drawn:  # one move may shift another control, and both report
             self._update()
 
     def _update(self):
         state, open_before = self.state, plt.get_fignums()
+        self._drawn = state
         try:
             figure = self.draw()
             alt = self._alt(**state) if self._alt else f"{_titles(figure)}. {_words(state)}"
@@ -322,3 +329,179 @@ def sfnmf_panel(power, snapshots, *, reference=None, fmax_hz=4000, exponent=None
         return figure
 
     return Panel(draw, controls, height_px=440, sound=sound)
+
+
+def crnn_panel(song, model, *, picture=None, names=None):
+    """Look into a CRNN layer by layer and channel by channel, and switch channels off.
+
+    From top to bottom: the input, the chosen channel, what the convolutions hand on, the output, the truth where it is known; all
+    on one clock with a cursor, and at the right what each says at that moment. "silence this channel" sets it to 0, and
+    what comes after it is computed anew: in the picture, in the share of right pitches (RPA) in the title, and in the players
+    below, which let you hear the melody with and without the channel, from two seconds before the cursor on.
+    song: some seconds, at least one. model: such as `ml.load_model("sf-crnn-1")`. picture: the network's input, Features; without
+    it the front end makes it, which takes seconds. names: the layers to choose from, as in `explain.taps`. Raises InputError
+    where a network does not say which front end it needs.
+    """
+    picture = _input_of(model, song) if picture is None else picture
+    known = list(explain.tap_names(model))
+    handed_on = "cnn" if "cnn" in known else next(name for name in reversed(known) if "." not in name)
+    names = [name for name in known if re.fullmatch(r"(cnn\.)?layer\d|gru", name)] if names is None else names
+    second = records.Features(picture.values[:, :, :75], picture.freqs_hz, picture.times_s[:75], picture.kind)
+    channels = {name: len(layer.values) for name, layer in explain.activations(model, second, names).items()}
+    decoding = getattr(model, "card", {}).get("decoding", {})
+
+    @functools.lru_cache(maxsize=1)  # a layer of many channels takes much memory
+    def look(layer):
+        return explain.activations(model, picture, layer)[layer]
+
+    @functools.lru_cache(maxsize=64)
+    def said(layer=None, channel=None):
+        """(what the convolutions hand on, salience, melody) with this channel silenced, or as it is."""
+        with explain.ablate(model, layer, channel) if layer else contextlib.nullcontext():
+            salience = run.salience(model, picture, **decoding)
+            return explain.activations(model, picture, handed_on)[handed_on], salience, decode.peak(salience)
+
+    end_s = np.floor(picture.times_s[-1] / 0.05) * 0.05
+    controls = {
+        "layer": ipywidgets.Dropdown(options=list(channels)),
+        "channel": ipywidgets.IntSlider(value=0, min=0, max=next(iter(channels.values())) - 1),
+        "time_s": ipywidgets.FloatSlider(value=0.05 * round(end_s / 0.1), min=0, max=end_s, step=0.05, description="time (s)"),
+        "silence": ipywidgets.Checkbox(value=False, description="silence this channel", indent=False),
+    }
+
+    def draw(layer, channel, time_s, silence):
+        convolutions, salience, _ = said(layer, channel) if silence else said()
+        chosen = f"{layer}, channel {channel}"
+        looked_at = {chosen + (" (silenced for all that follows)" if silence else ""): (look(layer), channel)}
+        between = {"what the convolutions hand on": convolutions}
+        middle = between | looked_at if layer == "gru" else looked_at | between
+        rows = {"the input": picture} | middle | {"the output": salience}
+        if song.melody is not None:
+            rows["the truth"] = song.melody
+        figure = plot.aligned(rows, time_s=time_s)
+        figure.set_size_inches(10, 0.5 + 1.25 * len(rows))
+        figure.suptitle(title(layer, channel, silence))
+        return figure
+
+    def rpa(*channel_off):
+        return evaluate.score_melody(said(*channel_off)[2], song.melody)["RPA"]
+
+    def title(layer, channel, silence):
+        text = f"{layer}, channel {channel}" + (" silenced" if silence else "")
+        if song.melody is None:
+            return text
+        before = rpa()
+        return text + (f": RPA {before:.2f} → {rpa(layer, channel):.2f}" if silence else f": RPA of the network {before:.2f}")
+
+    def alt(layer, channel, time_s, silence):
+        melodies = {"the output says": said(layer, channel)[2] if silence else said()[2], "true is": song.melody}
+        notes = []
+        for words, melody in melodies.items():
+            if melody is not None:
+                f0_hz = melody.resampled([time_s]).sung_hz[0]
+                notes.append(f"{words} {plot.note_name(f0_hz) if np.isfinite(f0_hz) else 'no melody'}")
+        state = {"layer": layer, "channel": channel, "time_s": time_s, "silence": silence}
+        return f"{title(layer, channel, silence)}; at {time_s:.2f} s {', '.join(notes)}. {_words(state)}"
+
+    def sound(layer, channel, time_s, silence):
+        melodies = {"melody of the network": said()[2]}
+        if silence:
+            melodies[f"without channel {channel} of {layer}"] = said(layer, channel)[2]
+        sr, n_samples = song.sr, song.audio.shape[1]
+        tones = {title: sonify.tone(melody, sr, n_samples) for title, melody in melodies.items()}
+        return sonify.players(tones, sr, start_s=max(0, time_s - 2), seconds=4)
+
+    def limit(_change=None):
+        controls["channel"].max = channels[controls["layer"].value] - 1
+
+    controls["layer"].observe(limit, names="value")
+    return Panel(draw, controls, height_px=700 if song.melody is not None else 580, alt=alt, sound=sound)
+
+
+def _input_of(model, song):
+    """The picture that the network's own front end makes of a song."""
+    name = getattr(model, "name", None)
+    name = getattr(model, "card", {}).get("front_end", NETWORKS[name][-1] if name in NETWORKS else None)
+    if name is None:
+        raise InputError("this network does not say what it hears; give its input: picture=frontends.FRONT_ENDS[...](song)")
+    return frontends.FRONT_ENDS[name](song)
+
+
+# --- training while you watch ---------------------------------------------------------------------------------------------
+
+
+class LiveLoss:
+    """A learning curve that grows while a network learns. Put it last in a cell, and hand it to `train.fit` in the next.
+
+    `train.fit(recipe, on_step=live)` fills it. every: steps from one picture to the next; a picture takes as long as a step.
+    Attributes: losses, all so far; picture, the current `Picture`.
+    """
+
+    def __init__(self, every=10):
+        self.every, self.losses, self.picture = every, [], None
+        self.ui = ipywidgets.HTML("Nothing learned yet.", layout=ipywidgets.Layout(height="270px"))
+
+    def __call__(self, step, loss):
+        self.losses.append(loss)
+        if len(self.losses) % self.every == 0:
+            figure = Figure(figsize=(8, 2.6), layout="constrained")
+            plot.learning_curve(self.losses, ax=figure.subplots())
+            self.picture = Picture(figure, f"The loss went from {self.losses[0]:.2f} to {loss:.2f} in {step} steps")
+            self.ui.value = self.picture.html(260)
+
+    def __repr__(self):
+        return "LiveLoss()"
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        return (self.ui._repr_mimebundle_() or {}) | {"text/plain": repr(self)}
+
+
+def training_panel(song, *, steps=20, songs=(1, 2, 4, 8), seconds=6.0, network="cqt-crnn-1", features=None):
+    """Every move trains a small network from its first random numbers on, for some seconds; a line below tells the loss.
+
+    Left the learning curve, right the melody that the network then finds in `song`, which it never heard; the truth is
+    there, too. steps: of each training, two examples of 125 frames each. songs: how many there are to learn from, the
+    choices of a slider. seconds: length of each. features: folder that keeps their features from move to move.
+    A setting that was tried comes back at once, and the same.
+    """
+    from melodylab import train  # needs lightning, which the other panels do not
+
+    rates = [(f"{rate:g}", rate) for rate in (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)]
+    controls = {
+        "songs": ipywidgets.SelectionSlider(options=list(songs), value=songs[len(songs) // 2], description="songs to learn from"),
+        "learning_rate": ipywidgets.SelectionSlider(options=rates, value=3e-3),
+        "formant_voice": ipywidgets.Checkbox(value=True, description="voices with formants", indent=False),
+        "rests": ipywidgets.Checkbox(value=True, description="bars without lead", indent=False),
+        "drums": ipywidgets.Checkbox(value=True, description="drums", indent=False),
+    }
+    heard = frontends.FRONT_ENDS[NETWORKS[network][-1]](song)
+    line = ipywidgets.HTML(layout=ipywidgets.Layout(height="2em"))
+
+    @functools.lru_cache(maxsize=None)
+    def learn(songs, learning_rate, **ingredients):
+        losses = []
+
+        def tell(step, loss):
+            losses.append(loss)
+            line.value = f"step {step} of {steps}: loss {loss:.2f}"
+
+        plan = {"steps": steps, "batch_size": 2, "frames": 125, "validate_every": steps, "learning_rate": learning_rate}
+        data = {"songs": songs, "mixes": 1, "seconds": float(seconds), "ingredients": ingredients}
+        recipe = {"model": {"name": network}, "data": data, "training": plan}
+        model, _ = train.fit(recipe, validate=[song], device="cpu", features=features, on_step=tell)
+        return losses, run.salience(model, heard)
+
+    def draw(**state):
+        losses, salience = learn(**state)
+        melody = decode.peak(salience)
+        figure = Figure(figsize=(11, 3.8), layout="constrained")
+        left, right = figure.subplots(1, 2, width_ratios=(2, 3))
+        plot.learning_curve(losses, ax=left)
+        plot.salience_map(salience, melody=melody, reference=song.melody, ax=right, colorbar=False)
+        scores = evaluate.score_melody(melody, song.melody)
+        right.set_title("A song it never heard:  " + "  ".join(f"{name} {scores[name]:.2f}" for name in ("RPA", "OA", "VFA")))
+        return figure
+
+    panel = Panel(draw, controls, height_px=380)
+    panel.ui.children += (line,)
+    return panel

@@ -12,11 +12,14 @@ import matplotlib.pyplot as plt
 import nbformat
 import numpy as np
 import pytest
+import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
-from melodylab import features, sfnmf, widgets
-from melodylab.records import Melody, Salience, Song
+from melodylab import explain, features, models, sfnmf, widgets
+from melodylab.files import InputError
+from melodylab.models import run
+from melodylab.records import Features, Melody, Salience, Song
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -232,7 +235,20 @@ def factorisation(song, salience, melody):
     return widgets.sfnmf_panel(*factorised(), reference=song.melody)
 
 
-@pytest.mark.parametrize("make", [threshold, threshold_without_truth, representation, factorisation])
+@functools.cache
+def network():
+    """An untrained CRNN and an input for it, of half a second."""
+    torch.manual_seed(0)
+    picture = np.random.default_rng(0).exponential(size=(1, 301, 44))
+    return models.create_model("sf-crnn-1"), Features(picture, 55 * 2 ** (np.arange(301) / 60), np.arange(44) * 256 / 22050, "sf")
+
+
+def crnn(song, salience, melody, names=("cnn.layer4", "gru")):
+    model, picture = network()
+    return widgets.crnn_panel(song, model, picture=picture, names=names)
+
+
+@pytest.mark.parametrize("make", [threshold, threshold_without_truth, representation, factorisation, crnn])
 def test_ready_made_panels_draw_at_both_ends_of_each_control(make, tiny):
     panel = make(*tiny)
     seen = {panel.picture.png}
@@ -290,6 +306,64 @@ def test_factorisation_panel_scrubs_the_iterations(tiny):
     figure = panel.draw()
     trace, dot = figure.axes[1].lines
     assert dot.get_xdata()[0] == 1 and dot.get_ydata()[0] == trace.get_ydata()[1]
+
+
+def test_network_panel_silences_the_channel_it_shows(tiny):
+    model, picture = network()
+    panel = crnn(*tiny, names=None)
+    assert panel.state == {"layer": "cnn.layer1", "channel": 0, "time_s": 0.2, "silence": False}
+    assert panel.controls["layer"].options == ("cnn.layer1", "cnn.layer2", "cnn.layer3", "cnn.layer4", "cnn.layer5", "gru")
+    assert panel.ui.children[2].value.count("<audio") == 1
+    as_it_is = run.salience(model, picture)
+    for layer, channel in (("cnn.layer4", 3), ("gru", 200)):
+        panel.set(layer=layer, channel=channel, silence=True)
+        with explain.ablate(model, layer, channel):
+            silenced = run.salience(model, picture)
+        rows = {ax.get_title("left"): ax.get_images() for ax in panel.draw().axes}
+        np.testing.assert_array_equal(rows["the output"][0].get_array(), silenced.values)
+        assert not np.array_equal(silenced.values, as_it_is.values)
+        assert panel.ui.children[2].value.count("<audio") == 2
+        assert f"without channel {channel} of {layer}" in panel.ui.children[2].value
+        assert panel.picture.alt.startswith(f"{layer}, channel {channel} silenced: RPA 0.")
+    titles = [ax.get_title("left") for ax in panel.draw().axes if ax.get_title("left")]
+    assert titles[1:3] == ["what the convolutions hand on", "gru, channel 200 (silenced for all that follows)"]
+    panel.set(silence=False)
+    rows = {ax.get_title("left"): ax.get_images() for ax in panel.draw().axes}
+    np.testing.assert_array_equal(rows["the output"][0].get_array(), as_it_is.values)
+    assert "true is A3" in panel.picture.alt
+
+
+def test_network_panel_keeps_its_channel_slider_in_range_and_draws_once(tiny, monkeypatch):
+    panel, moves = crnn(*tiny), []
+    monkeypatch.setattr(panel, "_draw", lambda original=panel._draw, **state: moves.append(state) or original(**state))
+    panel.set(channel=255, layer="gru")  # in whatever order it is written
+    panel.controls["layer"].value = "cnn.layer4"
+    assert panel.state["channel"] == panel.controls["channel"].max == 15
+    assert [(move["layer"], move["channel"]) for move in moves] == [("gru", 255), ("cnn.layer4", 15)]
+    with pytest.raises(ValueError, match="channel cannot be 16"):
+        panel.set(channel=16)
+
+
+def test_network_panel_runs_the_network_once_a_channel(tiny, monkeypatch):
+    panel, runs = crnn(*tiny), []
+    original = run.salience
+    monkeypatch.setattr(run, "salience", lambda *a, **o: runs.append(1) or original(*a, **o))
+    panel.set(silence=True, channel=5)
+    panel.set(time_s=0.1)
+    panel.set(silence=False)
+    assert len(runs) == 1
+
+
+def test_network_panel_finds_the_front_end_or_says_what_is_missing(tiny, monkeypatch):
+    model, picture = network()
+    heard = []
+    monkeypatch.setitem(widgets.frontends.FRONT_ENDS, "sf", lambda song: heard.append(song) or picture)
+    song = Song(tiny[0].audio, tiny[0].sr)  # without truth
+    panel = widgets.crnn_panel(song, model, names="gru")
+    assert heard == [song]
+    assert panel.picture.alt.startswith("gru, channel 0; at 0.20 s the output says ") and "true" not in panel.picture.alt
+    with pytest.raises(InputError, match="does not say what it hears; give its input: picture="):
+        widgets.crnn_panel(tiny[0], models.crnn.CRNN("cnn1", 8))
 
 
 def test_a_failing_callback_fails_the_notebook_cell(tmp_path):

@@ -23,7 +23,8 @@ FLOORS = [  # from the ground up; a name without a dot may be a module or a subp
     "weights explain examples separation",
     "api",
     "evaluate sonify plot",
-    "train widgets checks",
+    "train",
+    "widgets checks",
     "cli",
 ]
 FLOOR = {module: number for number, modules in enumerate(FLOORS) for module in modules.split()}

@@ -442,3 +442,26 @@ def test_silence_inside_a_network_makes_pictures(frames):
     still = explain.Attribution(dark.values[:1], dark.freqs_hz, dark.times_s, "attribution", 0.0, 440.0, 0.0, 0.0)
     drawn(plot.attribution_map(still).figure)
     drawn(plot.pitch_error_bars({"a": np.array([])}).figure)
+
+
+# --- training -------------------------------------------------------------------------------------------------------------
+
+
+def test_learning_curve_shows_every_loss_their_mean_over_ten_and_the_validations(ax):
+    losses = [4.0] * 10 + [2.0] * 10
+    history = [{"step": step, "RPA": step / 40, "OA": 0.5} for step in (10, 20)]
+    plot.learning_curve(losses, history, ax=ax)
+    steps, mean = ax.lines
+    np.testing.assert_array_equal(steps.get_ydata(), losses)
+    np.testing.assert_array_equal(steps.get_xdata(), np.arange(1, 21))
+    np.testing.assert_allclose(mean.get_ydata(), [4.0] * 10 + [3.8 - 0.2 * n for n in range(10)])
+    (side,) = [other for other in ax.figure.axes if other is not ax]
+    assert [list(line.get_ydata()) for line in side.lines] == [[0.25, 0.5], [0.5, 0.5]] and side.get_ylim() == (0, 1)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["loss of one step", "mean of ten", "RPA", "OA"]
+
+
+@pytest.mark.parametrize("losses", [[], [3.0]])
+def test_learning_curve_of_nothing_and_of_one_step(losses, ax):
+    plot.learning_curve(losses, ax=ax)
+    drawn(ax.figure)
+    assert ax.get_ylim()[0] == 0

@@ -139,6 +139,14 @@ def test_saving_again_what_was_loaded_gives_the_same_files(path, tmp_path):
         assert copy.with_suffix(suffix).read_bytes() == path.with_suffix(suffix).read_bytes()
 
 
+def test_an_old_card_does_not_speak_for_new_numbers(path, tmp_path):
+    """Training on from weights passes their card on; what `save` finds out replaces what it says."""
+    other = decided("sf-crnn-1", seed=1, units=16)
+    again = weights.load_model(weights.save(other, weights.card(path) | {"model": "sf-cnn", "steps": 7}, tmp_path, "b"))
+    assert again.name == "sf-crnn-1" and again.changes == {"units": 16} and again.card["steps"] == 7
+    assert again.card["parameters"] < 307_199
+
+
 def test_how_tensors_lie_in_memory_does_not_matter(path, model, tmp_path):
     turned = decided("sf-crnn-1").to(memory_format=torch.channels_last).train()
     assert weights.save(turned, CARD, tmp_path / "b", "x").read_bytes() == path.read_bytes()
@@ -422,3 +430,27 @@ def test_shipped_weights_are_whole_and_small():
         assert model.card["licence"] and model.card["recipe"] and model.card["scores"] and model.card["steps"] > 0
         total += sum(p.stat().st_size for p in SHIPPED.glob(f"{name}.*"))
     assert total <= 25e6
+
+
+# --- experiments ------------------------------------------------------------------------------------------------------
+
+
+def test_experiments_are_no_weights_and_read_as_they_are(random_weights):
+    path = random_weights / "experiments.json"
+    path.write_text('{"ablation": [{"change": "no drums", "OA": 0.5}]}', encoding="utf-8")
+    assert "experiments" not in weights.names()
+    assert weights.experiments() == {"ablation": [{"change": "no drums", "OA": 0.5}]}
+    path.write_text("{")
+    with pytest.raises(InputError, match=r"experiments.json is no JSON; install melodylab again"):
+        weights.experiments()
+    path.unlink()
+    with pytest.raises(InputError, match=r"experiments.json is missing; install melodylab again"):
+        weights.experiments()
+
+
+def test_shipped_experiments_hold_scores():
+    found = weights.experiments()
+    for name, label, scores in (("ablation", "change", ("OA", "RPA", "AUC")), ("training_share", "share", ("OA", "RPA"))):
+        for row in found[name]:
+            assert label in row and all(0 <= row[score] <= 1 for score in scores), row
+    assert all(0 < row["share"] <= 1 for row in found["training_share"])

@@ -16,7 +16,7 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
-from melodylab import explain, features, models, sfnmf, widgets
+from melodylab import explain, features, models, sfnmf, synth, train, widgets
 from melodylab.files import InputError
 from melodylab.models import run
 from melodylab.records import Features, Melody, Salience, Song
@@ -364,6 +364,65 @@ def test_network_panel_finds_the_front_end_or_says_what_is_missing(tiny, monkeyp
     assert panel.picture.alt.startswith("gru, channel 0; at 0.20 s the output says ") and "true" not in panel.picture.alt
     with pytest.raises(InputError, match="does not say what it hears; give its input: picture="):
         widgets.crnn_panel(tiny[0], models.crnn.CRNN("cnn1", 8))
+
+
+# --- training while you watch ---------------------------------------------------------------------------------------------
+
+
+def test_live_loss_draws_every_so_many_steps():
+    live = widgets.LiveLoss(every=2)
+    assert "Nothing learned yet" in live.ui.value and live.picture is None
+    live(1, 4.0)
+    assert live.picture is None
+    live(2, 3.0)
+    assert live.losses == [4.0, 3.0] and live.picture.alt == "The loss went from 4.00 to 3.00 in 2 steps"
+    first = live.ui.value
+    live(3, 2.0)
+    assert live.ui.value == first
+    live(4, 1.0)
+    assert [tag for tag, _ in _Tags(live.ui.value).tags] == ["img"] and live.ui.value != first
+    data = live._repr_mimebundle_()
+    assert data["text/plain"] == "LiveLoss()" and data["application/vnd.jupyter.widget-view+json"]
+    assert plt.get_fignums() == []
+
+
+@pytest.fixture
+def second():
+    """A song of a second with its melody."""
+    return synth.demo_song(seed=0, seconds=4).excerpt(2.5, 3.5)
+
+
+def test_training_panel_hands_its_settings_to_the_training_once_each(second, monkeypatch, tmp_path):
+    asked, losses = [], [4.0, 3.5]
+
+    def fit(recipe, *, validate, device, features, on_step):
+        asked.append(train.Recipe.from_dict(recipe))
+        assert validate == [second] and features == tmp_path
+        for step, loss in enumerate(losses, 1):
+            on_step(step, loss)
+        return models.create_model(recipe["model"]["name"]), []
+
+    monkeypatch.setattr(train, "fit", fit)
+    panel = widgets.training_panel(second, steps=2, songs=(1, 3), seconds=5, features=tmp_path)
+    assert panel.ui.children[-1].value == "step 2 of 2: loss 3.50"
+    assert "A song it never heard" in panel.picture.alt
+    panel.set(songs=1, learning_rate=1e-2, rests=False, formant_voice=False)
+    panel.set(drums=False)
+    panel.draw(songs=3, learning_rate=3e-3, rests=True, formant_voice=True, drums=True)  # known already
+    assert [recipe.data.songs for recipe in asked] == [3, 1, 1]
+    assert [recipe.training.learning_rate for recipe in asked] == [3e-3, 1e-2, 1e-2]
+    switches = [(r.data.ingredients.formant_voice, r.data.ingredients.rests, r.data.ingredients.drums) for r in asked]
+    assert switches == [(True, True, True), (False, False, True), (False, False, False)]
+    assert {(r.model, r.training.steps, r.data.seconds) for r in asked} == {("cqt-crnn-1", 2, 5.0)}
+
+
+def test_training_panel_trains(second):
+    panel = widgets.training_panel(second, steps=2, songs=(1,), seconds=2)
+    left, right = panel.draw().axes
+    losses = left.lines[0].get_ydata()
+    assert len(losses) == 2 and 3 < losses[0] < 6  # a fresh network is as surprised as among 62 equals: 4.1
+    assert right.get_title().startswith("A song it never heard:  RPA ")
+    assert [tag for tag, _ in screen(panel)] == ["img"] and plt.get_fignums() == []
 
 
 def test_a_failing_callback_fails_the_notebook_cell(tmp_path):

@@ -20,6 +20,7 @@ from melodylab.files import InputError
 
 FOLDER = Path(__file__).parent  # the shipped pairs
 FORMAT = 1
+EXPERIMENTS = "experiments.json"  # in the same folder, and no card
 _ENDINGS = (".safetensors", ".json")
 # Where few products are summed, rounding does not average out: halving all matrices would make files smaller by a fifth and
 # errors twice as large.
@@ -33,7 +34,21 @@ DECODING = {"unvoiced_gain", "threshold"}  # the options that `decoding` may hav
 
 def names():
     """Names of the shipped weights, in order."""
-    return sorted({path.stem for path in FOLDER.iterdir() if path.suffix in _ENDINGS})
+    return sorted({path.stem for path in FOLDER.iterdir() if path.suffix in _ENDINGS and path.name != EXPERIMENTS})
+
+
+def experiments():
+    """Scores on real songs after trainings that differ in one thing: {experiment: [row]}, means over the songs.
+
+    "ablation": rows with "change" (what was taken out of the training songs); "training_share": rows with "share" (of them,
+    0..1); each with "OA", "RPA" and, for the first, "AUC". Raises InputError where the file is missing or damaged.
+    """
+    path = FOLDER / EXPERIMENTS
+    data = _bytes(path)
+    try:
+        return json.loads(data.decode("utf-8"))
+    except ValueError:
+        raise InputError(f"{path} is no JSON; {_restore(path)}") from None
 
 
 def card(name_or_path):

@@ -587,7 +587,8 @@ def _aligned_row(ax, side, picture, channel, limits, time_s, truth):
             values = values.mean(axis=0) if channel is None else values[channel]
         style = _shade(values)
         if unvoiced is not None:  # probabilities have one scale in all pictures
-            probable = np.allclose(values.sum(axis=0) + unvoiced, 1, atol=0.01)
+            pitched = values.sum(axis=0)
+            probable = pitched.max() < 1.01 and (pitched + unvoiced).max() > 0.5
             top = 1.0 if probable else max(values.max(), unvoiced.max(), 1e-9)
             style = {"cmap": "magma", "norm": PowerNorm(0.5, 0, top)}
         image = _image(ax, values, picture.freqs_hz, picture.times_s, scale="log", **style)

@@ -395,7 +395,9 @@ def test_the_cursor_shows_what_each_says_at_that_moment(time_s, frame, note, sai
 
 
 def test_probabilities_have_the_same_colours_in_every_picture():
-    even = Salience(np.full((61, 40), 1 / 62), SAYS.freqs_hz, TIMES_S, unvoiced=np.full(40, 1 / 62))
+    values, unvoiced = np.full((61, 40), 1 / 62), np.full(40, 1.3 / 62)  # weighed by an unvoiced_gain
+    values[:, 3] = 0  # a silent frame
+    even = Salience(values, SAYS.freqs_hz, TIMES_S, unvoiced=unvoiced)
     figure = plot.aligned({"output": even})
     assert figure.axes[0].get_images()[0].get_clim() == (0, 1)
     figure = plot.aligned({"powers": Salience(even.values * 1e-3, SAYS.freqs_hz, TIMES_S, unvoiced=np.full(40, 1e-4))})

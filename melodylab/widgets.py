@@ -468,7 +468,7 @@ def training_panel(song, *, steps=20, songs=(1, 2, 4, 8), seconds=6.0, network="
 
     rates = [(f"{rate:g}", rate) for rate in (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)]
     controls = {
-        "songs": ipywidgets.SelectionSlider(options=list(songs), value=songs[len(songs) // 2], description="songs to learn from"),
+        "songs": ipywidgets.SelectionSlider(options=list(songs), value=songs[-1], description="songs to learn from"),
         "learning_rate": ipywidgets.SelectionSlider(options=rates, value=3e-3),
         "formant_voice": ipywidgets.Checkbox(value=True, description="voices with formants", indent=False),
         "rests": ipywidgets.Checkbox(value=True, description="bars without lead", indent=False),

@@ -114,6 +114,10 @@ def label_of(f0_hz):
     return 1 + near[0] if near else 0
 
 
+def steps_above_55_hz(f0_hz, in_an_octave):
+    return 0 if np.isnan(f0_hz) else 1 + round(in_an_octave * np.log2(f0_hz / 55))
+
+
 CASES = {
     "00_tour.check_00_a": Case(
         best_threshold,
@@ -197,9 +201,9 @@ CASES = {
         {
             "np.isnan tells": lambda: lambda f0_hz: label_of(55.0 if np.isnan(f0_hz) else f0_hz) or 0,
             "class 0 is taken": lambda: lambda f0_hz: max(label_of(f0_hz) - 1, 0),
-            "or to the one below": lambda: lambda f0_hz: 0 if not 53.4 < f0_hz < 1811.8 else 1 + int(12 * np.log2(f0_hz / 55) + 1e-9),
-            "has no class of its own": lambda: lambda f0_hz: 0 if np.isnan(f0_hz) else min(1 + round(12 * np.log2(f0_hz / 55)), 61),
-            "An octave has 12 semitones": lambda: lambda f0_hz: 0 if np.isnan(f0_hz) else 1 + round(10 * np.log2(f0_hz / 55)),
+            "or to the one below": lambda: lambda f0_hz: label_of(f0_hz) and 1 + int(12 * np.log2(f0_hz / 55) + 1e-9),
+            "has no class of its own": lambda: lambda f0_hz: min(steps_above_55_hz(f0_hz, 12), 61),
+            "An octave has 12 semitones": lambda: lambda f0_hz: steps_above_55_hz(f0_hz, 10),
         },
         empty=(..., None, lambda f0_hz: ..., lambda f0_hz: None),
     ),

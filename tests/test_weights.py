@@ -33,6 +33,13 @@ CARD = {
 SHIPPED = weights.FOLDER
 
 
+@pytest.fixture(autouse=True)
+def _seeded():
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        yield
+
+
 def input_for(model, frames, batch=1):
     channels, bins = (6, 360) if model.name == "deep-salience" else (1, 301)
     return torch.rand(batch, channels, bins, frames)
@@ -96,7 +103,8 @@ def test_probabilities_come_back_within_a_thousandth(name, tmp_path):
     again = weights.load_model(weights.save(model, CARD, tmp_path, name))
     x = input_for(model, 50)
     before, after = probabilities(model, x), probabilities(again, x)
-    assert 0 < (before - after).abs().max() < 1e-3
+    off = (before - after).abs()
+    assert 0 < off.max() < 1e-3 and off.mean() < 1e-4
     assert before.max() > 0.3 and before.amax(dim=1).std() > 0.01, "a network that answers all the same would prove nothing"
 
 

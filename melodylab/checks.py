@@ -328,7 +328,7 @@ def check_10_b(losses, shares):
         return False, "that is the loss of the frames without melody alone; average over all classes, each by its share."
     if abs(counting + np.mean(np.log(present))) <= 0.02:
         return False, "frequent classes count more: weigh each -log(share) by its share instead of taking a plain mean."
-    return False, "the first loss is right. For the second: a frame of class c costs -log(share[c]), and share[c] of frames do."
+    return False, "the first loss is right. For the second: frames of class c cost -log(share[c]); share[c] of all do."
 
 
 _LATE_10_C_FRAMES = 9

@@ -499,7 +499,8 @@ def training_panel(song, *, steps=20, songs=(1, 2, 4, 8), seconds=6.0, network="
         plot.learning_curve(losses, ax=left)
         plot.salience_map(salience, melody=melody, reference=song.melody, ax=right, colorbar=False)
         scores = evaluate.score_melody(melody, song.melody)
-        right.set_title("A song it never heard:  " + "  ".join(f"{name} {scores[name]:.2f}" for name in ("RPA", "OA", "VFA")))
+        told = "  ".join(f"{name} {scores[name]:.2f}" for name in ("RPA", "OA", "VFA"))
+        right.set_title(f"A song it never heard:  {told}")
         return figure
 
     panel = Panel(draw, controls, height_px=380)

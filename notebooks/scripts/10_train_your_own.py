@@ -93,10 +93,12 @@ sonify.players(sounds, song.sr, start_s=4.5, seconds=3.5)
 # %%
 picture = features.cqt(song)
 seen = ml.Salience(picture.values[0] / picture.values[0].max(), picture.freqs_hz, picture.times_s)
-ax = plot.salience_map(seen, reference=song.melody, colorbar=False)
+ax = plot.salience_map(seen, colorbar=False, exponent=0.4)
+for semitones in (-1, 1):
+    ax.plot(song.melody.times_s, song.melody.sung_hz * 2 ** (semitones / 12), color="white", linewidth=0.9)
 ax.figure.set_size_inches(9, 3.4)
-ax.set_title("What the network sees (a constant-Q transform), and the planted label on it")
-show(ax, alt="A constant-Q transform with a dashed line, the label, along one of its bright wavy bands.", dpi=75)
+ax.set_title("A constant-Q transform, and the planted label between two lines")
+show(ax, alt="A constant-Q transform; two thin lines a tone apart run above and below one of its bright bands.", dpi=75)
 
 # %% [markdown]
 # The network answers with one of 62 **classes** in every frame: 0 for "no melody", and 1 to 61 for the semitones from A1
@@ -113,7 +115,7 @@ sharp_hz = 440 * 2 ** (48 / 1200)
 by_hand = [0, 1, 37, 37, 61]
 assert train.classes(np.array([np.nan, 55, 440, sharp_hz, 1760]), NOTES).tolist() == by_hand
 
-frame = 600  # one label of the song, the long way round
+frame = int(np.flatnonzero(song.melody.voiced)[300])  # one label of the song, the long way round
 f0_hz = song.melody.f0_hz[frame]
 semitones = 12 * np.log2(f0_hz / 55)
 print(f"at {song.melody.times_s[frame]:.2f} s: {f0_hz:.1f} Hz, {semitones:.2f} semitones above 55 Hz")
@@ -180,7 +182,7 @@ def recipe(network, steps, songs, *, shift_semitones=3.0, **ingredients):
             "learning_rate": 3e-3,
             "schedule": "constant",
             "shift_semitones": shift_semitones,  # every example moves up or down, so one song is heard in many keys
-            "validate_every": 30,
+            "validate_every": 25,
         },
     }
 
@@ -190,7 +192,7 @@ live
 
 # %%
 one_song = synth.training_song(0, 6)  # number 0 of the bank below
-alone = recipe("cqt-crnn-1", steps=40, songs=1, shift_semitones=0.0)
+alone = recipe("cqt-crnn-1", steps=25, songs=1, shift_semitones=0.0)
 model, history = train.fit(alone, validate=[one_song], features=work / "features", device="cpu", on_step=live)
 ax = plot.learning_curve(live.losses)
 show(ax, alt="The loss of each step falls steeply from about four.", dpi=75)
@@ -222,7 +224,7 @@ sonify.player(sonify.check_mix(one_song, decode.peak(salience)), one_song.sr, se
 # **Claim.** From many songs it has to learn what they share. So it is *validated* on songs that it never hears in
 # training, and those scores count, not the loss. The network now hears $H^{F_0}$ of source-filter NMF (notebook 02), as in
 # the paper: with so little time, the better
-ears win. The cell below takes some 15 seconds, half of them for making the songs and factorising them.
+ears win. The cell below takes some 15 seconds, about half of them for making the songs and factorising them.
 
 # %%
 held_out = [synth.training_song(seed, 6) for seed in (900, 901, 903)]  # far from the songs of the bank
@@ -230,7 +232,7 @@ live = LiveLoss()
 live
 
 # %%
-STEPS, SONGS = 60, 8
+STEPS, SONGS = 50, 6
 plan = recipe("sf-crnn-1", STEPS, SONGS)
 model, history = train.fit(plan, validate=held_out, features=work / "features", device="cpu", on_step=live)
 ax = plot.learning_curve(live.losses, history)
@@ -245,9 +247,14 @@ assert np.mean(live.losses[-20:]) < 0.8 * live.losses[0], "it learns something"
 # at the one constant for voicing that suits all songs. Early in a training OA is often just the share of frames without
 # melody: the network has learned to keep silent.
 #
-# **Take three minutes.** Put `STEPS = 1000` and, if you can wait for their features, `SONGS = 40`. The loss goes on
-# falling, slowly and noisily; the pitch comes long before the voicing; and from then on more songs are worth more than
-# more steps. The shipped weights learned from hundreds of songs, in some thousands of steps that were 32 times as large.
+# **Take three minutes.** Put `STEPS = 1000` and, if you can wait for their features, `SONGS = 40`. Expect the loss to fall
+# on, slowly and noisily, and the pitch to come before the voicing. So it was in a training that we watched on seven real
+# songs (the same network, 120 synthetic songs of 30 s, every step 16 times as large as ours):
+#
+# | step | 150 | 300 | 450 | 600 |
+# |---|---|---|---|---|
+# | RPA | 0.57 | 0.59 | 0.61 | 0.63 |
+# | AUC of the voicing | 0.65 | 0.65 | 0.68 | 0.70 |
 #
 # ### A story: the average that was never young
 #
@@ -281,14 +288,14 @@ assert np.isclose(float(ours.running_var), 0.01, rtol=0.05)
 #
 # **Claim.** What an ingredient is worth shows when it is missing: same network, same steps, same held-out songs (with
 # everything in them), one switch turned off in the training songs. Take the ingredient of your guess. To save time we
-# train for 30 steps only, and compare with the first validation of part 4, which came after 30 steps, too.
+# train for 25 steps only, and compare with the first validation of part 4, which came after 25 steps, too.
 
 # %%
 change = {"formant_voice": False}  # or {"drums": False}, {"rests": False}, {"riffs": 0.0}, {"second_voice": 0.0}, ...
-ablated = recipe("sf-crnn-1", 30, SONGS, **change)
+ablated = recipe("sf-crnn-1", 25, SONGS, **change)
 _, without = train.fit(ablated, validate=held_out, features=work / "features", device="cpu")
 rows = {"all ingredients": history[0], f"without {next(iter(change))}": without[0]}
-assert history[0]["step"] == without[0]["step"] == 30, "the same number of steps"
+assert history[0]["step"] == without[0]["step"] == 25, "the same number of steps"
 ax = plot.score_bars({name: {key: row[key] for key in ("RPA", "AUC", "OA")} for name, row in rows.items()})
 ax.figure.set_size_inches(7, 3)
 show(ax, alt="Bars of RPA, AUC and OA of two short trainings, with all ingredients and with one left out.", dpi=75)
@@ -334,12 +341,12 @@ show(figure, alt="Overall and raw pitch accuracy on real songs against the share
 # ### The panel: data under your hand
 #
 # Every move trains a network from its first random numbers on, for a few seconds; the line below tells the loss meanwhile.
-# From one song to eight: what happens to the loss, and what to the melody of a song it never heard? Which learning rate is
-# too high, and how does that look?
+# From six songs down to one: what happens to the loss, and what to the melody of a song it never heard? Which learning
+# rate is too high, and how does that look?
 
 # %%
-unheard = ml.demo_song(seed=1, seconds=8).excerpt(2, 8)
-panel = training_panel(unheard, steps=20, network="sf-crnn-1", features=work / "features")
+unheard = ml.demo_song(seed=0, seconds=8).excerpt(2, 8)
+panel = training_panel(unheard, steps=30, songs=(1, 2, 4, 6), network="sf-crnn-1", features=work / "features")
 panel
 
 # %%
@@ -354,14 +361,15 @@ show(panel.draw(), alt="Left the loss of a few steps; right what the network the
 # out by itself, among that the **SHA-256** of the file, a fingerprint of all its bytes.
 
 # %%
+best = max(history, key=lambda entry: entry["best_OA"])  # of all validations; these are the weights that `fit` returned
 card = {
     "front_end": "sf",
     "decoding": {"unvoiced_gain": 1.0},
     "recipe": train.Recipe.from_dict(plan).as_dict(),  # complete with all defaults
-    "steps": STEPS,
+    "steps": best["step"],
     "wall_time_s": 15,
     "device": "a laptop",
-    "scores": {"validated_on": "three synthetic songs"} | {name: history[-1][name] for name in ("OA", "RPA", "AUC")},
+    "scores": {"validated_on": "three synthetic songs"} | {name: best[name] for name in ("OA", "RPA", "AUC")},
     "licence": "MIT",
     "library_versions": {"melodylab": ml.__version__, "torch": torch.__version__},
 }

@@ -43,7 +43,7 @@ def salience(song, method="sfnmf", **options):
     """
     if method == "sfnmf":
         return sfnmf.salience(song, **options)
-    if method in models.NETWORKS:
+    if is_network(method):
         return _salience_by_network(song, method, **options)
     raise InputError(f"the method {method!r} has no salience; use {' or '.join(name for name in METHODS if name != 'pyin')}")
 
@@ -51,13 +51,18 @@ def salience(song, method="sfnmf", **options):
 def extract_melody(song, method="sfnmf", **options):
     """The melody of a song. Melody with a pitch guess in every frame that is not silent, voicing 0..1 (>= 0.5: voiced).
 
-    method: a name in METHODS; a network without trained weights is refused. Silence gives an all-unvoiced melody. Options go
-    to the method (`seed`, `settings`...).
+    method: a name in METHODS, or the path of weights that you trained; a network without weights is refused. Silence gives an
+    all-unvoiced melody. Options go to the method (`seed`, `settings`...).
     """
-    if method in models.NETWORKS:  # as published, each frame decides alone; decode.viterbi takes the same salience
+    if is_network(method):  # as published, each frame decides alone; decode.viterbi takes the same salience
         return decode.peak(salience(song, method, **options))
     _check(method, METHODS)
     return _MELODY[method](song, **options)
+
+
+def is_network(method):
+    """Is this a network's name or the path of weights (a file, or a folder with one pair), rather than another method?"""
+    return method not in _MELODY and (method in models.NETWORKS or len(Path(method).parts) > 1 or Path(method).exists())
 
 
 def separate(song, method="sfnmf", *, melody=None, **options):
@@ -104,7 +109,7 @@ def _trained(name):
 
 
 def _salience_by_network(song, name, *, seed=0, **options):
-    model = _trained(name)
+    model = _trained(name) if name in models.NETWORKS else weights.load_model(name)
     features = frontends.FRONT_ENDS[model.card["front_end"]](song, seed=seed)
     return run.salience(model, features, **model.card["decoding"] | options)
 

@@ -68,7 +68,9 @@ def main():
 # --- melody, separate -------------------------------------------------------------------------------------------------
 
 _audio_argument = click.argument("audio", nargs=-1, required=True)
-_method_option = click.option("--method", default="sfnmf", show_default=True, help="An unknown name lists the choices.")
+_method_option = click.option(
+    "--method", default="sfnmf", show_default=True, help="A name (an unknown one lists the choices) or, for melodies, weights of yours."
+)
 
 
 @main.command()
@@ -163,9 +165,9 @@ def _check_method(name, choices):
 
 
 def _check_melody_method(name):
-    from melodylab import api, models, weights
+    from melodylab import api, weights
 
-    if name in models.NETWORKS:
+    if api.is_network(name):
         weights.verify(name)  # before the first song is read
     else:
         _check_method(name, api.METHODS)

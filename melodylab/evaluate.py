@@ -289,11 +289,15 @@ def evaluate_folder(folder, task, methods, *, progress=False, n_jobs=1, extract=
         raise InputError("no method was named; name at least one")
     run = extract if task == "melody" else separate
     if run is None:
-        from melodylab import api  # here, because it brings every method along and a score alone needs none
+        from melodylab import api, weights  # here, because they bring every method along and a score alone needs none
 
         run = api.extract_melody if task == "melody" else api.separate
-        if unknown := [method for method in methods if method not in api.METHODS]:
-            raise InputError(f"there is no method {unknown[0]!r}; choose from {', '.join(api.METHODS)}")
+        known = api.METHODS if task == "melody" else api.SEPARATION_METHODS
+        for method in methods:
+            if task == "melody" and api.is_network(method):
+                weights.verify(method)  # before the first song
+            elif method not in known:
+                raise InputError(f"there is no method {method!r}; choose from {', '.join(known)}")
     folders = datasets.song_folders(folder)
     songs = (joblib.delayed(_judge_song)(path, task, methods, run) for path in folders)
     results = joblib.Parallel(n_jobs=n_jobs, return_as="generator")(songs)

@@ -186,6 +186,20 @@ def test_a_network_without_weights_is_refused_in_a_sentence(call, two, random_we
         call(two, method="sf-cnn")
 
 
+@pytest.mark.parametrize("ending", ["/mine", "/mine/mine.safetensors", "/mine/mine.json"])
+def test_weights_of_ones_own_are_a_method_by_their_path(two, random_weights, tmp_path, ending):
+    folder = tmp_path / "mine"
+    ml.weights.save(ml.load_model("sf-crnn-1"), {**ml.weights.card("sf-crnn-1"), "decoding": {"unvoiced_gain": 1e6}}, folder, "mine")
+    own, shipped = ml.extract_melody(two, method=f"{tmp_path}{ending}"), ml.extract_melody(two, method="sf-crnn-1")
+    assert np.array_equal(own.f0_hz, shipped.f0_hz, equal_nan=True)
+    assert not own.voiced.any()  # the card's own decoding
+
+
+def test_a_path_without_weights_is_refused_in_a_sentence(two, tmp_path):
+    with pytest.raises(ml.InputError, match="nothing.safetensors"):
+        ml.extract_melody(two, method=str(tmp_path / "nothing.safetensors"))
+
+
 def test_a_network_separates_nothing_yet(two, random_weights):
     with pytest.raises(ml.InputError, match="'sf-crnn-1'; choose one of sfnmf"):
         ml.separate(two, method="sf-crnn-1")

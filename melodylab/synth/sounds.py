@@ -38,4 +38,5 @@ def add(track, sound, start_s, sr):
 
 
 def rms(sound):
+    """Root of the mean square, a scalar."""
     return np.sqrt(np.mean(np.square(sound)))

@@ -43,11 +43,11 @@ def tap_names(model):
         channels = _channels(module) or channels  # what has no channels of its own keeps those of the layer before
         if isinstance(module, nn.Conv2d):
             freq, time = module.kernel_size
-            found[name] = f"convolution {freq} x {time} (freq x time), {channels} channels"
+            found[name] = f"convolution {freq} x {time} (freq x time), {_count(channels)}"
         elif isinstance(module, nn.BatchNorm2d):
-            found[name] = f"batch norm: each of {channels} channels around 0"
+            found[name] = f"batch norm of {_count(channels)}, each around 0"
         elif isinstance(module, nn.ReLU):
-            found[name] = f"positive part of {channels} channels"
+            found[name] = f"positive part of {_count(channels)}"
         elif isinstance(module, nn.ZeroPad2d):
             found[name] = "zeros added at the edges"
         elif isinstance(module, nn.GRU):
@@ -63,6 +63,10 @@ def tap_names(model):
         low_hz, high_hz = model.grid.freqs_hz[[0, -1]]
         found[last] = f'{1 + model.grid.n_bins} logits: class 0 "no melody", then {low_hz:.0f} to {high_hz:.0f} Hz'
     return found
+
+
+def _count(channels):
+    return "1 channel" if channels == 1 else f"{channels} channels"
 
 
 def _channels(module):

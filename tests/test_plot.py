@@ -349,7 +349,9 @@ def test_units_without_a_pitch_are_curves_or_rows(ax):
 
 
 def test_channels_side_by_side_share_one_scale():
-    figure = plot.activations(layer(70), channels=None, melody=MELODY, time_s=0.5)
+    louder = layer(70)
+    louder = Features(louder.values * np.arange(1, 71)[:, None, None], LOG_HZ, TIMES_S, "cnn.layer1")
+    figure = plot.activations(louder, melody=MELODY, time_s=0.5)
     small = [ax for ax in figure.axes if ax.get_title()]
     assert [ax.get_title() for ax in small] == [str(n) for n in range(64)]
     assert len({ax.get_images()[0].get_clim() for ax in small}) == 1
@@ -362,7 +364,7 @@ def test_channels_side_by_side_share_one_scale():
     assert "Time (s)" in figure.get_supxlabel() and "Hz" in figure.get_supylabel()
 
 
-SAYS = Salience(np.full((61, 40), 0.01), 110 * 2 ** (np.arange(61) / 12), TIMES_S, unvoiced=np.linspace(0, 0.8, 40))
+SAYS = Salience(np.linspace(0.01, 0.02, 61 * 40).reshape(61, 40), 110 * 2 ** (np.arange(61) / 12), TIMES_S, unvoiced=np.linspace(0, 0.8, 40))
 ROWS = {"input": layer(1), "one channel": (layer(3), 2), "output": SAYS, "truth": MELODY}
 
 

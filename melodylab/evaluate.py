@@ -84,9 +84,9 @@ def frame_errors(estimate, reference):
 def pitch_errors(estimate, reference):
     """By how much the pitch is off, where the reference is voiced: (times_s (frames,), labels (frames,) of str).
 
-    "right" (less than 50 cents off), "semitone" (less than 150), "tone" (less than 250), "octave" (right but for any number of
-    octaves) or "other", no guess included. The kinds add up to the voiced frames; whether the estimate is voiced does not count,
-    so that right is RPA, and right with octave RCA.
+    "right" (less than 50 cents off), "semitone" (less than 150), "tone" (less than 250), "octave" (right but for any number
+    of octaves) or "other", no guess included. The kinds add up to the voiced frames; whether the estimate is voiced does
+    not count, so that right is RPA, and right with octave RCA.
     """
     if not len(reference):
         return np.zeros(0), np.zeros(0, dtype="U8")
@@ -102,7 +102,7 @@ def pitch_errors(estimate, reference):
 
 
 def _compare(series, reference):
-    """Frame by frame of the reference: times_s, truly voiced?, called voiced?, cents apart, apart but for octaves, any guess?"""
+    """Each frame of the reference: time, truly voiced?, called voiced?, cents apart, cents but for octaves, any guess?"""
     with _quiet():
         truth, truth_cents, voiced, cents = mir_eval.melody.to_cent_voicing(*series)
     distance = np.abs(cents - truth_cents)

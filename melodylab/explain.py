@@ -1,14 +1,14 @@
 """Look inside a network and reach into it: activations by name, channels switched off, the input a decision rests on.
 
 Conventions
-- A layer bears the name it has in `model.named_modules()`, such as "cnn.layer1.norm" or "gru"; `tap_names` lists them. Names may
-  hold wildcards ("cnn.*.relu"); a container such as "cnn.layer1" stands for what its last part hands on.
-- Channel c of a layer is dimension 1 of a convolution's output and the last one of a GRU's or a dense layer's: units and classes
-  are channels too, of one row each.
+- A layer bears the name it has in `model.named_modules()`, such as "cnn.layer1.norm" or "gru"; `tap_names` lists them.
+  Names may hold wildcards ("cnn.*.relu"); a container such as "cnn.layer1" stands for what its last part hands on.
+- Channel c of a layer is dimension 1 of a convolution's output and the last one of a GRU's or a dense layer's: units and
+  classes are channels too, of one row each.
 - Everything here is a context manager or a function that leaves the model as it was: its own hooks are gone afterwards, also
   after an error, and mode, weights, gradients and other people's hooks are untouched.
-- Interventions add up in the order in which they were entered; whoever looks after them sees their work. What is run inside, such
-  as `models.run.salience` or `activations`, is run on the changed network.
+- Interventions add up in the order in which they were entered; whoever looks after them sees their work. What is run
+  inside, such as `models.run.salience` or `activations`, is run on the changed network.
 - Silence is a picture of zeros. Signed values stay signed.
 """
 
@@ -117,9 +117,10 @@ def taps(model, names="*"):
 def as_picture(activation):
     """A layer's output for one song as an array on the song's own frames: (channels, freq, time).
 
-    activation: (patches, channels, freq, frames of a patch), joined in order, which (1, channels, freq, time) is a case of; or
-    (1, time, units), as a GRU or a dense layer gives it, which becomes (units, 1, time). A CRNN fills its last patch up, so the
-    picture may be up to 24 frames longer than the song. For a batch of songs: `activation.unflatten(0, (batch, -1))[n]`.
+    activation: (patches, channels, freq, frames of a patch), joined in order, which (1, channels, freq, time) is a case of;
+    or (1, time, units), as a GRU or a dense layer gives it, which becomes (units, 1, time). A CRNN fills its last patch up,
+    so the picture may be up to 24 frames longer than the song. For a batch of songs:
+    `activation.unflatten(0, (batch, -1))[n]`.
     """
     values = np.asarray(activation)
     if values.ndim == 4:
@@ -186,12 +187,13 @@ def pitch_line(activation, channel=None, semitones=0.0):
 
     activation: Features with pitches, such as one of `activations` or a network's input. channel: one of them, or None for
     their mean. semitones: added to the line, for a layer may write a pitch some rows off (see `clearest_reading`). A frame
-    whose rows are all alike, as in silence, has no pitch (NaN) and voicing 0. Raises InputError where rows have no pitch; the
-    output's line is `decode.peak(models.run.salience(model, features))`.
+    whose rows are all alike, as in silence, has no pitch (NaN) and voicing 0. Raises InputError where rows have no pitch;
+    the output's line is `decode.peak(models.run.salience(model, features))`.
     """
     _need_pitches(activation)
     if channel is not None and not 0 <= channel < len(activation.values):
-        raise InputError(f"{activation.kind} has channels 0 to {len(activation.values) - 1}, not {channel}; choose one of these")
+        last = len(activation.values) - 1
+        raise InputError(f"{activation.kind} has channels 0 to {last}, not {channel}; choose one of these")
     values = activation.values.mean(axis=0) if channel is None else activation.values[channel]
     heard = np.ptp(values, axis=0) > 0
     f0_hz = activation.freqs_hz[values.argmax(axis=0)] * 2 ** (semitones / 12)
@@ -208,9 +210,9 @@ class Reading(NamedTuple):
 def clearest_reading(activation, melody):
     """Where a layer shows a true melody best: `pitch_line(activation, *clearest_reading(activation, melody))`.
 
-    Convolutions may write a pitch some rows off, always the same number, because what follows can read any row. So the channel
-    and the transposition are chosen together: the two with which most voiced frames are right (within 50 cents). They are
-    chosen with the truth at hand; to compare layers, choose on one song and count on another.
+    Convolutions may write a pitch some rows off, always the same number, because what follows can read any row. So the
+    channel and the transposition are chosen together: the two with which most voiced frames are right (within 50 cents).
+    They are chosen with the truth at hand; to compare layers, choose on one song and count on another.
     """
     _need_pitches(activation)
     lines_hz = activation.freqs_hz[activation.values.argmax(axis=1)]  # (channels, time)
@@ -235,8 +237,8 @@ def _need_pitches(activation):
 def ablate(model, name, channel, value="zero"):
     """While it lasts, one channel of a layer says the same everywhere: `with ablate(model, "cnn.layer4", 3): ...`.
 
-    channel: a number or several of them. value: "zero", "mean" (of the channel over all frames, rows and songs of the call) or a
-    number. After a batch norm 0 is about the channel's average, after a ReLU it is silence. Raises InputError for an
+    channel: a number or several of them. value: "zero", "mean" (of the channel over all frames, rows and songs of the call)
+    or a number. After a batch norm 0 is about the channel's average, after a ReLU it is silence. Raises InputError for an
     unknown layer or value, and, when the model runs, for a channel the layer does not have.
     """
     if value not in ("zero", "mean") and (isinstance(value, str) or not np.isfinite(value)):
@@ -255,9 +257,9 @@ def ablate(model, name, channel, value="zero"):
 def patch(model, name, activation, channel=None):
     """While it lasts, a layer hands on another song's activation in place of its own.
 
-    activation: a tensor as `taps` collects it, from one call, of the same shape as the layer's own: so take songs of one length
-    and of at most one block (500 frames, 5.8 s). channel: put in only this one, or these. Raises InputError for an unknown
-    layer and, when the model runs, for another shape or a channel the layer does not have.
+    activation: a tensor as `taps` collects it, from one call, of the same shape as the layer's own: so take songs of one
+    length and of at most one block (500 frames, 5.8 s). channel: put in only this one, or these. Raises InputError for an
+    unknown layer and, when the model runs, for another shape or a channel the layer does not have.
     """
 
     def change(tensor):
@@ -308,8 +310,8 @@ def _chosen(name, tensor, channel):
 class Attribution(Features):
     """How much each cell of the input spoke for a decision, in nats of its log odds: values signed (channels, freq, time).
 
-    time_s: of the frame in question. f_hz: the pitch in question, NaN for "no melody". score: its log odds with the whole input;
-    baseline_score: the same with these cells silenced. Integrated gradients add up to the difference of the two.
+    time_s: of the frame in question. f_hz: the pitch in question, NaN for "no melody". score: its log odds with the whole
+    input; baseline_score: the same with these cells silenced. Integrated gradients add up to the difference of the two.
     """
 
     time_s: float
@@ -332,13 +334,13 @@ def attribution(
 ):
     """Which cells of the input speak for a pitch at a time, and which against it? An `Attribution` on the input's axes.
 
-    f_hz: the pitch (its nearest class is taken), "no melody", or None for what the network decided there. What is explained is
-    the class's log odds against all others, log(p / (1 - p)). Silence, 0 everywhere, is the alternative to what was heard.
-    method: "integrated_gradients" (gradients averaged over `steps` inputs between silence and the song; they add up) or
-    "occlusion" (a window of window_semitones x window_s is silenced, place by place; what the log odds then lose).
-    around_s: look this far to either side of the time, None: at the whole block of the network, beyond which it does not hear.
-    Costs `steps` forward and backward runs, or one run for each place of the window. Raises InputError for a time or pitch
-    outside the song or the network's range, and without the package captum, which does the work.
+    f_hz: the pitch (its nearest class is taken), "no melody", or None for what the network decided there. What is explained
+    is the class's log odds against all others, log(p / (1 - p)). Silence, 0 everywhere, is the alternative to what was
+    heard. method: "integrated_gradients" (gradients averaged over `steps` inputs between silence and the song; they add up)
+    or "occlusion" (a window of window_semitones x window_s is silenced, place by place; what the log odds then lose).
+    around_s: look this far to either side of the time, None: at the whole block of the network, beyond which it does not
+    hear. Costs `steps` forward and backward runs, or one run for each place of the window. Raises InputError for a time or
+    pitch outside the song or the network's range, and without the package captum, which does the work.
     Sources: Sundararajan et al. 2017; Zeiler and Fergus 2014.
     """
     attribute = _captum(method)

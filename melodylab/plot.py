@@ -465,7 +465,7 @@ def activation_map(activation, *, channel=None, ax=None, melody=None, colorbar=T
 
 
 def _shade(values):
-    """Colours for activations: blue to red with signs, "magma" of the square root without, so that faint lines can be seen."""
+    """Colours for activations: blue to red with signs, "magma" of the square root without, so that faint lines are seen."""
     top = np.quantile(np.abs(values), 0.995) or np.abs(values).max() or 1.0
     if values.min() < 0:
         return {"cmap": "RdBu_r", "norm": Normalize(-top, top)}
@@ -491,8 +491,8 @@ def _curve(ax, times_s, values):
 def activations(activation, *, channels=None, columns=8, melody=None, time_s=None):
     """Small pictures of a layer's channels side by side, one colour scale for all; returns a Figure.
 
-    activation: Features as from `explain.activations`, whose rows have pitches. channels: which ones; the first 64 if not given.
-    melody: drawn thin on each. time_s: a cursor through all.
+    activation: Features as from `explain.activations`, whose rows have pitches. channels: which ones; the first 64 if not
+    given. melody: drawn thin on each. time_s: a cursor through all.
     """
     channels = list(range(len(activation.values)) if channels is None else channels)[:64]
     columns = min(columns, len(channels))
@@ -531,11 +531,11 @@ def _cursor(ax, time_s):
 def aligned(pictures, *, time_s=None, melody=None):
     """Pictures of one song one above the other on one clock and one range of pitches; returns a Figure.
 
-    pictures: {title: picture}; a picture is Features (of several channels their mean), (Features, channel), a `Salience`, whose
-    "no melody" gets a row of its own at the bottom, or a `Melody`, which is the truth that the others are to be measured by.
-    Features whose rows have no pitch are a curve. time_s: a cursor through all, and at the right what each says at that moment,
-    over the pitch that is true there. melody: a thin line on all maps.
-    The poster's figure: `aligned({"H_F0": features, "CNN1": seen["cnn"], "classifier": salience, "truth": song.melody})`.
+    pictures: {title: picture}; a picture is Features (of several channels their mean), (Features, channel), a `Salience`,
+    whose "no melody" gets a row of its own at the bottom, or a `Melody`, which is the truth that the others are to be
+    measured by. Features whose rows have no pitch are a curve. time_s: a cursor through all, and at the right what each
+    says at that moment, over the pitch that is true there. melody: a thin line on all maps. The poster's figure:
+    `aligned({"H_F0": features, "CNN1": seen["cnn"], "classifier": salience, "truth": song.melody})`.
     """
     pictures = {title: picture if isinstance(picture, tuple) else (picture, None) for title, picture in pictures.items()}
     figure = plt.figure(figsize=(10, 0.5 + 1.55 * len(pictures)), layout="constrained")
@@ -641,9 +641,9 @@ def _cell_edges(centres):
 def attribution_map(attribution, *, ax=None, melody=None, colorbar=True, channel=None):
     """What in the input spoke for (red) and against (blue) a decision, an `explain.Attribution`; a ring marks the decision.
 
-    Rows finer than a semitone are added up to semitones. channel: of an input with several (None: their sum). melody: drawn thin.
-    The colour scale ends at the level that one cell in five hundred exceeds. For "no melody", which has no pitch, a line marks
-    the moment.
+    Rows finer than a semitone are added up to semitones. channel: of an input with several (None: their sum). melody: drawn
+    thin. The colour scale ends at the level that one cell in five hundred exceeds. For "no melody", which has no pitch, a
+    line marks the moment.
     """
     ax = _axes(ax)
     values = attribution.values.sum(axis=0) if channel is None else attribution.values[channel]

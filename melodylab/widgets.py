@@ -334,13 +334,13 @@ def sfnmf_panel(power, snapshots, *, reference=None, fmax_hz=4000, exponent=None
 def crnn_panel(song, model, *, picture=None, names=None):
     """Look into a CRNN layer by layer and channel by channel, and switch channels off.
 
-    From top to bottom: the input, the chosen channel, what the convolutions hand on, the output, the truth where it is known; all
-    on one clock with a cursor, and at the right what each says at that moment. "silence this channel" sets it to 0, and
-    what comes after it is computed anew: in the picture, in the share of right pitches (RPA) in the title, and in the players
-    below, which let you hear the melody with and without the channel, from two seconds before the cursor on.
-    song: some seconds, at least one. model: such as `ml.load_model("sf-crnn-1")`. picture: the network's input, Features; without
-    it the front end makes it, which takes seconds. names: the layers to choose from, as in `explain.taps`. Raises InputError
-    where a network does not say which front end it needs.
+    From top to bottom: the input, the chosen channel, what the convolutions hand on, the output, the truth where it is
+    known; all on one clock with a cursor, and at the right what each says at that moment. "silence this channel" sets it to
+    0, and what comes after it is computed anew: in the picture, in the share of right pitches (RPA) in the title, and in
+    the players below, which let you hear the melody with and without the channel, from two seconds before the cursor on.
+    song: some seconds, at least one. model: such as `ml.load_model("sf-crnn-1")`. picture: the network's input, Features;
+    without it the front end makes it, which takes seconds. names: the layers to choose from, as in `explain.taps`. Raises
+    InputError where a network does not say which front end it needs.
     """
     picture = _input_of(model, song) if picture is None else picture
     known = list(explain.tap_names(model))
@@ -361,11 +361,12 @@ def crnn_panel(song, model, *, picture=None, names=None):
             salience = run.salience(model, picture, **decoding)
             return explain.activations(model, picture, handed_on)[handed_on], salience, decode.peak(salience)
 
-    end_s = np.floor(picture.times_s[-1] / 0.05) * 0.05
+    end_s = 0.05 * np.floor(picture.times_s[-1] / 0.05)
+    middle_s = 0.05 * round(end_s / 0.1)
     controls = {
         "layer": ipywidgets.Dropdown(options=list(channels)),
         "channel": ipywidgets.IntSlider(value=0, min=0, max=next(iter(channels.values())) - 1),
-        "time_s": ipywidgets.FloatSlider(value=0.05 * round(end_s / 0.1), min=0, max=end_s, step=0.05, description="time (s)"),
+        "time_s": ipywidgets.FloatSlider(value=middle_s, min=0, max=end_s, step=0.05, description="time (s)"),
         "silence": ipywidgets.Checkbox(value=False, description="silence this channel", indent=False),
     }
 
@@ -390,8 +391,8 @@ def crnn_panel(song, model, *, picture=None, names=None):
         text = f"{layer}, channel {channel}" + (" silenced" if silence else "")
         if song.melody is None:
             return text
-        before = rpa()
-        return text + (f": RPA {before:.2f} → {rpa(layer, channel):.2f}" if silence else f": RPA of the network {before:.2f}")
+        change = f": RPA {rpa():.2f} → {rpa(layer, channel):.2f}" if silence else f": RPA of the network {rpa():.2f}"
+        return text + change
 
     def alt(layer, channel, time_s, silence):
         melodies = {"the output says": said(layer, channel)[2] if silence else said()[2], "true is": song.melody}

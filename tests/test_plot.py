@@ -364,7 +364,12 @@ def test_channels_side_by_side_share_one_scale():
     assert "Time (s)" in figure.get_supxlabel() and "Hz" in figure.get_supylabel()
 
 
-SAYS = Salience(np.linspace(0.01, 0.02, 61 * 40).reshape(61, 40), 110 * 2 ** (np.arange(61) / 12), TIMES_S, unvoiced=np.linspace(0, 0.8, 40))
+SAYS = Salience(
+    np.linspace(0.01, 0.02, 61 * 40).reshape(61, 40),
+    110 * 2 ** (np.arange(61) / 12),
+    TIMES_S,
+    unvoiced=np.linspace(0, 0.8, 40),
+)
 ROWS = {"input": layer(1), "one channel": (layer(3), 2), "output": SAYS, "truth": MELODY}
 
 
@@ -382,8 +387,8 @@ def test_aligned_pictures_share_clock_and_pitch():
     assert [bool(ax.get_xlabel()) for ax in rows] == [False, False, False, True]
 
 
-@pytest.mark.parametrize(("time_s", "frame", "note", "said"), [(0.3, 6, "A3", "no melody"), (0.6, 12, "no melody", "no melody")])
-def test_the_cursor_shows_what_each_says_at_that_moment(time_s, frame, note, said):
+@pytest.mark.parametrize(("time_s", "frame", "note"), [(0.3, 6, "A3"), (0.6, 12, "no melody")])
+def test_the_cursor_shows_what_each_says_at_that_moment(time_s, frame, note):
     gru = Features(np.arange(40.0)[None, None], [np.nan], TIMES_S, "gru")
     figure = plot.aligned(ROWS | {"unit": (gru, 0)}, time_s=time_s, melody=OTHER)
     assert f"at {time_s:.2f} s" in drawn(figure)
@@ -393,7 +398,7 @@ def test_the_cursor_shows_what_each_says_at_that_moment(time_s, frame, note, sai
     np.testing.assert_array_equal(values, SAYS.values[:, frame])
     np.testing.assert_array_equal(freqs_hz, SAYS.freqs_hz)
     texts = [text.get_text() for ax in figure.axes for text in ax.texts]
-    assert texts == [said, note, f"{frame:.2f}"]
+    assert texts == ["no melody", note, f"{frame:.2f}"]
 
 
 def test_probabilities_have_the_same_colours_in_every_picture():

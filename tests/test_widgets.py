@@ -239,8 +239,8 @@ def factorisation(song, salience, melody):
 def network():
     """An untrained CRNN and an input for it, of half a second."""
     torch.manual_seed(0)
-    picture = np.random.default_rng(0).exponential(size=(1, 301, 44))
-    return models.create_model("sf-crnn-1"), Features(picture, 55 * 2 ** (np.arange(301) / 60), np.arange(44) * 256 / 22050, "sf")
+    values, freqs_hz = np.random.default_rng(0).exponential(size=(1, 301, 44)), 55 * 2 ** (np.arange(301) / 60)
+    return models.create_model("sf-crnn-1"), Features(values, freqs_hz, np.arange(44) * 256 / 22050, "sf")
 
 
 def crnn(song, salience, melody, names=("cnn.layer4", "gru")):

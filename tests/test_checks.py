@@ -8,9 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+import torch
 
-from melodylab import api, audio, checks, decode, evaluate, sfnmf, synth
-from melodylab.records import Melody
+from melodylab import api, audio, checks, decode, evaluate, explain, models, sfnmf, synth
+from melodylab.models import run
+from melodylab.records import Features, Melody
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "notebooks" / "scripts"
 
@@ -118,6 +120,32 @@ def steps_above_55_hz(f0_hz, in_an_octave):
     return 0 if np.isnan(f0_hz) else 1 + round(in_an_octave * np.log2(f0_hz / 55))
 
 
+def decide(p):
+    """Note by note."""
+    best = max(range(1, 62), key=lambda c: p[c])
+    return 55 * 2 ** ((best - 1) / 12), p[best] > p[0]
+
+
+@functools.cache
+def small_network():
+    """(an untrained network, 50 frames of noise for it)."""
+    torch.manual_seed(0)
+    grid = sfnmf.PUBLISHED.grid
+    noise = np.random.default_rng(0).random((1, grid.n_bins, 50), dtype=np.float32)
+    return models.create_model("sf-crnn-1"), Features(noise, grid.freqs_hz, np.arange(50) * 256 / 22050, "sf")
+
+
+def channel_that_is_silent(rank=0):
+    """By comparing the puzzle with all 16: the channel of this rank by distance, the nearest first."""
+    network, picture = small_network()
+    puzzle, distances = checks.puzzle_03_c(network, picture), []
+    for channel in range(16):
+        with explain.ablate(network, "cnn.layer4", channel):
+            distances.append(np.square(run.salience(network, picture).values - puzzle.values).sum())
+    assert sum(distance == 0 for distance in distances) == 1
+    return int(np.argsort(distances)[rank])
+
+
 CASES = {
     "00_tour.check_00_a": Case(
         best_threshold,
@@ -195,6 +223,40 @@ CASES = {
             "an octave off": lambda: 110 * 2 ** (160 / 1200),
             "take the median": lambda: 57,
         },
+    ),
+    "03_crnn.check_03_a": Case(
+        lambda: decide,
+        {
+            "class 1 is 55 Hz": lambda: lambda p: (2 ** (1 / 12) * decide(p)[0], decide(p)[1]),
+            "Leave class 0 out": lambda: lambda p: (55 * 2 ** ((np.argmax(p) - 1) / 12), np.argmax(p) > 0),
+            "need not reach one half": lambda: lambda p: (decide(p)[0], max(p[1:]) > 0.5),
+            "where the best note has": lambda: lambda p: (decide(p)[0], True),
+            "the largest of p[1:]": lambda: lambda p: (440.0, decide(p)[1]),
+        },
+        empty=(..., None, lambda p: ..., lambda p: (..., ...)),
+    ),
+    "03_crnn.check_03_b": Case(
+        lambda: sum(n.numel() for n in models.create_model("sf-crnn-1", units=64).parameters() if n.requires_grad),
+        {
+            "count it twice": lambda: 201_727 - 24_192,
+            "one GRU only": lambda: 145_345 + 24_192 + 4_030,
+            "hears 2 x 64 units, not 64": lambda: 145_345 + 2 * 24_192 + 4_030,
+            "shrinks, too": lambda: 145_345 + 2 * 24_192 + 15_934,
+            "second bias": lambda: sum(n.numel() for n in models.create_model("sf-crnn-1", units=64).parameters()),
+            "running means": lambda: 201_727 + 416,
+            "and the convolutions": lambda: 201_727 - 145_345,
+            "128 units": lambda: 307_199,
+            "only the GRU": lambda: 153_600,
+        },
+    ),
+    "03_crnn.check_03_c": Case(
+        channel_that_is_silent,
+        {
+            "0 to 15": lambda: 16,
+            "still": lambda: channel_that_is_silent(1),
+            "you get further": lambda: channel_that_is_silent(15),
+        },
+        measured_against=small_network,
     ),
     "10_train_your_own.check_10_a": Case(
         lambda: label_of,

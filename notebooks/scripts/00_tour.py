@@ -256,7 +256,7 @@ sonify.player(sonify.check_mix(song, pyin["song"]), song.sr, start_s=2.4, second
 # %% [markdown]
 # pYIN looks for the time after which the wave repeats. A sum of four waves repeats with none of their periods, so pYIN grasps at
 # whatever is loudest and deepest. Methods for songs must *explain the band away*, with a model (notebook 02) or with training (the
-# networks of later notebooks). **Question.** Even for the voice alone VFA is far from 0. What sounds on when a
+# network of notebook 03). **Question.** Even for the voice alone VFA is far from 0. What sounds on when a
 # singer stops? (Think of the room.)
 #
 # ## 5. From the melody to stems
@@ -290,7 +290,8 @@ assert after_db > before_db + 6, "separation halves the distortion's amplitude a
 # ## Main panel: from which voicing on is a frame sung?
 #
 # Every method gives each frame a *voicing* between 0 and 1, and a frame counts as sung from a threshold on. Move it: where the
-# threshold rises, false alarms vanish and with them sung frames. Compare the methods, and listen below the picture.
+# threshold rises, false alarms vanish and with them sung frames. Compare the methods, and listen below the picture. The last
+# of them, `sf-crnn-1`, is a network that has *learned* to read the salience of `sfnmf`; notebook 03 opens it.
 # (Where nothing moves, on GitHub for instance, you see one setting.)
 
 # %%
@@ -300,6 +301,8 @@ methods = {
     "harmonic sum": (by_hand, by_hand_melody),
     "pyin": (salience, pyin["song"]),
 }
+learned = ml.salience(song, method="sf-crnn-1")
+methods["sf-crnn-1"] = (learned, decode.peak(learned))
 
 
 def listen(method, threshold):

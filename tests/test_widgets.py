@@ -331,6 +331,7 @@ def test_network_panel_silences_the_channel_it_shows(tiny):
     rows = {ax.get_title("left"): ax.get_images() for ax in panel.draw().axes}
     np.testing.assert_array_equal(rows["the output"][0].get_array(), as_it_is.values)
     assert "true is A3" in panel.picture.alt
+    plt.close("all")  # what draw gives by hand is the caller's
 
 
 def test_network_panel_keeps_its_channel_slider_in_range_and_draws_once(tiny, monkeypatch):

@@ -58,19 +58,31 @@ class Examples:
     """Batches (features, f0) from a bank, the same for the same (seed, step), in whatever order they are asked for.
 
     front_end: a name in FRONT_ENDS. frames: length of an example; songs shorter than that are filled up with silence.
-    shift_semitones: each example moves by up to so much. steps: length of the training, for banks that go from easy to
+    shift_semitones: each example moves by up to so much. stretch: and is played up to so much faster or slower (0.2: by a
+    fifth), pitch untouched. steps: length of the training, for banks that go from easy to
     hard; 0 takes all mixes from the start. cache: folder for the features, or None; it may be shared and can be deleted.
     memory_gb: how much of the features stays in memory, the least recently used goes first. Raises InputError for an
     unknown front end.
     """
 
     def __init__(
-        self, front_end, bank, *, batch_size=16, frames=500, shift_semitones=3.0, seed=0, steps=0, cache=None, memory_gb=4.0
+        self,
+        front_end,
+        bank,
+        *,
+        batch_size=16,
+        frames=500,
+        shift_semitones=3.0,
+        stretch=0.0,
+        seed=0,
+        steps=0,
+        cache=None,
+        memory_gb=4.0,
     ):
         if front_end not in FRONT_ENDS:
             raise InputError(f"there is no front end {front_end!r}; choose one of {', '.join(FRONT_ENDS)}")
         self.front_end, self.bank, self.batch_size, self.frames = front_end, bank, batch_size, frames
-        self.shift_semitones, self.seed, self.steps = shift_semitones, seed, steps
+        self.shift_semitones, self.stretch, self.seed, self.steps = shift_semitones, stretch, seed, steps
         self.folder = None if cache is None else Path(cache) / self._key()
         self.memory_bytes, self._memory = memory_gb * 1e9, OrderedDict()
 
@@ -107,10 +119,15 @@ class Examples:
     def _cut(self, rng, step):
         number, mix = int(rng.integers(self.bank.songs)), self._mix(rng, step)
         features, f0_hz = self.song(number, mix)
-        grid, spare = FRONT_ENDS[self.front_end].grid, features.shape[2] - self.frames
-        first = int(rng.integers(max(spare, 0) + 1))
-        x = features[:, :, first : first + self.frames].astype(np.float32)
-        f0_hz = f0_hz[first : first + self.frames]
+        grid, pace = FRONT_ENDS[self.front_end].grid, 1.0
+        if self.stretch:
+            pace = np.exp(rng.uniform(-1, 1) * np.log1p(self.stretch))
+        length = round(self.frames * pace)
+        first = int(rng.integers(max(features.shape[2] - length, 0) + 1))
+        x, f0_hz = features[:, :, first : first + length].astype(np.float32), f0_hz[first : first + length]
+        if pace != 1:
+            x, f0_hz = _stretched(x, f0_hz, self.frames if x.shape[2] == length else round(x.shape[2] / pace))
+        spare = x.shape[2] - self.frames
         limit = round(self.shift_semitones * grid.bins_per_semitone)
         bins = int(rng.integers(-limit, limit + 1))
         if bins:
@@ -166,6 +183,14 @@ class Examples:
         self._memory[key] = pair
         while sum(features.nbytes for features, _ in self._memory.values()) > self.memory_bytes and len(self._memory) > 1:
             self._memory.popitem(last=False)
+
+
+def _stretched(x, f0_hz, frames):
+    """The same stretch of song in another number of frames: the picture blends neighbours, the pitch takes the nearer one."""
+    at = np.linspace(0, x.shape[2] - 1, frames)
+    before = np.minimum(at.astype(int), max(x.shape[2] - 2, 0))
+    after, share = np.minimum(before + 1, x.shape[2] - 1), (at - before).astype(np.float32)
+    return x[:, :, before] * (1 - share) + x[:, :, after] * share, f0_hz[np.rint(at).astype(int)]
 
 
 def _heard_song(front_end, bank, number, mixes):

@@ -86,6 +86,7 @@ class Training:
     weight_decay: decoupled (AdamW). clip_norm: of the gradient; 0 = off. precision: "32-true" or "bf16-mixed".
     average: decay of the exponential average of the weights; 0 = off. validate_every: in steps. patience: stop after so many
     validations without a better score; 0 = never. shift_semitones: examples move up or down by up to so much.
+    stretch: and are up to so much faster or slower.
     regularise: add the model's own penalty to the loss. start_from: name or path of weights to begin with; what fits in name
     and shape is copied.
     """
@@ -105,6 +106,7 @@ class Training:
     validate_every: int = _number(200, 1)
     patience: int = _number(0, 0)
     shift_semitones: float = _number(3.0, 0, 24)
+    stretch: float = _number(0.2, 0, 1)
     regularise: bool = False
     start_from: str = ""
 
@@ -518,6 +520,7 @@ def fit(
             batch_size=plan.batch_size,
             frames=plan.frames,
             shift_semitones=plan.shift_semitones,
+            stretch=plan.stretch,
             seed=plan.seed,
             steps=plan.steps * trainer.world_size,
             cache=features,

@@ -95,6 +95,20 @@ def find(source_, picture, line):
     return fits[0]
 
 
+def test_a_stretched_example_keeps_its_truth_and_its_pace_within_limits(folder, monkeypatch):
+    n = np.arange(900)
+    ramp = np.broadcast_to(n, (1, 301, 900)).astype(np.float32), (100.0 + n).astype(np.float32)
+    source_ = source(folder, frames=200, stretch=0.5, shift_semitones=0.0, batch_size=20)
+    monkeypatch.setattr(source_, "song", lambda number, mix: ramp)
+    x, f0_hz = (part.numpy() for part in source_.batch(0))
+    assert x.shape == (20, 1, 301, 200) and np.abs(x[:, 0, 7] - (f0_hz - 100)).max() <= 0.5
+    paces = np.ptp(x[:, 0, 7], axis=1) / 199
+    assert 1 / 1.51 < paces.min() < 0.85 and 1.2 < paces.max() < 1.51
+    short = source(folder, frames=1000, stretch=0.5, shift_semitones=0.0, batch_size=20)
+    monkeypatch.setattr(short, "song", lambda number, mix: ramp)
+    assert short.batch(0)[0].shape == (20, 1, 301, 1000)
+
+
 def test_easy_mixes_come_first_and_one_more_with_every_part_of_the_first_half(folder):
     rng = np.random.default_rng(0)
     source_ = source(folder, steps=100)

@@ -139,7 +139,7 @@ def activations(model, features, names):
     a layer (CNN2's first: 13 MB for each second of song). Raises InputError for unknown names and unfitting features.
     """
     n_frames, context, pictures = features.values.shape[2], model.context_frames, {}
-    with _evaluating(model), torch.inference_mode(), taps(model, names) as seen:
+    with run.evaluating(model), torch.inference_mode(), taps(model, names) as seen:
         for first, stop in run.block_frames(n_frames, model.block_frames):
             start, end = max(first - context, 0), min(stop + context, n_frames)
             _forward(model, features, start, end)
@@ -152,18 +152,6 @@ def activations(model, features, names):
         name: Features(values, _rows_hz(model, features, values.shape[1]), features.times_s, name)
         for name, values in pictures.items()
     }
-
-
-@contextlib.contextmanager
-def _evaluating(model):
-    """Evaluation mode for a while; then every module is back in its own, for they may differ."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 def _forward(model, features, start, end):
@@ -360,7 +348,7 @@ def attribution(
         others = torch.cat([logits[:, :target], logits[:, target + 1 :]], dim=1)
         return logits[:, target] - others.logsumexp(dim=1)
 
-    with _evaluating(model):
+    with run.evaluating(model):
         with torch.no_grad():
             target = _target(model, f_hz, _forward(model, features, first, stop)[0, :, frame - first])
             part = block[..., low:high].clone()

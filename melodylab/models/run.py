@@ -5,6 +5,8 @@ predictions overwrite (Basaran 2018). A shorter song is one shorter block. Netwo
 of the song on either side of a block, so that no border shows. How many blocks are computed at once changes nothing.
 """
 
+import contextlib
+
 import numpy as np
 import torch
 
@@ -19,11 +21,9 @@ def logits(model, features, *, blocks_at_once=1, device="cpu"):
     """
     values = features.values
     n_frames, context = values.shape[2], model.context_frames
-    was_training = model.training
-    model.eval()
+    out, waiting = None, []
     try:
-        with torch.inference_mode():
-            out, waiting = None, []
+        with evaluating(model), torch.inference_mode():
             for first, stop in block_frames(n_frames, model.block_frames):
                 start, end = max(first - context, 0), min(stop + context, n_frames)
                 waiting.append((first, stop, start, end))
@@ -38,9 +38,19 @@ def logits(model, features, *, blocks_at_once=1, device="cpu"):
                 waiting = []
     except RuntimeError as error:
         raise InputError(f"features of shape {values.shape} do not fit the network ({error}); use its own front end") from None
-    finally:
-        model.train(was_training)
     return out
+
+
+@contextlib.contextmanager
+def evaluating(model):
+    """Evaluation mode for a while; then every module is back in its own, for they may differ."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
 
 
 def block_frames(n_frames, length):

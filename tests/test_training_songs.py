@@ -127,8 +127,9 @@ def test_a_share_is_a_share():
 
 def test_a_soundfont_that_is_missing_is_named_with_the_way_out(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: None)
+    recipe = synth.Ingredients(soundfont=0.001)  # may be read anywhere, whoever it was written by
     with pytest.raises(InputError, match="needs fluidsynth.*or set soundfont = 0"):
-        synth.Ingredients(soundfont=0.5)
+        synth.training_song(0, 2, ingredients=recipe)
 
 
 def test_a_soundfont_plays_in_time_and_in_tune():

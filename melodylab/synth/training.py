@@ -46,8 +46,6 @@ class Ingredients:
         for name in ("instrument_leads", "second_voice", "riffs", "soundfont"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"the ingredient {name} is a share of the songs; give a number from 0 to 1")
-        if self.soundfont:
-            soundfont.find()
 
 
 _SCALES = {  # with how often they are drawn
@@ -65,10 +63,13 @@ def training_song(seed, seconds=30, *, ingredients=Ingredients(), mix=0, mixes=1
 
     mix, mixes: the first of `mixes` mixes are easy (lead 0 to 9 dB above the backing), the last hard (-4 to 6 dB); a single
     mix may be anything. stems: "melody" and those of "second_voice", "riff", "chords", "driven", "bass", "drums" that play.
-    Same arguments, same bits (with a soundfont: on the same machine). Raises InputError for seconds < 1 or a mix outside 0..mixes-1.
+    Same arguments, same bits (with a soundfont: on the same machine). Raises InputError for seconds < 1, a mix
+    outside 0..mixes-1, and where a soundfont is asked for that is not installed.
     """
     if not (1 <= seconds < np.inf and 0 <= mix < mixes):
         raise InputError(f"a training song lasts 1 s or more and mix lies in 0..mixes-1; got {seconds} s, mix {mix} of {mixes}")
+    if ingredients.soundfont:
+        soundfont.find()  # missing for one song in two is missing
     tracks, lead_f0_hz, lead_level = _tracks(seed, seconds, ingredients)
     rng = np.random.default_rng([seed, 1, mix])
     hardness = rng.random() if mixes == 1 or not ingredients.easy_first else (mix + rng.random()) / mixes

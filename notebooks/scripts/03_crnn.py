@@ -220,8 +220,8 @@ assert far.min() < 121 or far.max() > 124, "the memory carries it further than t
 # and the network is right.
 #
 # One thing first. Nobody told the convolutions to keep a note in its row; the GRU can read any row. So our network may
-# write every note some semitones off, always as many. `explain.clearest_reading` finds the distance, and we move the
-# picture back.
+# write every note some semitones off, always as many, or as two lines at once: a handwriting that only it must read.
+# `explain.clearest_reading` finds the distance of the clearest line, and we move the picture back.
 
 # %%
 salience = run.salience(model, picture, **model.card["decoding"])
@@ -405,10 +405,11 @@ for kind in ("near", "octave"):
     print(f"the largest drop of {kind:>6} errors: {max(drops, key=drops.get)} ({max(drops.values())} frames)")
 
 # %% [markdown]
-# Read the verdicts with care, whichever they are. One channel of a layer is a witness, not the layer. Errors by a
-# semitone are few already in $H^{F_0}$ of our clean songs; the melody's label itself is rounded to semitones, so at the
-# *output* vibrato and glides count as such errors. And the largest heap of the input, "other"? Ask where its brightest
-# row was: below the singer's range there is the bass, above it cymbals and partials, within it chords.
+# Read the verdicts with care, whichever they are. One channel of a layer is a witness, not the layer; and where a note is
+# written as two lines, the strongest row is wrong as often as the other line is brighter. Errors by a semitone are few
+# already in $H^{F_0}$ of our clean songs; the classes are rounded to semitones, so at the *output* vibrato and glides
+# count as such errors. And the largest heap of the input, "other"? Ask where its brightest row was: below the singer's
+# range there is the bass, above it cymbals and partials, within it chords.
 
 # %%
 where = []

@@ -1,8 +1,9 @@
 """What the released settings reach on the development songs; constants were chosen on these, so the floors sit a little below."""
 
 import numpy as np
+import pytest
 
-from melodylab import evaluate
+from melodylab import evaluate, weights
 
 FIGURES = {"OA", "RPA", "RCA", "VR", "VFA"}
 
@@ -15,6 +16,20 @@ def test_the_melody_beats_the_anchors(dev_songs):
     assert not table.failures and FIGURES <= set(mean)
     assert mean["RPA"] >= 0.62 and mean["OA"] >= 0.58
     assert mean["RCA"] >= mean["RPA"] and 0 < mean["VFA"] < mean["VR"] < 1
+
+
+@pytest.mark.parametrize("name", weights.names())
+def test_a_network_scores_what_its_card_says(dev_songs, name):
+    card = weights.card(name)
+    table = evaluate.evaluate_folder(dev_songs, "melody", [name])
+    print(table)
+    told = card["scores"]["best_constant"]  # the decoding that it came with
+    rows = [dict(zip(table.columns, row, strict=True)) for row in table.rows]
+    assert not table.failures and {row["song"] for row in rows} | {"mean"} == set(told)
+    for row in rows:
+        measured, expected = ({figure: scores[figure] for figure in FIGURES} for scores in (row, told[row["song"]]))
+        assert measured == pytest.approx(expected, abs=0.02), row["song"]
+    assert table.mean(name)["OA"] == pytest.approx(told["mean"]["OA"], abs=0.005)
 
 
 def test_the_lead_is_cleaner_than_the_mix(dev_songs):

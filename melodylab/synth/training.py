@@ -35,6 +35,7 @@ class Ingredients:
     riffs: float = 0.6  # share of songs where a line in the lead's range plays that is not the lead
     rests: bool = True  # bars without lead, several in a row, while the rest plays on
     dense_leads: bool = True  # most bars have a lead, phrases follow soon, driven guitars play high: as in pop and rock
+    articulation: bool = True  # consonants and early ends cut most phrases into short notes, as in speech and on strings
     distortion: bool = True  # power chords through an overdriven amplifier
     drums: bool = True
     detuned: bool = True  # the whole song up to half a semitone off, as old tapes are
@@ -163,11 +164,11 @@ def _plan(rng, seconds, ingredients):
     return _Plan(scale, int(rng.integers(12)), cadence, rng.random() < 0.25, eighth_s, swing, bars, leads, tuning)
 
 
-def _line(plan, rng, lowest, compass, pace, only_where=None, dense=False):
+def _line(plan, rng, lowest, compass, pace, only_where=None, dense=False, shortest=0.75):
     """A melody of phrases: list of `Note`. lowest, compass: MIDI and semitones of its range; pace: mean note in sixteenths."""
     steps = [s for s in range(-7, 90) if lowest <= plan.midi(s) <= lowest + compass]
     step, at, last = steps[len(steps) // 2], int(rng.integers(0, 8)), 16 * plan.bars
-    repeats, legato, leaps = rng.uniform(0.05, 0.5), rng.uniform(0.75, 1.0), rng.uniform(0, 0.2)
+    repeats, legato, leaps = rng.uniform(0.05, 0.5), rng.uniform(shortest, 1.0), rng.uniform(0, 0.2)
     lengths = np.array([1, 2, 3, 4, 6, 8, 12])
     weights = np.exp(-0.5 * ((np.log2(lengths) - np.log2(pace)) / 0.8) ** 2) * (1, 2, 0.7, 1.6, 0.8, 1, 0.4)
     notes = []
@@ -334,7 +335,8 @@ def _lead(plan, samples, rng, ingredients):
     }[kind]
     compass = int(rng.integers(9, 20))
     pace = rng.uniform(1.6, 4.5) * (0.25 / plan.eighth_s) ** 0.5  # quick songs have long notes
-    notes = _line(plan, rng, lowest, compass, pace, only_where=plan.has_lead, dense=ingredients.dense_leads)
+    shortest = 0.5 if ingredients.articulation else 0.75
+    notes = _line(plan, rng, lowest, compass, pace, only_where=plan.has_lead, dense=ingredients.dense_leads, shortest=shortest)
     notes = [n._replace(midi=n.midi + plan.tuning) for n in notes if n.start_s < samples / SR]
     if kind in ("clean", "keys"):
         timbre, level, f0_hz = _timbre(rng, "string" if kind == "clean" else None), np.zeros(samples), np.full(samples, 220.0)
@@ -342,7 +344,9 @@ def _lead(plan, samples, rng, ingredients):
             run = slice(round(note.start_s * SR), min(round((note.end_s + 0.02) * SR), samples))
             f0_hz[run], level[run] = grids.midi_to_hz(note.midi), 1
         return play(notes, timbre, samples, sr=SR), f0_hz, level, notes, kind
-    line = perform(notes, samples, sr=SR, rng=rng, tract=rng.uniform(1.08, 1.25) if woman else rng.uniform(0.9, 1.06))
+    manner = _manner(rng) if ingredients.articulation else {}
+    tract = rng.uniform(1.08, 1.25) if woman else rng.uniform(0.9, 1.06)
+    line = perform(notes, samples, sr=SR, rng=rng, tract=tract, **manner)
     if kind == "voice" and not ingredients.formant_voice:
         return line.level * pulses(line.f0_hz, SR), line.f0_hz, line.level, notes, kind
     if kind == "voice":
@@ -355,6 +359,13 @@ def _lead(plan, samples, rng, ingredients):
         if kind == "driven":
             sound = _driven(sound, rng)
     return sound, line.f0_hz, line.level, notes, kind
+
+
+def _manner(rng):
+    """How a singer sets notes apart, or a guitarist who picks some and slurs others: options of `perform`."""
+    stopped, hummed = rng.uniform(0.3, 0.85), rng.uniform(0, 0.5)
+    smooth = 1 - stopped
+    return {"attacks": ((1 - hummed) * smooth, hummed * smooth, stopped / 2, stopped / 2), "noise_s": (0.02, 0.14)}
 
 
 def _second_voice(plan, notes, samples, rng, ingredients):

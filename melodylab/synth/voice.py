@@ -82,12 +82,16 @@ class Performance(NamedTuple):
     formants_hz: np.ndarray
 
 
-def perform(notes, samples, *, sr, rng, tract=1.0):
+_CONSONANTS = ("none", "m", "s", "t")
+
+
+def perform(notes, samples, *, sr, rng, tract=1.0, attacks=(0.3, 0.36, 0.17, 0.17), noise_s=(0.06, 0.11)):
     """Let a singer think about `notes` (in order of time): a `Performance` of so many samples, ready for `sing`.
 
     Glides, scoops, falls, and vibrato that comes late and changes its rate; a breath before each phrase. Some notes follow
     without a consonant; m or n nearly shut the mouth; s and t stop the voice (level 0) shortly before the beat.
-    tract scales the formants: 1 for a man, about 1.17 for a woman.
+    tract scales the formants: 1 for a man, about 1.17 for a woman. attacks: how often a note inside a phrase begins with no
+    consonant, m, s or t; noise_s: how long s and t last, from and to.
     """
     t = np.arange(max(2, int(np.ceil(samples / sr * _CONTROL_HZ)) + 1)) / _CONTROL_HZ
     midi, formants = np.full(len(t), float(notes[0].midi if notes else 60)), np.full((len(t), 4), VOWELS_HZ["a"], float)
@@ -106,15 +110,15 @@ def perform(notes, samples, *, sr, rng, tract=1.0):
         after = notes[number + 1] if number + 1 < len(notes) else None
         start_s, rest_s = this.start_s, this.start_s - end_s
         opens = rest_s > 0.15
-        kind = rng.choice(["none", "m", "s", "t"], p=(0, 0.4, 0.3, 0.3) if opens else (0.3, 0.36, 0.17, 0.17))
-        noise_s = rng.uniform(0.06, 0.11) if kind in ("s", "t") else 0.0
+        kind = rng.choice(_CONSONANTS, p=(0, 0.4, 0.3, 0.3) if opens else attacks)
+        stop_s = rng.uniform(*noise_s) if kind in ("s", "t") else 0.0
         if opens:
-            inhale = span(start_s - noise_s - min(0.5, rest_s - 0.02), start_s - noise_s - 0.06)
+            inhale = span(start_s - stop_s - min(0.5, rest_s - 0.02), start_s - stop_s - 0.06)
             breath[inhale] = rng.uniform(0.04, 0.09) * np.hanning(len(t[inhale]))
-        if noise_s:
-            add(consonants, _consonant(kind, noise_s, sr, rng), start_s - noise_s, sr)
-        if opens or noise_s:  # the voice stops and starts again
-            gate(voice_from_s, min(end_s, start_s - noise_s - 0.01))
+        if stop_s:
+            add(consonants, _consonant(kind, stop_s, sr, rng), start_s - stop_s, sr)
+        if opens or stop_s:  # the voice stops and starts again
+            gate(voice_from_s, min(end_s, start_s - stop_s - 0.01))
             voice_from_s = start_s
             midi[span(start_s - 0.02)] = this.midi
             scoop = span(start_s - 0.02, start_s + 0.4)

@@ -5,7 +5,9 @@ reader of the paper would. The two take turns, and the shortest of three turns c
 is the arithmetic of the matrix products over what a large float32 product reaches here.
 Choices: `python tests/benchmark.py --leave-one-out FOLDER` scores the songs of a folder, each with the voicing threshold that
 suits the others best.
-Memory: `python tests/benchmark.py --memory` separates ten minutes of stereo in a fresh process and prints its peak.
+Networks: seconds of `extract_melody` for the same song, features included, as parts of its length.
+Memory: `python tests/benchmark.py --memory` separates ten minutes of stereo in a fresh process and finds their melody by each
+network in another, and prints the peaks.
 """
 
 import argparse
@@ -89,10 +91,23 @@ def speed():
     print(f"matrix rate {used / 1e9:.0f} of {rate / 1e9:.0f} GFLOP/s: {used / rate:.0%}")
 
 
+def networks():
+    """How much faster than real time each shipped network finds a melody."""
+    from melodylab import api, weights
+
+    song = api.demo_song(seed=0, seconds=36.4)
+    for name in weights.names():
+        api.extract_melody(song.excerpt(0, 5), name)  # loads the weights
+        t = time.perf_counter()
+        api.extract_melody(song, name)
+        seconds = time.perf_counter() - t
+        print(f"{name:14s} {seconds:5.2f} s for {song.duration_s:.1f} s of song: {song.duration_s / seconds:.1f} times real time")
+
+
 MEMORY = """
 import resource, sys
 from melodylab import cli
-sys.argv = ["melodylab", "separate", sys.argv[1], "--out", sys.argv[2]]
+sys.argv[0] = "melodylab"
 try:
     cli.main()
 finally:
@@ -101,15 +116,19 @@ finally:
 
 
 def memory():
-    from melodylab import api, audio
+    from melodylab import api, audio, weights
 
     song = api.demo_song(seed=0, seconds=20, sr=44100)
+    commands = [["separate"], *(["melody", "--method", name] for name in weights.names())]
     with tempfile.TemporaryDirectory() as folder:
         tiled = np.tile(song.audio, (2, 30)) * np.array([[1.0], [0.7]])
         audio.write(Path(folder) / "ten_minutes.wav", tiled, song.sr)
-        t = time.perf_counter()
-        subprocess.run([sys.executable, "-c", MEMORY, f"{folder}/ten_minutes.wav", f"{folder}/out"], check=True)
-        print(f"{tiled.shape[1] / song.sr / 60:.1f} min of stereo at {song.sr} Hz in {time.perf_counter() - t:.0f} s")
+        for command in commands:
+            t = time.perf_counter()
+            what = [*command, f"{folder}/ten_minutes.wav", "--out", f"{folder}/out/"]
+            subprocess.run([sys.executable, "-c", MEMORY, *what], check=True)
+            length = f"{tiled.shape[1] / song.sr / 60:.1f} min of stereo at {song.sr} Hz"
+            print(f"{' '.join(command)}: {length} in {time.perf_counter() - t:.0f} s", flush=True)
 
 
 def imports():
@@ -146,7 +165,7 @@ def leave_one_out(folder):
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--memory", action="store_true", help="separate ten minutes of stereo and print the peak memory")
+    parser.add_argument("--memory", action="store_true", help="ten minutes of stereo through every method: peak memory")
     parser.add_argument("--leave-one-out", metavar="FOLDER", help="choose the voicing threshold of each song on the others")
     arguments = parser.parse_args()
     if arguments.memory:
@@ -155,4 +174,5 @@ if __name__ == "__main__":
         leave_one_out(arguments.leave_one_out)
     else:
         speed()
+        networks()
         imports()

@@ -279,7 +279,15 @@ def test_running_statistics_begin_with_the_first_batch(fit, shared):
     plan = recipe(steps=1, average=0.0, seed=4)
     model, _ = fit(plan)
     source = examples.Examples(
-        "sf", plan.data, batch_size=2, frames=50, shift_semitones=1.0, seed=4, steps=1, cache=shared / "features"
+        "sf",
+        plan.data,
+        batch_size=2,
+        frames=50,
+        shift_semitones=1.0,
+        stretch=plan.training.stretch,
+        seed=4,
+        steps=1,
+        cache=shared / "features",
     )
     torch.manual_seed(4)
     first = models.create_model("sf-crnn-1").cnn.layer1

@@ -428,15 +428,24 @@ def test_songs_side_by_side_give_the_same_table(folder):
     assert str(tables[0]) == str(tables[1])
 
 
-def test_wrong_orders_are_refused_in_a_sentence(folder, monkeypatch):
-    api = types.SimpleNamespace(METHODS={"known": ""}, extract_melody=lambda song, method: constant(song, method))
+def test_wrong_orders_are_refused_in_a_sentence(folder, monkeypatch, tmp_path):
+    api = types.SimpleNamespace(
+        METHODS={"known": ""},
+        SEPARATION_METHODS={"splits": ""},
+        extract_melody=lambda song, method: constant(song, method),
+        separate=None,
+        is_network=lambda method: method == "sf-cnn",
+    )
     monkeypatch.setitem(sys.modules, "melodylab.api", api)
     monkeypatch.setattr(melodylab, "api", api, raising=False)
+    monkeypatch.setattr(melodylab.weights, "FOLDER", tmp_path)
     assert len(evaluate_folder(folder, "melody", "known").rows) == 2
     for task, methods, words in (
         ("drums", "known", "not part of this version yet"),
         ("lyrics", "known", "no task 'lyrics'; choose melody or separation"),
         ("melody", "unknown", "no method 'unknown'; choose from known"),
+        ("separation", "known", "no method 'known'; choose from splits"),
+        ("melody", "sf-cnn", "no trained weights for sf-cnn"),
         ("melody", [], "name at least one"),
     ):
         with pytest.raises(InputError, match=words):

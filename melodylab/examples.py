@@ -94,8 +94,8 @@ class Examples:
 
     def prepare(self, *, progress=False, n_jobs=None):
         """Compute what the cache lacks, through joblib (inside `evaluate.cluster` on a Dask cluster)."""
-        todo = [(n, m) for n in range(self.bank.songs) for m in range(self.bank.mixes) if not self._is_known(n, m)]
-        songs = {n: [m for k, m in todo if k == n] for n, _ in todo}
+        missing = [(n, m) for n in range(self.bank.songs) for m in range(self.bank.mixes) if not self._is_known(n, m)]
+        songs = {n: [m for k, m in missing if k == n] for n, _ in missing}
         work = (joblib.delayed(_heard_song)(self.front_end, self.bank, n, mixes) for n, mixes in songs.items())
         found = joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered")(work)
         for number, mixes in tqdm(found, total=len(songs), unit="song", desc="features", disable=not progress):

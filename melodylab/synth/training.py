@@ -110,7 +110,7 @@ def _plays(name, rng):
 
 @dataclass(frozen=True)
 class _Plan:
-    """What all tracks of a song agree on. eighths_s(n): when eighth n begins, swing included."""
+    """What all tracks of a song agree on; places are counted in sixteenth notes from the beginning, 16 a bar."""
 
     scale: tuple
     tonic: int
@@ -150,9 +150,8 @@ def _plan(rng, seconds, ingredients):
     bars = int(np.ceil(seconds / (8 * eighth_s))) + 1
     leads = np.ones(bars, dtype=bool)
     if ingredients.rests:
-        bar = 0
+        bar, dense = 0, ingredients.dense_leads
         while bar < bars:
-            dense = ingredients.dense_leads
             sings, rest = int(rng.integers(2 + 2 * dense, 9 + 2 * dense)), int(rng.integers(1, 5)) if rng.random() < 0.75 else 0
             if bar == 0 and rng.random() < (0.3 if dense else 0.5):
                 sings = 0

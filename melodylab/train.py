@@ -62,6 +62,7 @@ _HELD_OUT_SEED = 500_000  # added to the bank's seed: songs that this training h
 _SONGS_FOR_ONE = 16  # more than these are worth the start of worker processes
 _CONSTANTS = 2.0 ** np.arange(-4, 4.25, 0.5)  # voicing constants that are tried, as multiples of the usual one
 _NORM_MOMENTUM = 0.01  # of the running statistics: Keras's 0.99, in all these papers
+_HISTORY = ("model", "sha256", "recipe", "started_from", "steps", "steps_trained", "wall_time_s")  # of weights begun with
 _COLUMNS = "step loss learning_rate RPA RCA AUC OA best_OA constant wall_s".split()
 
 
@@ -88,7 +89,7 @@ class Training:
     validations without a better score; 0 = never. shift_semitones: examples move up or down by up to so much.
     stretch: and are up to so much faster or slower.
     regularise: add the model's own penalty to the loss. start_from: name or path of weights to begin with; what fits in name
-    and shape is copied.
+    and shape is copied, and the new card tells their history.
     """
 
     steps: int = _number(4000, 1)
@@ -490,6 +491,7 @@ def fit(
         network = recipe.create_model().train()
         if plan.start_from and last is None:
             _warm_start(network, plan.start_from)
+        earlier = weights.card(plan.start_from) if plan.start_from else None
 
         each_epoch = {"save_on_train_epoch_end": True, "enable_version_counter": False}
         trainer = pl.Trainer(
@@ -545,7 +547,7 @@ def fit(
         model.load_state_dict({name[len(prefix) :]: kept[name] for name in kept if name.startswith(prefix)})
         if trainer.is_global_zero:
             scores = _scores(model, heard, lesson.history, trainer.strategy.root_device)
-            weights.save(model, _card(recipe, best["global_step"], lesson, scores, trainer), out, recipe.model)
+            weights.save(model, _card(recipe, earlier, best["global_step"], lesson, scores, trainer), out, recipe.model)
     return model, lesson.history
 
 
@@ -728,7 +730,7 @@ def _mean(values):
     return float(np.mean(values)) if values else math.nan
 
 
-def _card(recipe, steps, lesson, scores, trainer):
+def _card(recipe, earlier, steps, lesson, scores, trainer):
     option, best = scores.pop("option"), scores.pop("best")
     device = trainer.strategy.root_device
     processor = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine() + " CPU"
@@ -738,6 +740,7 @@ def _card(recipe, steps, lesson, scores, trainer):
         "model": recipe.model,
         "front_end": recipe.front_end,
         "recipe": recipe.as_dict(),
+        **({"started_from": {key: earlier[key] for key in _HISTORY if key in earlier}} if earlier else {}),
         "steps": steps,
         "steps_trained": lesson.history[-1]["step"],
         "wall_time_s": round(lesson.wall_s, 1),

@@ -67,8 +67,14 @@ def lead_db(made):
 
 def test_easy_mixes_come_first():
     easy, hard = zip(*((lead_db(song(seed, 0, 4)), lead_db(song(seed, 3, 4))) for seed in (0, 4, 20)), strict=True)
-    assert np.mean(easy) > np.mean(hard) + 1
-    assert min(easy) > -3 and max(hard) < 8
+    assert np.mean(easy) > np.mean(hard) + 3
+    assert min(easy) > -3 and max(hard) < 3
+
+
+def test_soft_leads_are_as_soft_as_they_say():
+    levels = np.array([lead_db(song(seed, 3, 4)) for seed in (0, 4, 20)])
+    louder = np.array([lead_db(song(seed, 3, 4, soft_leads=False)) for seed in (0, 4, 20)])
+    assert (levels > -9).all() and (levels < louder).all()
 
 
 def kinds(switches, seeds):

@@ -36,6 +36,7 @@ class Ingredients:
     rests: bool = True  # bars without lead, several in a row, while the rest plays on
     dense_leads: bool = True  # most bars have a lead, phrases follow soon, driven guitars play high: as in pop and rock
     articulation: bool = True  # consonants and early ends cut most phrases into short notes, as in speech and on strings
+    soft_leads: bool = True  # leads from 8 dB below to 8 dB above the rest, as in real mixes; False: from 4 dB below to 9 above
     distortion: bool = True  # power chords through an overdriven amplifier
     drums: bool = True
     detuned: bool = True  # the whole song up to half a semitone off, as old tapes are
@@ -62,8 +63,8 @@ _LEVELS_DB = {"chords": -4.0, "driven": -3.0, "bass": -3.0, "drums": 0.0, "riff"
 def training_song(seed, seconds=30, *, ingredients=Ingredients(), mix=0, mixes=1):
     """Song number `seed`, mixed for the `mix`-th time: mono at 22,050 Hz, stems that sum to it, and its `melody`.
 
-    mix, mixes: the first of `mixes` mixes are easy (lead 0 to 9 dB above the backing), the last hard (-4 to 6 dB); a single
-    mix may be anything. stems: "melody" and those of "second_voice", "riff", "chords", "driven", "bass", "drums" that play.
+    mix, mixes: the first of `mixes` mixes are easy (lead 0 to 8 dB above the backing), the last hard (0 to 8 dB below); a
+    single mix may be anything. stems: "melody" and those of "second_voice", "riff", "chords", "driven", "bass", "drums" that play.
     Same arguments, same bits (with a soundfont: on the same machine). Raises InputError for seconds < 1, a mix
     outside 0..mixes-1, and where a soundfont is asked for that is not installed.
     """
@@ -82,7 +83,7 @@ def training_song(seed, seconds=30, *, ingredients=Ingredients(), mix=0, mixes=1
     for name in backing:
         stems[name] = stems[name] * 10 ** ((_LEVELS_DB[name] + rng.normal(0, 3)) / 20) / max(rms(stems[name]), 1e-9)
     rest = sum((stems[name] for name in backing), np.zeros(len(voiced)))
-    lead_db = rng.uniform(0, 9) - hardness * rng.uniform(2, 5)
+    lead_db = rng.uniform(0, 8) - 8 * hardness if ingredients.soft_leads else rng.uniform(0, 9) - hardness * rng.uniform(2, 5)
     sung = rms(stems["melody"][voiced]) if voiced.any() else 1.0
     around = rms(rest[voiced]) if voiced.any() else 0.0
     gain = 10 ** (lead_db / 20) * (around if around > 1e-6 else 0.1) / max(sung, 1e-9)
@@ -150,9 +151,9 @@ def _plan(rng, seconds, ingredients):
     bars = int(np.ceil(seconds / (8 * eighth_s))) + 1
     leads = np.ones(bars, dtype=bool)
     if ingredients.rests:
-        bar, dense = 0, ingredients.dense_leads
+        bar, dense, often = 0, ingredients.dense_leads, 0.5 if ingredients.articulation else 0.75  # short gaps replace long ones
         while bar < bars:
-            sings, rest = int(rng.integers(2 + 2 * dense, 9 + 2 * dense)), int(rng.integers(1, 5)) if rng.random() < 0.75 else 0
+            sings, rest = int(rng.integers(2 + 2 * dense, 9 + 2 * dense)), int(rng.integers(1, 5)) if rng.random() < often else 0
             if bar == 0 and rng.random() < (0.3 if dense else 0.5):
                 sings = 0
             leads[bar + sings : bar + sings + rest] = False
@@ -334,7 +335,7 @@ def _lead(plan, samples, rng, ingredients):
     }[kind]
     compass = int(rng.integers(9, 20))
     pace = rng.uniform(1.6, 4.5) * (0.25 / plan.eighth_s) ** 0.5  # quick songs have long notes
-    shortest = 0.5 if ingredients.articulation else 0.75
+    shortest = 0.6 if ingredients.articulation else 0.75
     notes = _line(plan, rng, lowest, compass, pace, only_where=plan.has_lead, dense=ingredients.dense_leads, shortest=shortest)
     notes = [n._replace(midi=n.midi + plan.tuning) for n in notes if n.start_s < samples / SR]
     if kind in ("clean", "keys"):
@@ -362,7 +363,7 @@ def _lead(plan, samples, rng, ingredients):
 
 def _manner(rng):
     """How a singer sets notes apart, or a guitarist who picks some and slurs others: options of `perform`."""
-    stopped, hummed = rng.uniform(0.3, 0.85), rng.uniform(0, 0.5)
+    stopped, hummed = rng.uniform(0.1, 0.75), rng.uniform(0, 0.5)
     smooth = 1 - stopped
     return {"attacks": ((1 - hummed) * smooth, hummed * smooth, stopped / 2, stopped / 2), "noise_s": (0.02, 0.14)}
 

@@ -151,9 +151,9 @@ def _plan(rng, seconds, ingredients):
     bars = int(np.ceil(seconds / (8 * eighth_s))) + 1
     leads = np.ones(bars, dtype=bool)
     if ingredients.rests:
-        bar, dense, often = 0, ingredients.dense_leads, 0.5 if ingredients.articulation else 0.75  # short gaps replace long ones
+        bar, dense = 0, ingredients.dense_leads
         while bar < bars:
-            sings, rest = int(rng.integers(2 + 2 * dense, 9 + 2 * dense)), int(rng.integers(1, 5)) if rng.random() < often else 0
+            sings, rest = int(rng.integers(2 + 2 * dense, 9 + 2 * dense)), int(rng.integers(1, 5)) if rng.random() < 0.75 else 0
             if bar == 0 and rng.random() < (0.3 if dense else 0.5):
                 sings = 0
             leads[bar + sings : bar + sings + rest] = False
@@ -335,7 +335,7 @@ def _lead(plan, samples, rng, ingredients):
     }[kind]
     compass = int(rng.integers(9, 20))
     pace = rng.uniform(1.6, 4.5) * (0.25 / plan.eighth_s) ** 0.5  # quick songs have long notes
-    shortest = 0.6 if ingredients.articulation else 0.75
+    shortest = 0.5 if ingredients.articulation else 0.75
     notes = _line(plan, rng, lowest, compass, pace, only_where=plan.has_lead, dense=ingredients.dense_leads, shortest=shortest)
     notes = [n._replace(midi=n.midi + plan.tuning) for n in notes if n.start_s < samples / SR]
     if kind in ("clean", "keys"):
@@ -363,7 +363,7 @@ def _lead(plan, samples, rng, ingredients):
 
 def _manner(rng):
     """How a singer sets notes apart, or a guitarist who picks some and slurs others: options of `perform`."""
-    stopped, hummed = rng.uniform(0.1, 0.75), rng.uniform(0, 0.5)
+    stopped, hummed = rng.uniform(0.3, 0.85), rng.uniform(0, 0.5)
     smooth = 1 - stopped
     return {"attacks": ((1 - hummed) * smooth, hummed * smooth, stopped / 2, stopped / 2), "noise_s": (0.02, 0.14)}
 

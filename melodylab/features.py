@@ -1,4 +1,4 @@
-"""Four pictures of a sound: power spectrogram, mel, constant-Q (CQT) and harmonic constant-Q (HCQT). librosa does the work.
+"""Pictures of a sound: power spectrogram, mel, constant-Q (CQT), harmonic constant-Q (HCQT), by librosa, and the CFP of FTANet.
 
 Conventions: a `Song` of any rate, length and channel count goes in; its mono mix is resampled to the working rate `sr`.
 A `Features` record comes out: values float32 (channel, freq, time), centre frequencies in Hz, frame centres in seconds.
@@ -11,6 +11,7 @@ Notebook 01_representations explains this module.
 
 import librosa
 import numpy as np
+from scipy import fft, sparse
 
 from melodylab import audio, grids
 from melodylab.files import InputError
@@ -87,6 +88,139 @@ def hcqt(song, *, sr=22050, hop_samples=256, fmin_hz=32.7, bins_per_octave=60, n
         values /= 4  # 20 log10(x) / 80
         values += 1
     return Features(values, grid.freqs_hz, grids.frame_times_s(frames, hop_samples, sr), "hcqt")
+
+
+def cfp(
+    song,
+    *,
+    sr=8000,
+    win_samples=768,
+    hop_samples=80,
+    fmin_hz=31.0,
+    fmax_hz=1250.0,
+    bins_per_octave=60,
+    resolution_hz=2.0,
+    exponents=(0.24, 0.6, 1.0),
+    fill_gaps=False,
+    as_released=False,
+):
+    """Combined frequency and periodicity, kind "cfp": (3, 320, time) in 0..1 with the defaults, the input of FTANet and SegNet.
+
+    Channel 0 is the spectrum S = |X| ** 0.24; its partials lie at f0, 2 f0, 3 f0... Channel 2 is the generalised cepstrum, the
+    transform of S: peaks at the period and its multiples, so at f0, f0 / 2, f0 / 3... Channel 1 transforms that once more
+    (GCoS). What all three share is f0. Before each transform negative values become 0, so do the lags shorter than a period
+    of fmax_hz and the frequencies below fmin_hz, and what is left gets the next exponent. Row i collects, in a
+    triangle from row i - 1 to row i + 1, what lies around fmin_hz * 2 ** (i / bins_per_octave); at last each channel becomes
+    log(1 + x) and is stretched to 0..1 over the whole song. Silence is all zero.
+
+    The published settings are the defaults and, for 44.1 kHz, win_samples=2049, hop_samples=256 (the paper says 2048).
+    Row 0 is never filled, nor are rows between two bins: at 8 kHz 29 of the spectrum's and 92 of the cepstrum's, whose lags
+    are whole samples. fill_gaps=True reads those between the two nearest bins.
+    as_released=True repeats what the published code does at borders: frames begin at one hop and sit a sample early, there is
+    none for the last hop, two taps of the window are lost and the first is the last; the axis of its filters ends at half
+    the rate one bin early, which puts a bin 0.025 % too high at 8 kHz.
+    Sources: Su & Yang 2015; the release of FTANet (ftanet:cfp.py), whose docstring swaps channels 1 and 2 (trap T37).
+    """
+    if not (0 < fmin_hz < fmax_hz <= sr / 2):
+        raise InputError(f"a CFP from {fmin_hz:g} to {fmax_hz:g} Hz needs a rate of twice that and more, not {sr} Hz; raise sr")
+    y, sr = _mono_at(song, sr)
+    n_fft = round(sr / resolution_hz)
+    shape = np.asarray(librosa.filters.get_window("blackmanharris", win_samples, fftbins=False), dtype=np.float32)
+    late = 0  # samples by which frames come late, in units of nothing but the release's own clock
+    if as_released:
+        half = (win_samples - 1) // 2
+        shape = np.concatenate([shape[-1:], shape[: 2 * half - 1]])
+        frames, late, y = -(-len(y) // hop_samples) - 1, hop_samples - 1, y[:-1]
+        if frames < 1:
+            raise InputError(f"as released, a CFP needs more than {hop_samples} samples at {sr} Hz, not {len(y)}; leave out as_released")
+    else:
+        frames = audio.n_frames(len(y), hop_samples)
+    grid = grids.PitchGrid(fmin_hz, bins_per_octave, int(np.floor(round(bins_per_octave * np.log2(fmax_hz / fmin_hz), 9))))
+    spectral, cepstral = _cfp_filters(grid, sr, n_fft, fmax_hz, fill_gaps, as_released)
+    values = np.empty((3, grid.n_bins, frames), dtype=np.float32)
+    for first in range(0, frames, _BLOCK_FRAMES):
+        count = min(_BLOCK_FRAMES, frames - first)
+        cut = _frames(y, shape, hop_samples, late + first * hop_samples, count, as_released)  # (count, taps)
+        layers = _cfp_layers(cut, sr, n_fft, fmin_hz, fmax_hz, exponents)
+        for layer, (picture, filters) in enumerate(zip(layers, (spectral, spectral, cepstral), strict=True)):
+            values[layer, :, first : first + count] = filters @ picture.T[: filters.shape[1]]
+    np.log1p(values, out=values)
+    for layer in values:
+        low, high = layer.min(), layer.max()
+        layer -= low
+        layer /= (high - low) or 1
+    times_s = grids.frame_times_s(frames + as_released, hop_samples, sr)[as_released:]
+    return Features(values, grid.freqs_hz, times_s, "cfp")
+
+
+def _frames(y, window, hop_samples, first_sample, count, shorten):
+    """Windowed frames (count, taps) around every hop from first_sample on, each over the L2 norm of its window.
+
+    shorten: at the ends of y only the taps that meet a sample count for that norm, as the release does.
+    """
+    taps = len(window)
+    start, stop = first_sample - taps // 2, first_sample - taps // 2 + (count - 1) * hop_samples + taps
+    part = np.pad(y[max(start, 0) : max(stop, 0)], (max(-start, 0), max(stop - max(len(y), 0), 0)))[: stop - start]
+    cut = np.lib.stride_tricks.sliding_window_view(part, taps)[::hop_samples] * window
+    if shorten:
+        at = np.lib.stride_tricks.sliding_window_view(np.arange(start, stop), taps)[::hop_samples]
+        return cut / np.sqrt(((at >= 0) & (at < len(y))) @ window.astype(float) ** 2).astype(np.float32)[:, None]
+    return cut / np.float32(np.sqrt(np.sum(window.astype(float) ** 2)))
+
+
+def _cfp_layers(cut, sr, n_fft, fmin_hz, fmax_hz, exponents):
+    """Spectrum, GCoS (both (frames, frequency)) and cepstrum (frames, lag) of windowed frames (frames, taps)."""
+    # All three are even around 0, so half of each is enough and a cosine transform is the real part of the Fourier one.
+    shortest, lowest = round(sr / fmax_hz), round(fmin_hz * n_fft / sr)
+    spectrum = _power(np.abs(fft.rfft(cut, n_fft)), exponents[0])
+    cepstrum = _cosine(spectrum, n_fft)
+    cepstrum[:, :shortest] = 0
+    cepstrum = _power(cepstrum, exponents[1])
+    even = cepstrum.copy()
+    even[:, shortest] /= 2  # published: this lag is kept on one side of 0 and lost on the other
+    gcos = _cosine(even, n_fft)
+    gcos[:, :lowest] = 0
+    return spectrum, _power(gcos, exponents[2]), cepstrum
+
+
+def _cosine(half, n_fft):
+    """Real part of the Fourier transform of an even sequence of length n_fft, given half of it, over sqrt(n_fft)."""
+    return fft.hfft(half, n_fft)[..., : n_fft // 2 + 1] / np.float32(np.sqrt(n_fft))
+
+
+def _power(x, exponent):
+    """x ** exponent where x is above 0, else 0; in place."""
+    np.maximum(x, 0, out=x)
+    if exponent != 1:
+        with np.errstate(divide="ignore"):
+            np.log(x, out=x)
+        x *= np.float32(exponent)
+        np.exp(x, out=x)
+    return x
+
+
+def _cfp_filters(grid, sr, n_fft, fmax_hz, fill_gaps, as_released):
+    """Triangles (rows, bins) on the axis of the spectrum and (rows, lags) on that of the cepstrum, sparse."""
+    n = n_fft // 2
+    spectrum_hz = np.arange(round(fmax_hz * n_fft / sr) + 1) * sr / n_fft * (n / (n - 1) if as_released else 1)
+    with np.errstate(divide="ignore"):
+        lag_hz = sr / np.arange(round(sr / grid.fmin_hz) + 1)
+    built = []
+    for axis_hz, position in ((spectrum_hz, lambda hz: hz * n_fft / sr), (lag_hz, lambda hz: sr / hz)):
+        weights = sparse.lil_matrix((grid.n_bins, len(axis_hz)), dtype=np.float32)
+        for row in range(0 if fill_gaps else 1, grid.n_bins):
+            low, centre, high = grid.bin_hz(np.array([row - 1, row, row + 1]))
+            if fill_gaps and abs(position(high) - position(low)) < 2:  # narrower than the bins are apart: between the nearest two
+                below = min(int(position(centre)), len(axis_hz) - 2)
+                weights[row, below : below + 2] = np.array([1, 0]) + (position(centre) - below) * np.array([-1, 1])
+            elif axis_hz is spectrum_hz and round(position(low)) == round(position(high)):  # published: narrower than one is that one
+                weights[row, round(position(low))] = 1
+            else:
+                inside = np.flatnonzero((axis_hz > low) & (axis_hz < high))
+                up, down = (axis_hz[inside] - low) / (centre - low), (high - axis_hz[inside]) / (high - centre)
+                weights[row, inside] = np.minimum(up, down)
+        built.append(weights.tocsr())
+    return built
 
 
 def _mono_at(song, sr):

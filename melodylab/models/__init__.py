@@ -13,6 +13,12 @@ NETWORKS = {
     "cqt-crnn-2": ("crnn", "CRNN", {"cnn": "cnn2", "units": 160}, "cqt"),
     "sf-cnn": ("crnn", "CRNN", {"cnn": "cnn2", "units": 0}, "sf"),
     "deep-salience": ("deep_salience", "DeepSalience", {}, "hcqt"),
+    "ftanet": ("ftanet", "FTANet", {}, "cfp"),
+    "ftanet-no-frequency": ("ftanet", "FTANet", {"frequency": False}, "cfp"),
+    "ftanet-no-temporal": ("ftanet", "FTANet", {"temporal": False}, "cfp"),
+    "ftanet-no-fusion": ("ftanet", "FTANet", {"fusion": "sum"}, "cfp"),
+    "ftanet-no-detection": ("ftanet", "FTANet", {"detection": False}, "cfp"),
+    "segnet": ("segnet", "SegNet", {}, "cfp"),
 }
 
 

@@ -119,7 +119,10 @@ class Examples:
     def _cut(self, rng, step):
         number, mix = int(rng.integers(self.bank.songs)), self._mix(rng, step)
         features, f0_hz = self.song(number, mix)
-        grid, pace = FRONT_ENDS[self.front_end].grid, 1.0
+        front_end = FRONT_ENDS[self.front_end]
+        if not front_end.has_bins:
+            return self._cut_wave(rng, features, f0_hz)
+        grid, pace = front_end.grid, 1.0
         if self.stretch:
             pace = np.exp(rng.uniform(-1, 1) * np.log1p(self.stretch))
         length = round(self.frames * pace)
@@ -138,6 +141,19 @@ class Examples:
             x = np.pad(x, ((0, 0), (0, 0), (0, -spare)))
             f0_hz = np.pad(f0_hz, (0, -spare), constant_values=np.nan)
         return x, f0_hz.astype(np.float32)
+
+    def _cut_wave(self, rng, columns, f0_hz):
+        """The same of a waveform in columns: played faster it is higher, too."""
+        pace = 2 ** (rng.uniform(-1, 1) * self.shift_semitones / 12)
+        length = round(self.frames * pace)
+        first = int(rng.integers(max(columns.shape[2] - length, 0) + 1))
+        columns, f0_hz = columns[:, :, first : first + length], f0_hz[first : first + length]
+        wave = np.pad(columns.astype(np.float32)[0].T.ravel(), (0, (length - columns.shape[2]) * columns.shape[1]))
+        f0_hz = np.pad(f0_hz, (0, length - len(f0_hz)), constant_values=np.nan)
+        at = np.linspace(0, len(wave) - 1, self.frames * columns.shape[1])
+        wave = np.interp(at, np.arange(len(wave)), wave).astype(np.float32)
+        nearest = np.minimum((np.arange(self.frames) * length / self.frames).round().astype(int), length - 1)
+        return wave.reshape(1, self.frames, -1).transpose(0, 2, 1), (f0_hz[nearest] * length / self.frames).astype(np.float32)
 
     def _mix(self, rng, step):
         """Easy mixes first: a new one joins every equal part of the first half of the training."""

@@ -622,6 +622,8 @@ def _warm_start(network, name):
     fresh = [key for key in own if key not in fitting]
     if not fitting:
         raise InputError(f"no tensor of {name} fits this network; leave out start_from or choose weights of its kind")
+    if fresh and hasattr(network, "sort_kernels"):
+        network.sort_kernels()
     if fresh:
         warnings.warn(f"{len(fitting)} tensors start from {name}, {len(fresh)} afresh: {', '.join(fresh)}")
 

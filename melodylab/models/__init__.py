@@ -18,6 +18,10 @@ NETWORKS = {
     "ftanet-no-temporal": ("ftanet", "FTANet", {"temporal": False}, "cfp"),
     "ftanet-no-fusion": ("ftanet", "FTANet", {"fusion": "sum"}, "cfp"),
     "ftanet-no-detection": ("ftanet", "FTANet", {"detection": False}, "cfp"),
+    "multires": ("multires", "Multires", {}, "wave"),
+    "multires-short": ("multires", "Multires", {"lengths": ("short",)}, "wave"),
+    "multires-long": ("multires", "Multires", {"lengths": ("long",)}, "wave"),
+    "multires-1d": ("multires", "Multires1d", {}, "wave"),
     "segnet": ("segnet", "SegNet", {}, "cfp"),
 }
 

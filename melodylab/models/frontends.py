@@ -3,8 +3,11 @@
     sf      activations H_F0 of the source-filter NMF, each frame summing to 1    (1, 301, time)   Basaran 2018
     cqt     constant-Q transform in dB below the song's loudest cell, 0..1        (1, 301, time)   same grid as sf
     hcqt    the same for six harmonics at once                                    (6, 360, time)   Bittner 2017
+    cfp     spectrum, its transform's transform, its cepstrum, each 0..1          (3, 320, time)   Yu 2021
+    wave    the waveform in columns of one hop, at an RMS of 0.1                  (1, 160, time)   Chen 2019
 
-All run at 22,050 Hz with a frame every 256 samples (11.6 ms). Silent frames are all zero.
+The first three run at 22,050 Hz with a frame every 256 samples (11.6 ms), cfp at 8 kHz and wave at 16 kHz with one every 10 ms.
+Silent frames are all zero, but for cfp, where a song's faintest cell is zero.
 The release of Basaran 2018 does not say how its CQT was scaled; ours is scaled like the HCQT.
 """
 
@@ -14,7 +17,7 @@ from typing import Callable
 import numpy as np
 
 from melodylab import audio, features, grids, sfnmf
-from melodylab.models import crnn, deep_salience
+from melodylab.models import crnn, deep_salience, ftanet, multires
 from melodylab.records import Features
 
 _SR, _HOP_SAMPLES = 22050, 256
@@ -30,6 +33,7 @@ class FrontEnd:
     compute: Callable
     sr: int = _SR
     hop_samples: int = _HOP_SAMPLES
+    has_bins: bool = True  # of log frequency, so that a song moved up by some bins is that song in another key
 
     def __call__(self, song, *, seed=0):
         return self.compute(song, seed)
@@ -64,10 +68,28 @@ def _hcqt(kind, grid, harmonics):
     return compute
 
 
+def _cfp(song, seed):
+    return features.cfp(song)
+
+
+def _wave(song, seed):
+    sr, hop_samples = multires.SR, multires.HOP_SAMPLES
+    y = audio.resample(song.mono, song.sr, sr)
+    n_frames = audio.n_frames(len(y), hop_samples)
+    level = np.sqrt(np.mean(np.square(y, dtype=float)))
+    columns = np.zeros(n_frames * hop_samples, dtype=np.float32)
+    part = y[: len(columns) - hop_samples // 2]  # a column lies around its frame's centre
+    columns[hop_samples // 2 :][: len(part)] = part * (0.1 / level if level > 1e-9 else 0)
+    times_s = grids.frame_times_s(n_frames, hop_samples, sr)
+    return Features(columns.reshape(1, n_frames, hop_samples).transpose(0, 2, 1), np.arange(hop_samples), times_s, "wave")
+
+
 _FINE = sfnmf.PUBLISHED.grid
 assert _FINE.fmin_hz == crnn.NOTES.fmin_hz  # the class of a semitone and the bin at its centre
 FRONT_ENDS = {
     "sf": FrontEnd("sf", 1, _FINE, _sf),
     "cqt": FrontEnd("cqt", 1, _FINE, _hcqt("cqt", _FINE, (1,))),
     "hcqt": FrontEnd("hcqt", 6, deep_salience.BINS, _hcqt("hcqt", deep_salience.BINS, features.HARMONICS)),
+    "cfp": FrontEnd("cfp", 3, ftanet.BINS, _cfp, 8000, 80),
+    "wave": FrontEnd("wave", 1, ftanet.BINS, _wave, multires.SR, multires.HOP_SAMPLES, has_bins=False),
 }

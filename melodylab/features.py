@@ -80,6 +80,11 @@ def hcqt(song, *, sr=22050, hop_samples=256, fmin_hz=32.7, bins_per_octave=60, n
     values = np.empty((len(harmonics), n_bins, frames), dtype=np.float32)
     for layer, h in enumerate(harmonics):
         values[layer] = _constant_q(y, sr, hop_samples, grids.PitchGrid(h * fmin_hz, bins_per_octave, n_bins))
+    return Features(_decibels(values), grid.freqs_hz, grids.frame_times_s(frames, hop_samples, sr), "hcqt")
+
+
+def _decibels(values):
+    """1 for the largest magnitude, 0 for one 80 dB below it or less; in place."""
     peak = values.max()
     if peak > 0:
         values /= peak
@@ -87,7 +92,29 @@ def hcqt(song, *, sr=22050, hop_samples=256, fmin_hz=32.7, bins_per_octave=60, n
         np.log10(values, out=values)
         values /= 4  # 20 log10(x) / 80
         values += 1
-    return Features(values, grid.freqs_hz, grids.frame_times_s(frames, hop_samples, sr), "hcqt")
+    return values
+
+
+def log_spectra(song, *, sr=22050, hop_samples=512, fmin_hz=36.7, bins_per_octave=36, n_bins=312, windows_s=(0.186, 0.0465)):
+    """Magnitude spectra on a log-frequency axis, one a window, kind "log_spectra": (windows, n_bins, time) in 0..1.
+
+    Long windows part the partials, short ones the moments. Row k collects what lies around fmin_hz * 2 ** (k / bins_per_octave) in
+    a triangle from row k - 1 to row k + 1, or lies between two bins of the spectrum where these are further apart. Decibels
+    below the loudest cell of the song, scaled as in `hcqt`. Rows above sr / 2 and silence are 0.
+    """
+    y, sr = _mono_at(song, sr)
+    frames = audio.n_frames(len(y), hop_samples)
+    grid = grids.PitchGrid(fmin_hz, bins_per_octave, n_bins)
+    values = np.empty((len(windows_s), n_bins, frames), dtype=np.float32)
+    n_fft = 2 * fft.next_fast_len(round(max(windows_s) * sr))
+    rows = _triangles(grid, np.arange(n_fft // 2 + 1) * sr / n_fft, lambda hz: hz * n_fft / sr)
+    for layer, seconds in enumerate(windows_s):
+        shape = librosa.filters.get_window("hann", round(seconds * sr)).astype(np.float32)
+        for first in range(0, frames, _BLOCK_FRAMES):
+            count = min(_BLOCK_FRAMES, frames - first)
+            cut = _frames(y, shape / shape.sum(), hop_samples, first * hop_samples, count)
+            values[layer, :, first : first + count] = rows @ np.abs(fft.rfft(cut, n_fft)).T
+    return Features(_decibels(values), grid.freqs_hz, grids.frame_times_s(frames, hop_samples, sr), "log_spectra")
 
 
 def cfp(
@@ -125,47 +152,50 @@ def cfp(
         raise InputError(f"a CFP from {fmin_hz:g} to {fmax_hz:g} Hz needs a rate of twice that and more, not {sr} Hz; raise sr")
     y, sr = _mono_at(song, sr)
     n_fft = round(sr / resolution_hz)
-    shape = np.asarray(librosa.filters.get_window("blackmanharris", win_samples, fftbins=False), dtype=np.float32)
-    late = 0  # samples by which frames come late, in units of nothing but the release's own clock
+    window = librosa.filters.get_window("blackmanharris", win_samples, fftbins=False).astype(np.float32)
+    frames, first_sample = audio.n_frames(len(y), hop_samples), 0
     if as_released:
-        half = (win_samples - 1) // 2
-        shape = np.concatenate([shape[-1:], shape[: 2 * half - 1]])
-        frames, late, y = -(-len(y) // hop_samples) - 1, hop_samples - 1, y[:-1]
+        frames, first_sample, y = -(-len(y) // hop_samples) - 1, hop_samples - 1, y[:-1]
+        taps = 2 * ((win_samples - 1) // 2) - 1
+        window = np.concatenate([window[-1:], window[:taps]])
         if frames < 1:
-            raise InputError(f"as released, a CFP needs more than {hop_samples} samples at {sr} Hz, not {len(y)}; leave out as_released")
-    else:
-        frames = audio.n_frames(len(y), hop_samples)
+            raise InputError(f"the released CFP has no frame below {hop_samples + 1} samples at {sr} Hz; leave out as_released")
+    norm = np.sqrt(np.sum(window.astype(float) ** 2)).astype(np.float32)
     grid = grids.PitchGrid(fmin_hz, bins_per_octave, int(np.floor(round(bins_per_octave * np.log2(fmax_hz / fmin_hz), 9))))
-    spectral, cepstral = _cfp_filters(grid, sr, n_fft, fmax_hz, fill_gaps, as_released)
+    n = n_fft // 2
+    spectrum_hz = np.arange(round(fmax_hz * n_fft / sr) + 1) * sr / n_fft * (n / (n - 1) if as_released else 1)
+    spectral = _triangles(grid, spectrum_hz, lambda hz: hz * n_fft / sr, fill_gaps=fill_gaps, single=True)
+    with np.errstate(divide="ignore"):
+        lag_hz = sr / np.arange(round(sr / fmin_hz) + 1)
+    cepstral = _triangles(grid, lag_hz, lambda hz: sr / hz, fill_gaps=fill_gaps)
     values = np.empty((3, grid.n_bins, frames), dtype=np.float32)
     for first in range(0, frames, _BLOCK_FRAMES):
         count = min(_BLOCK_FRAMES, frames - first)
-        cut = _frames(y, shape, hop_samples, late + first * hop_samples, count, as_released)  # (count, taps)
+        at = first_sample + first * hop_samples
+        cut = _frames(y, window, hop_samples, at, count)  # (count, taps)
+        if as_released:  # at the ends of a song the taps that meet a sample alone count
+            cut /= np.sqrt(_frames(np.ones_like(y), window**2, hop_samples, at, count).sum(axis=1, keepdims=True))
+        else:
+            cut /= norm
         layers = _cfp_layers(cut, sr, n_fft, fmin_hz, fmax_hz, exponents)
-        for layer, (picture, filters) in enumerate(zip(layers, (spectral, spectral, cepstral), strict=True)):
-            values[layer, :, first : first + count] = filters @ picture.T[: filters.shape[1]]
+        for layer, (picture, rows) in enumerate(zip(layers, (spectral, spectral, cepstral), strict=True)):
+            values[layer, :, first : first + count] = rows @ picture.T[: rows.shape[1]]
     np.log1p(values, out=values)
     for layer in values:
         low, high = layer.min(), layer.max()
         layer -= low
         layer /= (high - low) or 1
-    times_s = grids.frame_times_s(frames + as_released, hop_samples, sr)[as_released:]
+    times_s = grids.frame_times_s(frames + as_released, hop_samples, sr)[int(as_released) :]
     return Features(values, grid.freqs_hz, times_s, "cfp")
 
 
-def _frames(y, window, hop_samples, first_sample, count, shorten):
-    """Windowed frames (count, taps) around every hop from first_sample on, each over the L2 norm of its window.
-
-    shorten: at the ends of y only the taps that meet a sample count for that norm, as the release does.
-    """
+def _frames(y, window, hop_samples, first_sample, count):
+    """Windowed frames (count, taps) around every hop from first_sample on; beyond the ends of y it is silent."""
     taps = len(window)
-    start, stop = first_sample - taps // 2, first_sample - taps // 2 + (count - 1) * hop_samples + taps
-    part = np.pad(y[max(start, 0) : max(stop, 0)], (max(-start, 0), max(stop - max(len(y), 0), 0)))[: stop - start]
-    cut = np.lib.stride_tricks.sliding_window_view(part, taps)[::hop_samples] * window
-    if shorten:
-        at = np.lib.stride_tricks.sliding_window_view(np.arange(start, stop), taps)[::hop_samples]
-        return cut / np.sqrt(((at >= 0) & (at < len(y))) @ window.astype(float) ** 2).astype(np.float32)[:, None]
-    return cut / np.float32(np.sqrt(np.sum(window.astype(float) ** 2)))
+    start = first_sample - taps // 2
+    stop = start + (count - 1) * hop_samples + taps
+    part = np.pad(y[max(start, 0) : max(stop, 0)], (max(-start, 0), max(stop - max(len(y), start, 0), 0)))
+    return np.lib.stride_tricks.sliding_window_view(part, taps)[::hop_samples][:count] * window
 
 
 def _cfp_layers(cut, sr, n_fft, fmin_hz, fmax_hz, exponents):
@@ -199,28 +229,25 @@ def _power(x, exponent):
     return x
 
 
-def _cfp_filters(grid, sr, n_fft, fmax_hz, fill_gaps, as_released):
-    """Triangles (rows, bins) on the axis of the spectrum and (rows, lags) on that of the cepstrum, sparse."""
-    n = n_fft // 2
-    spectrum_hz = np.arange(round(fmax_hz * n_fft / sr) + 1) * sr / n_fft * (n / (n - 1) if as_released else 1)
-    with np.errstate(divide="ignore"):
-        lag_hz = sr / np.arange(round(sr / grid.fmin_hz) + 1)
-    built = []
-    for axis_hz, position in ((spectrum_hz, lambda hz: hz * n_fft / sr), (lag_hz, lambda hz: sr / hz)):
-        weights = sparse.lil_matrix((grid.n_bins, len(axis_hz)), dtype=np.float32)
-        for row in range(0 if fill_gaps else 1, grid.n_bins):
-            low, centre, high = grid.bin_hz(np.array([row - 1, row, row + 1]))
-            if fill_gaps and abs(position(high) - position(low)) < 2:  # narrower than the bins are apart: between the nearest two
-                below = min(int(position(centre)), len(axis_hz) - 2)
-                weights[row, below : below + 2] = np.array([1, 0]) + (position(centre) - below) * np.array([-1, 1])
-            elif axis_hz is spectrum_hz and round(position(low)) == round(position(high)):  # published: narrower than one is that one
-                weights[row, round(position(low))] = 1
-            else:
-                inside = np.flatnonzero((axis_hz > low) & (axis_hz < high))
-                up, down = (axis_hz[inside] - low) / (centre - low), (high - axis_hz[inside]) / (high - centre)
-                weights[row, inside] = np.minimum(up, down)
-        built.append(weights.tocsr())
-    return built
+def _triangles(grid, axis_hz, position, *, fill_gaps=True, single=False):
+    """Sparse (rows, bins): row k weighs the bins between its neighbours' centres. position(hz): fractional bin of a frequency.
+
+    fill_gaps: rows narrower than the bins are apart lie between the two nearest ones; else they are empty, as row 0 is, or
+    with `single` the bin that both their ends round to.
+    """
+    weights = sparse.lil_matrix((grid.n_bins, len(axis_hz)), dtype=np.float32)
+    for row in range(0 if fill_gaps else 1, grid.n_bins):
+        low, centre, high = grid.bin_hz(np.array([row - 1, row, row + 1]))
+        if fill_gaps and abs(position(high) - position(low)) < 2:
+            below = min(int(position(centre)), len(axis_hz) - 2)
+            weights[row, below : below + 2] = np.array([1, 0]) + (position(centre) - below) * np.array([-1, 1])
+        elif single and round(position(low)) == round(position(high)):
+            weights[row, round(position(low))] = 1
+        else:
+            inside = np.flatnonzero((axis_hz > low) & (axis_hz < high))
+            up, down = (axis_hz[inside] - low) / (centre - low), (high - axis_hz[inside]) / (high - centre)
+            weights[row, inside] = np.minimum(up, down)
+    return weights.tocsr()
 
 
 def _mono_at(song, sr):

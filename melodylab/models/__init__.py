@@ -18,6 +18,7 @@ NETWORKS = {
     "ftanet-no-temporal": ("ftanet", "FTANet", {"temporal": False}, "cfp"),
     "ftanet-no-fusion": ("ftanet", "FTANet", {"fusion": "sum"}, "cfp"),
     "ftanet-no-detection": ("ftanet", "FTANet", {"detection": False}, "cfp"),
+    "harmonic-crnn": ("harmonic_crnn", "HarmonicCRNN", {}, "spectra"),
     "multires": ("multires", "Multires", {}, "wave"),
     "multires-short": ("multires", "Multires", {"lengths": ("short",)}, "wave"),
     "multires-long": ("multires", "Multires", {"lengths": ("long",)}, "wave"),

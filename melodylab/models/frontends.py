@@ -4,9 +4,10 @@
     cqt     constant-Q transform in dB below the song's loudest cell, 0..1        (1, 301, time)   same grid as sf
     hcqt    the same for six harmonics at once                                    (6, 360, time)   Bittner 2017
     cfp     spectrum, its transform's transform, its cepstrum, each 0..1          (3, 320, time)   Yu 2021
+    spectra two log-frequency spectra, windows of 186 and 46 ms, scaled like cqt  (2, 312, time)   our own
     wave    the waveform in columns of one hop, at an RMS of 0.1                  (1, 160, time)   Chen 2019
 
-The first three run at 22,050 Hz with a frame every 256 samples (11.6 ms), cfp at 8 kHz and wave at 16 kHz with one every 10 ms.
+The first three run at 22,050 Hz with a frame every 256 samples (11.6 ms), spectra with one every 512, cfp at 8 kHz and wave at 16 kHz with one every 10 ms.
 Silent frames are all zero, but for cfp, where a song's faintest cell is zero.
 The release of Basaran 2018 does not say how its CQT was scaled; ours is scaled like the HCQT.
 """
@@ -17,7 +18,7 @@ from typing import Callable
 import numpy as np
 
 from melodylab import audio, features, grids, sfnmf
-from melodylab.models import crnn, deep_salience, ftanet, multires
+from melodylab.models import crnn, deep_salience, ftanet, harmonic_crnn, multires
 from melodylab.records import Features
 
 _SR, _HOP_SAMPLES = 22050, 256
@@ -72,6 +73,12 @@ def _cfp(song, seed):
     return features.cfp(song)
 
 
+def _spectra(song, seed):
+    grid = harmonic_crnn.SPECTRA
+    made = features.log_spectra(song, fmin_hz=grid.fmin_hz, bins_per_octave=grid.bins_per_octave, n_bins=grid.n_bins)
+    return Features(made.values, made.freqs_hz, made.times_s, "spectra")
+
+
 def _wave(song, seed):
     sr, hop_samples = multires.SR, multires.HOP_SAMPLES
     y = audio.resample(song.mono, song.sr, sr)
@@ -91,5 +98,6 @@ FRONT_ENDS = {
     "cqt": FrontEnd("cqt", 1, _FINE, _hcqt("cqt", _FINE, (1,))),
     "hcqt": FrontEnd("hcqt", 6, deep_salience.BINS, _hcqt("hcqt", deep_salience.BINS, features.HARMONICS)),
     "cfp": FrontEnd("cfp", 3, ftanet.BINS, _cfp, 8000, 80),
+    "spectra": FrontEnd("spectra", 2, harmonic_crnn.SPECTRA, _spectra, _SR, 512),
     "wave": FrontEnd("wave", 1, ftanet.BINS, _wave, multires.SR, multires.HOP_SAMPLES, has_bins=False),
 }

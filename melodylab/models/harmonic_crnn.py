@@ -1,0 +1,86 @@
+"""Our own network: harmonics stacked by shifting one spectrum, a U-Net over frequency, a BiGRU at its bottom, a head for voicing.
+
+    harmonic-crnn    two log-frequency spectra
+
+What it takes from whom: harmonics as channels from Deep Salience (Bittner 2017), but from one spectrum shifted by each harmonic,
+which costs nothing; recurrence over whole frames from Basaran 2018; the U-Net over frequency from Doras 2019 and SegNet (Hsieh 2019).
+New is that pitch and voicing are two questions: "which pitch, if any" (softmax over 156 bins, learned where something is sung) and "is
+there any" (from the GRU's states). Their product is the output, so that cross entropy over all classes is the sum of both losses.
+
+Shapes: (batch, channel, freq, time); kernels are (freq, time). Input: (batch, 2, 312, time), windows of 186 and 46 ms, 36 bins an
+octave from an octave below D2. Output: logits (batch, 157, time), already normalised; class 0 says "no melody", class c = 1..156
+is the pitch 73.42 * 2 ** ((c - 1) / 36) Hz.
+"""
+
+from collections import OrderedDict
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from melodylab.grids import PitchGrid
+
+BINS = PitchGrid(440 * 2 ** (-31 / 12), 36, 156)  # D2 to F6
+HARMONICS = (0.5, 1, 2, 3, 4, 5, 6, 8, 10)
+SPECTRA = PitchGrid(BINS.fmin_hz / 2, 36, 36 + 120 + 156)  # what all harmonics of all pitches need
+_SHIFTS = [int(round(36 + 36 * np.log2(h))) for h in HARMONICS]
+
+
+def _block(n_in, n_out):
+    """Twice: 3 x 3 convolution, batch norm, ReLU."""
+    return nn.Sequential(
+        OrderedDict(
+            conv1=nn.Conv2d(n_in, n_out, 3, padding=1, bias=False),
+            norm1=nn.BatchNorm2d(n_out),
+            relu1=nn.ReLU(),
+            conv2=nn.Conv2d(n_out, n_out, 3, padding=1, bias=False),
+            norm2=nn.BatchNorm2d(n_out),
+            relu2=nn.ReLU(),
+        )
+    )
+
+
+class HarmonicCRNN(nn.Module):
+    """channels: of the four levels. units: of the BiGRU in each direction."""
+
+    grid, has_unvoiced_class = BINS, True
+    block_frames, context_frames = 1000, 100  # 23 s; the GRU hears two seconds more on either side
+
+    def __init__(self, channels=(24, 32, 48, 64), units=96):
+        super().__init__()
+        c1, c2, c3, c4 = channels
+        self.down1 = _block(2 * len(HARMONICS), c1)
+        self.down2 = _block(c1, c2)
+        self.down3 = _block(c2, c3)
+        self.bottom = _block(c3, c4)
+        self.gru = nn.GRU(13 * c4, units, batch_first=True, bidirectional=True)
+        self.back = nn.Linear(2 * units, 13 * c4)
+        self.up3 = _block(c4 + c3, c3)
+        self.up2 = _block(c3 + c2, c2)
+        self.up1 = _block(c2 + c1, c1)
+        self.pitch = nn.Conv2d(c1, 1, 1)
+        self.voicing = nn.Linear(2 * units, 1)
+
+    def forward(self, x):
+        """Log-probabilities (batch, 157, time) of two spectra (batch, 2, 312, time)."""
+        x = torch.cat([x[:, :, shift : shift + BINS.n_bins] for shift in _SHIFTS], dim=1)  # (batch, 18, 156, time)
+        x1 = self.down1(x)  # (batch, 24, 156, time)
+        x2 = self.down2(F.max_pool2d(x1, (3, 1)))  # (batch, 32, 52, time)
+        x3 = self.down3(F.max_pool2d(x2, (2, 1)))  # (batch, 48, 26, time)
+        x = self.bottom(F.max_pool2d(x3, (2, 1)))  # (batch, 64, 13, time)
+        states = x.flatten(1, 2).transpose(1, 2)  # (batch, time, 64 * 13)
+        with torch.autocast(x.device.type, enabled=False):  # hundreds of steps in a row add up rounding
+            states, _ = self.gru(states.float())  # (batch, time, 192)
+        x = x + self.back(states).transpose(1, 2).unflatten(1, (-1, 13))  # (batch, 64, 13, time)
+        x = self.up3(torch.cat([_higher(x, 2), x3], dim=1))  # (batch, 48, 26, time)
+        x = self.up2(torch.cat([_higher(x, 2), x2], dim=1))  # (batch, 32, 52, time)
+        x = self.up1(torch.cat([_higher(x, 3), x1], dim=1))  # (batch, 24, 156, time)
+        pitch = F.log_softmax(self.pitch(x).squeeze(1).float(), dim=1)  # (batch, 156, time)
+        voicing = self.voicing(states).transpose(1, 2).float()  # (batch, 1, time)
+        return torch.cat([F.logsigmoid(-voicing), F.logsigmoid(voicing) + pitch], dim=1)  # (batch, 157, time)
+
+
+def _higher(x, factor):
+    """Each row `factor` times."""
+    return F.interpolate(x, scale_factor=(factor, 1))

@@ -119,10 +119,9 @@ class Examples:
     def _cut(self, rng, step):
         number, mix = int(rng.integers(self.bank.songs)), self._mix(rng, step)
         features, f0_hz = self.song(number, mix)
-        front_end = FRONT_ENDS[self.front_end]
-        if not front_end.has_bins:
+        grid, pace = FRONT_ENDS[self.front_end].grid, 1.0
+        if grid is None:
             return self._cut_wave(rng, features, f0_hz)
-        grid, pace = front_end.grid, 1.0
         if self.stretch:
             pace = np.exp(rng.uniform(-1, 1) * np.log1p(self.stretch))
         length = round(self.frames * pace)

@@ -679,7 +679,7 @@ def _held_out(source):
     for n, name in enumerate(_names(None)):
         values, f0_hz = source.song(n)
         times_s = grids.frame_times_s(values.shape[2], front_end.hop_samples, front_end.sr)
-        features = Features(values, front_end.grid.freqs_hz, times_s, front_end.name)
+        features = Features(values, front_end.freqs_hz, times_s, front_end.name)
         found.append((name, features, Melody.from_signed(times_s, f0_hz)))
     return found
 

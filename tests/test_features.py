@@ -1,5 +1,6 @@
 """Planted tones come out in the right rows and columns of every picture; any recording goes in."""
 
+import functools
 import warnings
 
 import librosa
@@ -10,8 +11,9 @@ from melodylab import audio, features, grids
 from melodylab.files import InputError
 from melodylab.records import Song
 
-PICTURES = [features.power_spectrogram, features.mel, features.cqt, features.hcqt]
 SR = 22050
+PICTURES = [features.power_spectrogram, features.mel, features.cqt, features.hcqt, features.log_spectra]
+PICTURES += [functools.partial(features.cfp, sr=SR)]
 
 
 def tone(f_hz, seconds=1.0, sr=SR, amplitude=0.5):
@@ -196,3 +198,71 @@ def test_the_transform_behind_the_spectrogram_is_the_one_of_audio(rng):
     expected = np.abs(audio.stft(song.mono, window=window, hop_samples=256)) ** 2
     picture = features.power_spectrogram(song, win_samples=1024, hop_samples=256)
     np.testing.assert_allclose(picture.values[0], expected, rtol=1e-4, atol=1e-9)
+
+
+# --- CFP --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def released(reference_dir):
+    with np.load(reference_dir / "cfp_ftanet_rock_8s.npz") as stored:
+        return dict(stored)
+
+
+def test_the_released_cfp_is_met(released):
+    """The release passes no window on, so 2,049 samples whatever the rate."""
+    made = features.cfp(Song.from_array(released["signal_8k"], 8000), win_samples=2049, as_released=True)
+    assert made.values.shape == released["cfp"].shape == (3, 320, 799)
+    np.testing.assert_allclose(made.values, released["cfp"], atol=1e-4)
+    np.testing.assert_allclose(made.times_s, released["times_s"])
+    np.testing.assert_allclose(made.freqs_hz, released["centre_hz"][:320])
+
+
+def test_ours_is_the_released_cfp_but_for_its_borders(released):
+    song = Song.from_array(released["signal_8k"], 8000)
+    ours, theirs = features.cfp(song, win_samples=2049), features.cfp(song, win_samples=2049, as_released=True)
+    inner = slice(20, -20)
+    for layer in range(3):
+        a, b = ours.values[layer, :, 1:-1][:, inner].ravel(), theirs.values[layer][:, inner].ravel()
+        assert np.corrcoef(a, b)[0, 1] > 0.98, layer
+
+
+@pytest.mark.parametrize("sr, win_samples, hop_samples, gaps", [(8000, 768, 80, 92), (44100, 2049, 256, 3)])
+def test_rows_that_no_lag_falls_into_stay_empty_until_they_are_filled(sr, win_samples, hop_samples, gaps):
+    noise = Song.from_array(np.random.default_rng(0).normal(0, 0.1, sr), sr)
+    preset = {"sr": sr, "win_samples": win_samples, "hop_samples": hop_samples}
+    empty = ~features.cfp(noise, **preset).values.any(axis=2)
+    assert empty[:, 0].all() and empty[2].sum() == gaps and 28 <= empty[0].sum() <= 31
+    assert features.cfp(noise, **preset, fill_gaps=True).values.any(axis=2).all()
+
+
+def test_what_all_three_pictures_share_is_the_pitch():
+    picture = features.cfp(notes(220.0), fill_gaps=True)
+    at = {f_hz: np.abs(picture.freqs_hz - f_hz).argmin() for f_hz in (110, 220, 440)}
+    spectrum, gcos, cepstrum = (profile(picture, layer) for layer in range(3))
+    beside = at[220] + 30  # half an octave away
+    assert spectrum[at[220]] > spectrum[beside] and spectrum[at[440]] > spectrum[beside], "partials above"
+    assert cepstrum[at[220]] > 2 * cepstrum[beside] and cepstrum[at[110]] > 2 * cepstrum[beside], "multiples of the period below"
+    product = spectrum * gcos * cepstrum
+    assert abs(int(product.argmax()) - at[220]) <= 1
+
+
+def test_a_cfp_needs_its_rate():
+    with pytest.raises(InputError, match="needs a rate of twice that and more, not 2000 Hz"):
+        features.cfp(tone(200), sr=2000)
+    with pytest.raises(InputError, match="no frame below 81 samples at 8000 Hz"):
+        features.cfp(Song.from_array(np.ones(80), 8000), as_released=True)
+
+
+# --- log spectra ------------------------------------------------------------------------------------------------------
+
+
+def test_a_long_window_parts_partials_and_a_short_one_clicks():
+    two = Song.from_array(tone(440).mono + tone(440 * 2 ** (1.5 / 12)).mono, SR)
+    long, short = (profile(features.log_spectra(two), layer) for layer in (0, 1))
+    between = grids.PitchGrid(36.7, 36, 312).nearest_bin(440 * 2 ** (0.75 / 12))
+    assert long[between] < long[between - 2] - 0.3 and short[between] > short[between - 2] - 0.1
+    click = np.zeros(SR)
+    click[SR // 2] = 1
+    length = (features.log_spectra(Song.from_array(click, SR)).values > 0.3).any(axis=1).sum(axis=1)
+    assert length[1] < length[0]

@@ -44,7 +44,7 @@ ROOMS = {  # library -> the modules that may import it; the standard library and
     "nbformat": "cli",
     "pretty_midi": "midi",
     "safetensors": "weights",
-    "scipy": "synth sfnmf decode evaluate",
+    "scipy": "synth features sfnmf decode evaluate",
     "soundfile": "audio sonify",
     "torch": "sfnmf models weights explain examples train",
     "tqdm": "evaluate examples train cli",

@@ -1,4 +1,4 @@
-"""The networks are those of the papers: numbers layer by layer, what each output can see, what stays fixed."""
+"""The CRNN family and Deep Salience are those of the papers: numbers layer by layer, what each output can see, what stays fixed."""
 
 import numpy as np
 import pytest
@@ -70,8 +70,8 @@ PUBLISHED = {
 }  # fmt: skip
 
 
-def test_every_network_is_counted_here():
-    assert list(PUBLISHED) == list(models.NETWORKS)
+def test_every_network_of_these_papers_is_counted_here():
+    assert list(PUBLISHED) == [name for name, (file, *_) in models.NETWORKS.items() if file in ("crnn", "deep_salience")]
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

@@ -211,21 +211,36 @@ def test_every_network_has_a_front_end_that_fits():
     assert set(frontends.FRONT_ENDS) == {front_end for *_, front_end in models.NETWORKS.values()}
     for name, (*_, front_end) in models.NETWORKS.items():
         end, model = frontends.FRONT_ENDS[front_end], models.create_model(name)
-        first = model.layer1.norm.num_features if name == "deep-salience" else model.cnn.layer1.conv.in_channels
-        assert end.name == front_end and end.channels == first
+        assert end.name == front_end
         with torch.inference_mode():
-            assert model(torch.zeros(1, end.channels, end.grid.n_bins, 2)).shape[2] == 2
+            made = model(torch.zeros(1, end.channels, len(end.freqs_hz), 2))
+        assert made.shape == (1, model.grid.n_bins + model.has_unvoiced_class, 2)
 
 
-@pytest.mark.parametrize("name, shape", [("sf", (1, 301)), ("cqt", (1, 301)), ("hcqt", (6, 360))])
-def test_pictures_lie_on_their_grid_and_on_one_clock(name, shape, pictures, sound):
+SHAPES = {"sf": (1, 301), "cqt": (1, 301), "hcqt": (6, 360), "cfp": (3, 320), "spectra": (2, 312), "wave": (1, 160)}
+CLOCKS = {"spectra": (22050, 512), "cfp": (8000, 80), "wave": (16000, 160)}
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_pictures_lie_on_their_grid_and_on_one_clock(name, pictures, sound):
     front_end, made = frontends.FRONT_ENDS[name], pictures[name]
-    n_frames = audio.n_frames(sound.audio.shape[1], HOP_SAMPLES)
-    assert made.values.shape == (*shape, n_frames) and (front_end.channels, front_end.grid.n_bins) == shape
-    assert made.kind == name and np.array_equal(made.freqs_hz, front_end.grid.freqs_hz)
-    assert np.array_equal(made.times_s, grids.frame_times_s(n_frames, front_end.hop_samples, front_end.sr))
-    assert (front_end.sr, front_end.hop_samples) == (SR, HOP_SAMPLES)
-    assert made.values.min() == 0 and 0.05 < made.values.max() <= 1
+    sr, hop_samples = CLOCKS.get(name, (SR, HOP_SAMPLES))
+    assert (front_end.sr, front_end.hop_samples) == (sr, hop_samples)
+    n_frames = audio.n_frames(len(audio.resample(sound.mono, sound.sr, sr)), hop_samples)
+    assert made.values.shape == (*SHAPES[name], n_frames) and (front_end.channels, len(front_end.freqs_hz)) == SHAPES[name]
+    assert made.kind == name and np.array_equal(made.freqs_hz, front_end.freqs_hz)
+    assert np.array_equal(made.times_s, grids.frame_times_s(n_frames, hop_samples, sr))
+    assert 0.05 < made.values.max() <= 1
+    assert made.values.min() < 0 if name == "wave" else made.values.min() == 0
+
+
+def test_columns_of_the_waveform_lie_around_their_frames():
+    y = np.zeros(16000, dtype=np.float32)
+    y[8000] = 1  # the centre of frame 50
+    made = frontends.FRONT_ENDS["wave"](Song.from_array(y, 16000)).values[0]
+    assert np.argwhere(made).tolist() == [[80, 50]]
+    assert np.sqrt(np.mean(made**2)) == pytest.approx(0.1, rel=0.02)
+    assert not frontends.FRONT_ENDS["wave"](Song.from_array(0 * y, 16000)).values.any()
 
 
 def test_activations_sum_to_one_or_are_silent(pictures):
@@ -263,7 +278,9 @@ def test_hcqt_and_cqt_are_those_of_features(pictures, sound):
 @pytest.mark.parametrize("name", frontends.FRONT_ENDS)
 def test_silence_is_all_zero(name):
     made = frontends.FRONT_ENDS[name](Song.from_array(np.zeros(SR // 4), SR))
-    assert not made.values.any() and made.values.shape[2] == audio.n_frames(SR // 4, HOP_SAMPLES)
+    front_end = frontends.FRONT_ENDS[name]
+    n_frames = audio.n_frames(-(-SR // 4 * front_end.sr // SR), front_end.hop_samples)
+    assert not made.values.any() and made.values.shape[2] == n_frames
 
 
 def test_a_seed_starts_the_factorisation(sound):
@@ -284,7 +301,7 @@ def test_classes_bins_and_hz_agree():
     assert frontends.FRONT_ENDS["hcqt"].grid == deep_salience.BINS
 
 
-@pytest.mark.parametrize("name", ["cqt", "hcqt"])
+@pytest.mark.parametrize("name", ["cqt", "hcqt", "spectra"])
 def test_a_tone_stands_in_its_row(name):
     t_s = np.arange(SR) / SR
     y = 0.1 * sum(np.sin(2 * np.pi * h * 330 * t_s) / h for h in range(1, 8))

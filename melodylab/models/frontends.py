@@ -8,7 +8,7 @@
     wave    the waveform in columns of one hop, at an RMS of 0.1                  (1, 160, time)   Chen 2019
 
 The first three run at 22,050 Hz with a frame every 256 samples (11.6 ms), spectra with one every 512, cfp at 8 kHz and wave at 16 kHz with one every 10 ms.
-Silent frames are all zero, but for cfp, where a song's faintest cell is zero.
+Silent frames are all zero.
 The release of Basaran 2018 does not say how its CQT was scaled; ours is scaled like the HCQT.
 """
 
@@ -26,15 +26,23 @@ _SR, _HOP_SAMPLES = 22050, 256
 
 @dataclass(frozen=True)
 class FrontEnd:
-    """`front_end(song)` gives Features of `channels` pictures on `grid`. seed: start of the source-filter NMF, else unused."""
+    """`front_end(song)` gives Features of `channels` pictures on `grid`. seed: start of the source-filter NMF, else unused.
+
+    grid: of the rows, where one step is the same interval everywhere, so that a song moved up by some rows is that song in another
+    key; None for a waveform, whose rows are the samples of one hop.
+    """
 
     name: str
     channels: int
-    grid: grids.PitchGrid
+    grid: grids.PitchGrid | None
     compute: Callable
     sr: int = _SR
     hop_samples: int = _HOP_SAMPLES
-    has_bins: bool = True  # of log frequency, so that a song moved up by some bins is that song in another key
+
+    @property
+    def freqs_hz(self):
+        """The rows' axis: Hz, or for a waveform the sample in the hop."""
+        return np.arange(self.hop_samples) if self.grid is None else self.grid.freqs_hz
 
     def __call__(self, song, *, seed=0):
         return self.compute(song, seed)
@@ -99,5 +107,5 @@ FRONT_ENDS = {
     "hcqt": FrontEnd("hcqt", 6, deep_salience.BINS, _hcqt("hcqt", deep_salience.BINS, features.HARMONICS)),
     "cfp": FrontEnd("cfp", 3, ftanet.BINS, _cfp, 8000, 80),
     "spectra": FrontEnd("spectra", 2, harmonic_crnn.SPECTRA, _spectra, _SR, 512),
-    "wave": FrontEnd("wave", 1, ftanet.BINS, _wave, multires.SR, multires.HOP_SAMPLES, has_bins=False),
+    "wave": FrontEnd("wave", 1, None, _wave, multires.SR, multires.HOP_SAMPLES),
 }

@@ -10,7 +10,7 @@
 Conventions
 - Examples are indexed by (seed, step), and whatever draws at random inside a step is seeded by its number, so a run that was
   killed and resumed goes through the same steps to the same weights. Same seed, same machine: the same bits.
-- With an average, that of the weights (and of batch norm's statistics) is what is validated and kept.
+- With an average, that of the weights is what is validated and kept. Batch norm's statistics are measured for it each time.
 - Each validation decodes frame by frame, as published, and also asks which one constant for the voicing (`unvoiced_gain`, or
   `threshold` for networks without a class "no melody") would have suited all validation songs best. Voicing swings between
   checkpoints while pitch hardly moves, so the checkpoint with the best mean OA at its own best constant wins.
@@ -62,6 +62,8 @@ _HELD_OUT_SEED = 500_000  # added to the bank's seed: songs that this training h
 _SONGS_FOR_ONE = 16  # more than these are worth the start of worker processes
 _CONSTANTS = 2.0 ** np.arange(-4, 4.25, 0.5)  # voicing constants that are tried, as multiples of the usual one
 _NORM_MOMENTUM = 0.01  # of the running statistics: Keras's 0.99, in all these papers
+_MEASURED_STEPS = 10  # whose examples give the running statistics that are validated and kept
+_Norm = torch.nn.modules.batchnorm._BatchNorm
 _HISTORY = ("model", "sha256", "recipe", "started_from", "steps", "steps_trained", "wall_time_s")  # of weights begun with
 _COLUMNS = "step loss learning_rate RPA RCA AUC OA best_OA constant wall_s".split()
 
@@ -332,7 +334,7 @@ class _Lesson(pl.LightningModule):
         # by the number of the step, so that a resumed run draws what the first one would have drawn
         torch.manual_seed(self.training_plan.seed + self.global_step * self.trainer.world_size + self.global_rank)
         for module in self.network.modules():
-            if isinstance(module, torch.nn.BatchNorm2d):
+            if isinstance(module, _Norm):
                 # a plain mean over the first hundred steps: an average begun at variance 1 would be far too large for thousands
                 module.momentum = max(_NORM_MOMENTUM, 1 / (1 + self.global_step))
 
@@ -358,7 +360,32 @@ class _Lesson(pl.LightningModule):
         if self.on_step:
             self.on_step(step, loss)
 
+    def _measure_norms(self):
+        """The running statistics of batch norm anew, from the last steps' examples and the weights as they are now.
+
+        Those that run along lag a hundred steps behind, which spoiled the wide networks: raw pitch accuracy 0.57 in place of
+        0.63 after 270 steps.
+        """
+        norms = [module for module in self.judged.modules() if isinstance(module, _Norm)]
+        modes = [(module, module.training) for module in self.judged.modules()]
+        momenta = [norm.momentum for norm in norms]
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # the plain mean
+        self.judged.train()
+        for step in range(max(self.global_step - _MEASURED_STEPS, 0), self.global_step if norms else 0):
+            x, _ = self.source.batch(step * self.trainer.world_size + self.global_rank)
+            self.judged(x.to(self.device).contiguous(memory_format=torch.channels_last))
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+            for statistic in (norm.running_mean, norm.running_var):
+                statistic.copy_(self.trainer.strategy.reduce(statistic, reduce_op="mean"))
+        for module, training in modes:
+            module.training = training
+
     def validation_step(self, number, batch_idx):
+        if batch_idx == 0:  # here the precision is the training's
+            self._measure_norms()
         _, features, truth = self.songs[int(number)]
         estimate = decode.peak(run.salience(self.judged, features, blocks_at_once=4, device=self.device))
         sweep = evaluate.other_thresholds(estimate, truth, _CONSTANTS / (1 + _CONSTANTS))
@@ -479,6 +506,7 @@ def fit(
         stack.enter_context(torch.random.fork_rng(devices=range(torch.cuda.device_count())))
         accelerator, devices = _accelerator(device)
         songs = _songs(validate)
+        earlier = weights.card(plan.start_from) if plan.start_from else None
         if out is None:
             out = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         else:
@@ -491,7 +519,6 @@ def fit(
         network = recipe.create_model().train()
         if plan.start_from and last is None:
             _warm_start(network, plan.start_from)
-        earlier = weights.card(plan.start_from) if plan.start_from else None
 
         each_epoch = {"save_on_train_epoch_end": True, "enable_version_counter": False}
         trainer = pl.Trainer(

@@ -106,14 +106,14 @@ def log_spectra(song, *, sr=22050, hop_samples=512, fmin_hz=36.7, bins_per_octav
     frames = audio.n_frames(len(y), hop_samples)
     grid = grids.PitchGrid(fmin_hz, bins_per_octave, n_bins)
     values = np.empty((len(windows_s), n_bins, frames), dtype=np.float32)
-    n_fft = 2 * fft.next_fast_len(round(max(windows_s) * sr))
+    n_fft = 2 ** int(np.ceil(np.log2(2 * max(windows_s) * sr)))
     rows = _triangles(grid, np.arange(n_fft // 2 + 1) * sr / n_fft, lambda hz: hz * n_fft / sr)
     for layer, seconds in enumerate(windows_s):
         shape = librosa.filters.get_window("hann", round(seconds * sr)).astype(np.float32)
         for first in range(0, frames, _BLOCK_FRAMES):
             count = min(_BLOCK_FRAMES, frames - first)
             cut = _frames(y, shape / shape.sum(), hop_samples, first * hop_samples, count)
-            values[layer, :, first : first + count] = rows @ np.abs(fft.rfft(cut, n_fft)).T
+            values[layer, :, first : first + count] = (rows @ np.abs(fft.rfft(cut, n_fft).T, order="C"))
     return Features(_decibels(values), grid.freqs_hz, grids.frame_times_s(frames, hop_samples, sr), "log_spectra")
 
 

@@ -727,10 +727,13 @@ def _scores(model, songs, history, device):
     option, usual = _usual_constant(model)
     model = copy.deepcopy(model).to(device)
 
-    def estimate(features, constant=usual):
-        return decode.peak(run.salience(model, features, **{option: constant}, blocks_at_once=4, device=device))
+    saliences = [run.salience(model, features, **{option: usual}, blocks_at_once=4, device=device) for _, features, _ in songs]
 
-    found = [(estimate(features), truth) for _, features, truth in songs]
+    def estimate(n, constant=usual):
+        unvoiced = saliences[n].unvoiced * (constant / usual)  # what either option does
+        return decode.peak(dataclasses.replace(saliences[n], unvoiced=unvoiced))
+
+    found = [(estimate(n), truth) for n, (_, _, truth) in enumerate(songs)]
     sweeps = [evaluate.other_thresholds(*pair, _CONSTANTS / (1 + _CONSTANTS)) for pair in found]
     OAs = np.array([sweep["OAs"] for sweep in sweeps])
     best = usual * _CONSTANTS[_best(OAs.mean(axis=0))]
@@ -740,12 +743,12 @@ def _scores(model, songs, history, device):
         "best_constant": {},
         "leave_one_out": {},
     }
-    for n, (name, features, truth) in enumerate(songs):
+    for n, (name, _, truth) in enumerate(songs):
         result["as_published"][name] = {**evaluate.score_melody(*found[n]), "AUC": sweeps[n]["AUC"]}
-        result["best_constant"][name] = {**evaluate.score_melody(estimate(features, best), truth), option: best}
+        result["best_constant"][name] = {**evaluate.score_melody(estimate(n, best), truth), option: best}
         if len(songs) > 1:
             others = usual * _CONSTANTS[_best(np.delete(OAs, n, axis=0).mean(axis=0))]
-            result["leave_one_out"][name] = {**evaluate.score_melody(estimate(features, others), truth), option: others}
+            result["leave_one_out"][name] = {**evaluate.score_melody(estimate(n, others), truth), option: others}
     for table in ("as_published", "best_constant", "leave_one_out"):
         rows = list(result[table].values())
         if rows:

@@ -425,8 +425,9 @@ def _processed(track, name, hardness, rng):
     centres_hz, gains_db = 2 ** rng.uniform(6.5, 12.5, 3), rng.normal(0, 4, 3)
 
     def equaliser(f):
-        octaves = np.log2(np.maximum(f, 20)[:, None] / centres_hz)
-        return 10 ** ((gains_db * np.exp(-(octaves**2))).sum(axis=1) / 20)
+        knots = np.linspace(np.log2(20), np.log2(SR / 2), 256)  # between them the curve is straight enough
+        gain = 10 ** ((gains_db * np.exp(-((knots[:, None] - np.log2(centres_hz)) ** 2))).sum(axis=1) / 20)
+        return np.interp(f, 2**knots, gain)
 
     track = _filtered(track, equaliser)
     if name in ("melody", "second_voice") and rng.random() < 0.6:  # compression: soft passages come up

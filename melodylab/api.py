@@ -124,6 +124,17 @@ _LINES = {
     "cqt-crnn-2": "sf-crnn-2 on a plain constant-Q transform: what the NMF salience is worth (Basaran 2018)",
     "sf-cnn": "sf-crnn-2 without its GRU: what the memory is worth (Basaran 2018)",
     "deep-salience": "convolutions alone on a harmonic constant-Q transform (Deep Salience, Bittner 2017)",
+    "ftanet": "attention over frequency and over time on spectrum and cepstrum (FTANet, Yu 2021)",
+    "ftanet-no-frequency": "FTANet without its attention over frequency",
+    "ftanet-no-temporal": "FTANet without its attention over time",
+    "ftanet-no-fusion": "FTANet with its three maps simply added",
+    "ftanet-no-detection": "FTANet without its branch for 'no melody'",
+    "segnet": "pooling that remembers its places, on spectrum and cepstrum (SegNet, Hsieh 2019)",
+    "harmonic-crnn": "our own: stacked harmonics, a U-Net over frequency, a GRU, pitch and voicing apart",
+    "multires": "learned filter banks of two lengths on the waveform, Inception blocks (Chen 2019)",
+    "multires-short": "the same with kernels of 64 samples alone",
+    "multires-long": "the same with kernels of 960 samples alone",
+    "multires-1d": "one-dimensional convolutions alone: the pre-training of multires (Chen 2019)",
 }
 
 

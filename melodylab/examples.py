@@ -18,8 +18,10 @@ import torch
 from tqdm.auto import tqdm
 
 from melodylab import files, synth
+from melodylab.features import decibels
 from melodylab.files import InputError
 from melodylab.models.frontends import FRONT_ENDS
+from melodylab.records import Song
 
 
 @dataclass(frozen=True)
@@ -46,12 +48,27 @@ class Bank:
         return synth.training_song(seed, self.seconds, ingredients=self.ingredients, mix=mix, mixes=self.mixes)
 
 
+_QUIET_DB = -140.0  # nothing, in decibels of full scale
+_OTHER_REST = 0.5  # share of the leads that meet another song's rest
+_REMIX_DB = 4.0  # by how much the lead of a mix is made louder or softer
+
+
 def heard(front_end, bank, number, mix=0):
-    """One song through one front end: (features float16 (channels, freq, time), f0_hz float32 (time,), NaN = no melody)."""
-    song = bank.song(number, mix)
-    features = FRONT_ENDS[front_end](song)
+    """One song through one front end: (features float16 (channels, freq, time), f0_hz float32 (time,), NaN = no melody).
+
+    Where the front end is nothing but decibels, lead and rest apart, so that they can be mixed afresh: decibels of full scale,
+    float16 (2, channels, freq, time).
+    """
+    song, end = bank.song(number, mix), FRONT_ENDS[front_end]
+    if end.magnitudes is None:
+        features = end(song)
+        values = features.values
+    else:
+        lead = song.stems["melody"]
+        parts = [features := end.magnitudes(Song(part, song.sr, song.name)) for part in (lead, song.audio - lead)]
+        values = 20 * np.log10(np.maximum([part.values for part in parts], 10 ** (_QUIET_DB / 20)))
     melody = song.melody.resampled(features.times_s)
-    return features.values.astype(np.float16), melody.sung_hz.astype(np.float32)
+    return values.astype(np.float16), melody.sung_hz.astype(np.float32)
 
 
 class Examples:
@@ -103,7 +120,12 @@ class Examples:
                 self._keep((number, mix), pair)
 
     def song(self, number, mix=0):
-        """Features and f0_hz of a whole song of the bank, as `heard` gives them, from the cache if they are there."""
+        """Features (channels, freq, time) and f0_hz (time,) of a whole song of the bank, as its network hears them."""
+        features, f0_hz = self._stored(number, mix)
+        return (features if features.ndim == 3 else _mixed(*features.astype(np.float32)).astype(np.float16)), f0_hz
+
+    def _stored(self, number, mix):
+        """What `heard` gives, from the cache if it is there."""
         if (number, mix) in self._memory:
             self._memory.move_to_end((number, mix))
             return self._memory[number, mix]
@@ -117,29 +139,43 @@ class Examples:
     # --- how an example is cut
 
     def _cut(self, rng, step):
-        number, mix = int(rng.integers(self.bank.songs)), self._mix(rng, step)
-        features, f0_hz = self.song(number, mix)
-        grid, pace = FRONT_ENDS[self.front_end].grid, 1.0
-        if grid is None:
+        features, f0_hz = self._stored(int(rng.integers(self.bank.songs)), self._mix(rng, step))
+        if FRONT_ENDS[self.front_end].grid is None:
             return self._cut_wave(rng, features, f0_hz)
-        if self.stretch:
-            pace = np.exp(rng.uniform(-1, 1) * np.log1p(self.stretch))
+        pace = np.exp(rng.uniform(-1, 1) * np.log1p(self.stretch)) if self.stretch else 1.0
+        x, f0_hz = self._excerpt(rng, features, f0_hz, pace)
+        if x.ndim == 3:
+            return x, f0_hz
+        lead, rest = x
+        if rng.random() < _OTHER_REST:  # the lead of one song over the rest of another, in whatever key that is
+            (_, other), other_hz = self._stored(int(rng.integers(self.bank.songs)), self._mix(rng, step))
+            rest, _ = self._excerpt(rng, other, other_hz, pace)
+        lead_db = rng.uniform(-_REMIX_DB, _REMIX_DB)
+        return _mixed(lead + np.float32(lead_db), rest, louder_db=abs(rng.normal(0, 4))), f0_hz
+
+    def _excerpt(self, rng, features, f0_hz, pace):
+        """`frames` frames of pictures (..., freq, time) from anywhere, at another pace and in another key."""
+        grid, nothing = FRONT_ENDS[self.front_end].grid, 0 if self._is_plain else _QUIET_DB
         length = round(self.frames * pace)
-        first = int(rng.integers(max(features.shape[2] - length, 0) + 1))
-        x, f0_hz = features[:, :, first : first + length].astype(np.float32), f0_hz[first : first + length]
+        first = int(rng.integers(max(features.shape[-1] - length, 0) + 1))
+        x, f0_hz = features[..., first : first + length].astype(np.float32), f0_hz[first : first + length]
         if pace != 1:
-            x, f0_hz = _stretched(x, f0_hz, self.frames if x.shape[2] == length else round(x.shape[2] / pace))
-        spare = x.shape[2] - self.frames
+            x, f0_hz = _stretched(x, f0_hz, self.frames if x.shape[-1] == length else round(x.shape[-1] / pace))
+        spare = x.shape[-1] - self.frames
         limit = round(self.shift_semitones * grid.bins_per_semitone)
         bins = int(rng.integers(-limit, limit + 1))
         if bins:
-            x = np.roll(x, bins, axis=1)
-            x[:, slice(0, bins) if bins > 0 else slice(bins, None)] = 0
+            x = np.roll(x, bins, axis=-2)
+            x[..., slice(0, bins) if bins > 0 else slice(bins, None), :] = nothing
             f0_hz = f0_hz * np.float32(2 ** (bins / grid.bins_per_octave))
         if spare < 0:
-            x = np.pad(x, ((0, 0), (0, 0), (0, -spare)))
+            x = np.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, -spare)], constant_values=nothing)
             f0_hz = np.pad(f0_hz, (0, -spare), constant_values=np.nan)
         return x, f0_hz.astype(np.float32)
+
+    @property
+    def _is_plain(self):
+        return FRONT_ENDS[self.front_end].magnitudes is None
 
     def _cut_wave(self, rng, columns, f0_hz):
         """The same of a waveform in columns: played faster it is higher, too."""
@@ -167,7 +203,7 @@ class Examples:
         """Folder of these features: everything that they depend on, hashed. The number of songs is not part of it."""
         bank = asdict(self.bank)
         del bank["songs"]
-        text = json.dumps([self.front_end, bank, 1], sort_keys=True)
+        text = json.dumps([self.front_end, bank, 1 if self._is_plain else 2], sort_keys=True)
         return f"{self.front_end}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
     def _path(self, number, mix):
@@ -200,12 +236,22 @@ class Examples:
             self._memory.popitem(last=False)
 
 
+def _mixed(lead_db, rest_db, louder_db=0.0):
+    """Two sounds in decibels (channels, freq, time) together, as their front end scales them; float32 0..1.
+
+    Powers add, which they do on average. louder_db: how much louder the loudest cell of the song is than the one of these.
+    """
+    power = np.exp(lead_db * np.float32(np.log(10) / 10)) + np.exp(rest_db * np.float32(np.log(10) / 10))
+    magnitude = np.sqrt(power, out=power)
+    return decibels(magnitude, magnitude.max() * np.float32(10 ** (louder_db / 20)))
+
+
 def _stretched(x, f0_hz, frames):
     """The same stretch of song in another number of frames: the picture blends neighbours, the pitch takes the nearer one."""
-    at = np.linspace(0, x.shape[2] - 1, frames)
-    before = np.minimum(at.astype(int), max(x.shape[2] - 2, 0))
-    after, share = np.minimum(before + 1, x.shape[2] - 1), (at - before).astype(np.float32)
-    return x[:, :, before] * (1 - share) + x[:, :, after] * share, f0_hz[np.rint(at).astype(int)]
+    at = np.linspace(0, x.shape[-1] - 1, frames)
+    before = np.minimum(at.astype(int), max(x.shape[-1] - 2, 0))
+    after, share = np.minimum(before + 1, x.shape[-1] - 1), (at - before).astype(np.float32)
+    return x[..., before] * (1 - share) + x[..., after] * share, f0_hz[np.rint(at).astype(int)]
 
 
 def _heard_song(front_end, bank, number, mixes):

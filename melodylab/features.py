@@ -80,12 +80,12 @@ def hcqt(song, *, sr=22050, hop_samples=256, fmin_hz=32.7, bins_per_octave=60, n
     values = np.empty((len(harmonics), n_bins, frames), dtype=np.float32)
     for layer, h in enumerate(harmonics):
         values[layer] = _constant_q(y, sr, hop_samples, grids.PitchGrid(h * fmin_hz, bins_per_octave, n_bins))
-    return Features(_decibels(values), grid.freqs_hz, grids.frame_times_s(frames, hop_samples, sr), "hcqt")
+    return Features(decibels(values), grid.freqs_hz, grids.frame_times_s(frames, hop_samples, sr), "hcqt")
 
 
-def _decibels(values):
-    """1 for the largest magnitude, 0 for one 80 dB below it or less; in place."""
-    peak = values.max()
+def decibels(values, peak=None):
+    """1 for the peak (the largest magnitude), 0 for one 80 dB below it or less; float32 values >= 0 are changed in place."""
+    peak = values.max() if peak is None else peak
     if peak > 0:
         values /= peak
         np.maximum(values, 1e-4, out=values)  # -80 dB
@@ -102,6 +102,14 @@ def log_spectra(song, *, sr=22050, hop_samples=512, fmin_hz=36.7, bins_per_octav
     a triangle from row k - 1 to row k + 1, or lies between two bins of the spectrum where these are further apart. Decibels
     below the loudest cell of the song, scaled as in `hcqt`. Rows above sr / 2 and silence are 0.
     """
+    made = log_magnitudes(
+        song, sr=sr, hop_samples=hop_samples, fmin_hz=fmin_hz, bins_per_octave=bins_per_octave, n_bins=n_bins, windows_s=windows_s
+    )
+    return Features(decibels(made.values.copy()), made.freqs_hz, made.times_s, "log_spectra")
+
+
+def log_magnitudes(song, *, sr, hop_samples, fmin_hz, bins_per_octave, n_bins, windows_s):
+    """What `log_spectra` takes decibels of, kind "log_magnitudes": a steady sine of amplitude a gives about a / 2 in its row."""
     y, sr = _mono_at(song, sr)
     frames = audio.n_frames(len(y), hop_samples)
     grid = grids.PitchGrid(fmin_hz, bins_per_octave, n_bins)
@@ -113,8 +121,8 @@ def log_spectra(song, *, sr=22050, hop_samples=512, fmin_hz=36.7, bins_per_octav
         for first in range(0, frames, _BLOCK_FRAMES):
             count = min(_BLOCK_FRAMES, frames - first)
             cut = _frames(y, shape / shape.sum(), hop_samples, first * hop_samples, count)
-            values[layer, :, first : first + count] = (rows @ np.abs(fft.rfft(cut, n_fft).T, order="C"))
-    return Features(_decibels(values), grid.freqs_hz, grids.frame_times_s(frames, hop_samples, sr), "log_spectra")
+            values[layer, :, first : first + count] = rows @ np.abs(fft.rfft(cut, n_fft).T, order="C")
+    return Features(values, grid.freqs_hz, grids.frame_times_s(frames, hop_samples, sr), "log_magnitudes")
 
 
 def cfp(

@@ -134,16 +134,22 @@ def test_a_network_becomes_a_method_with_its_weights(random_weights):
 def test_a_network_goes_from_its_front_end_to_its_salience_and_each_frame_decides_alone(name, two, random_weights):
     melody, salience = ml.extract_melody(two, method=name), ml.salience(two, method=name)
     model = ml.load_model(name)
-    y = run.logits(model, frontends.FRONT_ENDS[models.NETWORKS[name][3]](two))
+    end = frontends.FRONT_ENDS[models.NETWORKS[name][3]]
+    y = run.logits(model, end(two))
     assert salience.made_by == name and salience.values.shape == (model.grid.n_bins, len(melody))
-    assert np.array_equal(melody.times_s, grids.frame_times_s(audio.n_frames(two.audio.shape[1], 256), 256, SR))
-    if name == "deep-salience":
-        assert np.array_equal(melody.voiced, (1 / (1 + np.exp(-y))).max(axis=0) >= 0.3)
-        best = y.argmax(axis=0)
-        assert np.abs(grids.offset_cents(melody.f0_hz, model.grid.bin_hz(best))).max() <= 40
-    else:  # as published
+    n_frames = audio.n_frames(two.audio.shape[1] * end.sr // SR, end.hop_samples)
+    assert np.array_equal(melody.times_s, grids.frame_times_s(n_frames, end.hop_samples, end.sr))
+    if models.NETWORKS[name][0] not in ("crnn", "deep_salience"):
+        return  # first numbers give these no opinion
+    if model.has_unvoiced_class:  # as published
         assert np.array_equal(melody.voiced, y.argmax(axis=0) != 0)
-        np.testing.assert_allclose(melody.f0_hz, model.grid.bin_hz(y[1:].argmax(axis=0)))
+    else:
+        assert np.array_equal(melody.voiced, (1 / (1 + np.exp(-y))).max(axis=0) >= 0.3)
+    best_hz = model.grid.bin_hz(y[-model.grid.n_bins :].argmax(axis=0))
+    known = np.isfinite(melody.f0_hz)
+    assert known.mean() > 0.9
+    finer_than_notes = model.grid.bins_per_octave > 12  # then decoding reads between bins
+    assert np.abs(grids.offset_cents(melody.f0_hz, best_hz))[known].max() <= (40 if finer_than_notes else 1e-6)
 
 
 def test_the_card_says_how_to_decode_and_the_caller_has_the_last_word(two, random_weights):

@@ -6,6 +6,7 @@ import torch
 
 from melodylab import InputError, examples, synth
 from melodylab.examples import Bank, Examples
+from melodylab.models.frontends import FRONT_ENDS
 
 BANK = Bank(seed=3, songs=2, mixes=2, seconds=3.0, ingredients=synth.Ingredients(rests=False))
 
@@ -99,13 +100,13 @@ def test_a_stretched_example_keeps_its_truth_and_its_pace_within_limits(folder, 
     n = np.arange(900)
     ramp = np.broadcast_to(n, (1, 301, 900)).astype(np.float32), (100.0 + n).astype(np.float32)
     source_ = source(folder, frames=200, stretch=0.5, shift_semitones=0.0, batch_size=20)
-    monkeypatch.setattr(source_, "song", lambda number, mix: ramp)
+    monkeypatch.setattr(source_, "_stored", lambda number, mix: ramp)
     x, f0_hz = (part.numpy() for part in source_.batch(0))
     assert x.shape == (20, 1, 301, 200) and np.abs(x[:, 0, 7] - (f0_hz - 100)).max() <= 0.5
     paces = np.ptp(x[:, 0, 7], axis=1) / 199
     assert 1 / 1.51 < paces.min() < 0.85 and 1.2 < paces.max() < 1.51
     short = source(folder, frames=1000, stretch=0.5, shift_semitones=0.0, batch_size=20)
-    monkeypatch.setattr(short, "song", lambda number, mix: ramp)
+    monkeypatch.setattr(short, "_stored", lambda number, mix: ramp)
     assert short.batch(0)[0].shape == (20, 1, 301, 1000)
 
 
@@ -161,3 +162,57 @@ def test_a_bank_without_songs_is_refused(wrong):
 def test_an_unknown_front_end_is_refused():
     with pytest.raises(InputError, match="no front end 'mel'; choose one of sf, cqt, hcqt"):
         Examples("mel", BANK)
+
+
+# --- mixed after the analysis -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory):
+    """The bank for a front end that is nothing but decibels, leads and rests apart."""
+    folder = tmp_path_factory.mktemp("parts")
+    Examples("spectra", BANK, cache=folder).prepare(n_jobs=1)
+    return folder
+
+
+def remixer(parts, **options):
+    return Examples("spectra", BANK, **{"batch_size": 6, "frames": 60, "seed": 1, "steps": 10, "cache": parts, **options})
+
+
+def test_a_song_mixed_after_the_analysis_is_the_song(parts):
+    ours, f0_hz = remixer(parts).song(0, 1)
+    heard = FRONT_ENDS["spectra"](BANK.song(0, 1)).values
+    assert ours.shape == heard.shape and len(f0_hz) == heard.shape[2]
+    assert np.mean(np.abs(ours - heard)) < 0.02 and np.corrcoef(ours.ravel(), heard.ravel())[0, 1] > 0.99
+    assert ours.max() == 1 and ours.min() >= 0
+
+
+def test_the_lead_stays_where_the_truth_says_over_any_rest(parts, monkeypatch):
+    monkeypatch.setattr(examples, "_OTHER_REST", 1.0)
+    grid, found = FRONT_ENDS["spectra"].grid, []
+    for step in range(3):
+        x, f0_hz = remixer(parts, shift_semitones=4.0, stretch=0.3).batch(step)
+        assert x.shape == (6, 2, 312, 60) and x.dtype == torch.float32 and 0 <= x.min() and x.max() <= 1
+        for picture, line in zip(x.numpy(), f0_hz.numpy(), strict=True):
+            at = grid.nearest_bin(line)
+            columns = np.flatnonzero(at > 3)
+            near = np.array([picture[0, at[t] - 1 : at[t] + 2, t].max() for t in columns])
+            beside = np.array([picture[0, [at[t] - 3, at[t] + 3], t].mean() for t in columns])
+            found += list(near > beside)
+    assert len(found) > 300 and np.mean(found) > 0.85
+
+
+def test_levels_and_rests_change_and_the_seed_decides(parts, monkeypatch):
+    assert same(remixer(parts).batch(2), remixer(parts).batch(2))
+    options = {"batch_size": 1, "frames": round(3 * 22050 / 512) + 1}
+    monkeypatch.setattr(examples, "_OTHER_REST", 0.0)
+    monkeypatch.setattr(examples, "_REMIX_DB", 0.0)
+    x, _ = remixer(parts, shift_semitones=0.0, **options).batch(0)
+    songs = [remixer(parts).song(n, 0)[0].astype(float) for n in range(2)]
+    likeness = [np.corrcoef(x[0].numpy().ravel(), song.ravel())[0, 1] for song in songs]
+    assert max(likeness) > 0.99, "nothing to change: it is one of the songs, but for its level"
+
+
+def test_beyond_a_part_there_is_nothing(parts):
+    x, f0_hz = remixer(parts, frames=400).batch(0)
+    assert not x[..., 200:].any() and torch.isnan(f0_hz[:, 200:]).all()

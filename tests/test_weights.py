@@ -17,6 +17,7 @@ from torch import nn
 
 import melodylab
 from melodylab import models, weights
+from melodylab.models import frontends
 from melodylab.files import InputError
 
 CARD = {
@@ -41,8 +42,8 @@ def _seeded():
 
 
 def input_for(model, frames, batch=1):
-    channels, bins = (6, 360) if model.name == "deep-salience" else (1, 301)
-    return torch.rand(batch, channels, bins, frames)
+    end = frontends.FRONT_ENDS[models.NETWORKS[model.name][3]]
+    return torch.rand(batch, end.channels, len(end.freqs_hz), frames)
 
 
 def probabilities(model, x):
@@ -56,13 +57,13 @@ def decided(name, seed=0, **changes):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = models.create_model(name, **changes)
-        norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+        norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)]
         for norm in norms:
             norm.momentum = None
             nn.init.uniform_(norm.weight, 0.5, 2)
             nn.init.normal_(norm.bias, 0, 0.1)
         with torch.no_grad():
-            spread = model.train()(input_for(model, 50)).std()
+            spread = model.train()(input_for(model, 50, batch=2)).std()
             last = model.layer6.conv if name == "deep-salience" else model.dense
             last.weight *= (1 if name == "deep-salience" else 2) / spread
         for norm in norms:
@@ -97,7 +98,7 @@ def refusal(name_or_path, call=weights.load_model):
 # --- what is saved comes back -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", models.NETWORKS)
+@pytest.mark.parametrize("name", [name for name, (file, *_) in models.NETWORKS.items() if file in ("crnn", "deep_salience")])
 def test_probabilities_come_back_within_a_thousandth(name, tmp_path):
     model = decided(name)
     again = weights.load_model(weights.save(model, CARD, tmp_path, name))

@@ -28,6 +28,8 @@ _SR, _HOP_SAMPLES = 22050, 256
 class FrontEnd:
     """`front_end(song)` gives Features of `channels` pictures on `grid`. seed: start of the source-filter NMF, else unused.
 
+    magnitudes: for a front end that is nothing but their decibels: the magnitudes (channel, freq, time) of a song, so that sounds
+    can be mixed after they were analysed.
     grid: of the rows, where one step is the same interval everywhere, so that a song moved up by some rows is that song in another
     key; None for a waveform, whose rows are the samples of one hop.
     """
@@ -38,6 +40,7 @@ class FrontEnd:
     compute: Callable
     sr: int = _SR
     hop_samples: int = _HOP_SAMPLES
+    magnitudes: Callable | None = None
 
     @property
     def freqs_hz(self):
@@ -81,10 +84,15 @@ def _cfp(song, seed):
     return features.cfp(song)
 
 
-def _spectra(song, seed):
+def _magnitudes(song):
     grid = harmonic_crnn.SPECTRA
-    made = features.log_spectra(song, fmin_hz=grid.fmin_hz, bins_per_octave=grid.bins_per_octave, n_bins=grid.n_bins)
-    return Features(made.values, made.freqs_hz, made.times_s, "spectra")
+    axis = {"fmin_hz": grid.fmin_hz, "bins_per_octave": grid.bins_per_octave, "n_bins": grid.n_bins}
+    return features.log_magnitudes(song, sr=_SR, hop_samples=2 * _HOP_SAMPLES, windows_s=(0.186, 0.0465), **axis)
+
+
+def _spectra(song, seed):
+    made = _magnitudes(song)
+    return Features(features.decibels(made.values.copy()), made.freqs_hz, made.times_s, "spectra")
 
 
 def _wave(song, seed):
@@ -106,6 +114,6 @@ FRONT_ENDS = {
     "cqt": FrontEnd("cqt", 1, _FINE, _hcqt("cqt", _FINE, (1,))),
     "hcqt": FrontEnd("hcqt", 6, deep_salience.BINS, _hcqt("hcqt", deep_salience.BINS, features.HARMONICS)),
     "cfp": FrontEnd("cfp", 3, ftanet.BINS, _cfp, 8000, 80),
-    "spectra": FrontEnd("spectra", 2, harmonic_crnn.SPECTRA, _spectra, _SR, 512),
+    "spectra": FrontEnd("spectra", 2, harmonic_crnn.SPECTRA, _spectra, _SR, 2 * _HOP_SAMPLES, _magnitudes),
     "wave": FrontEnd("wave", 1, None, _wave, multires.SR, multires.HOP_SAMPLES),
 }

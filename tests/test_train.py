@@ -3,6 +3,7 @@ there is, on a few seconds of song; what a run is compared with is another run o
 
 import contextlib
 import csv
+import dataclasses
 import math
 import os
 import shutil
@@ -23,7 +24,7 @@ from melodylab import cli, examples, models, synth, train, weights
 from melodylab.files import InputError
 from melodylab.grids import PitchGrid
 from melodylab.models import run as networks
-from melodylab.records import Features
+from melodylab.records import Features, Salience
 from melodylab.train import Recipe, Training
 
 ROOT = Path(cli.__file__).resolve().parents[1]
@@ -441,9 +442,12 @@ def test_weights_card_log_and_recipe(whole):
 def test_the_constant_for_a_song_comes_from_the_others(monkeypatch):
     """Three songs, whose sweeps are planted; the scores only tell which constant they were decoded with."""
     peaks = {"a": 3, "b": 3, "c": 10}  # where a song has its best constant
-    monkeypatch.setattr(train.run, "salience", lambda model, features, **options: (features, options["unvoiced_gain"]))
-    monkeypatch.setattr(train.decode, "peak", lambda pair: pair)
-    monkeypatch.setattr(train.evaluate, "score_melody", lambda estimate, truth: {"OA": 0.5, "RPA": estimate[1]})
+    one = Salience(np.ones((1, 1)), [100.0], [0.0], unvoiced=np.ones(1))
+    monkeypatch.setattr(
+        train.run, "salience", lambda model, features, **options: dataclasses.replace(one, unvoiced=[options["unvoiced_gain"]])
+    )
+    monkeypatch.setattr(train.decode, "peak", lambda salience: float(salience.unvoiced[0]))
+    monkeypatch.setattr(train.evaluate, "score_melody", lambda estimate, truth: {"OA": 0.5, "RPA": estimate})
 
     def sweep(estimate, truth, thresholds):
         np.testing.assert_allclose(thresholds / (1 - thresholds), train._CONSTANTS)

@@ -95,20 +95,18 @@ def decibels(values, peak=None):
     return values
 
 
-def log_spectra(song, *, sr=22050, hop_samples=512, fmin_hz=36.7, bins_per_octave=36, n_bins=312, windows_s=(0.186, 0.0465)):
+def log_spectra(song, **axes):
     """Magnitude spectra on a log-frequency axis, one a window, kind "log_spectra": (windows, n_bins, time) in 0..1.
 
     Long windows part the partials, short ones the moments. Row k collects what lies around fmin_hz * 2 ** (k / bins_per_octave) in
     a triangle from row k - 1 to row k + 1, or lies between two bins of the spectrum where these are further apart. Decibels
-    below the loudest cell of the song, scaled as in `hcqt`. Rows above sr / 2 and silence are 0.
+    below the loudest cell of the song, scaled as in `hcqt`. Rows above sr / 2 and silence are 0. axes: those of `log_magnitudes`.
     """
-    made = log_magnitudes(
-        song, sr=sr, hop_samples=hop_samples, fmin_hz=fmin_hz, bins_per_octave=bins_per_octave, n_bins=n_bins, windows_s=windows_s
-    )
+    made = log_magnitudes(song, **axes)
     return Features(decibels(made.values.copy()), made.freqs_hz, made.times_s, "log_spectra")
 
 
-def log_magnitudes(song, *, sr, hop_samples, fmin_hz, bins_per_octave, n_bins, windows_s):
+def log_magnitudes(song, *, sr=22050, hop_samples=512, fmin_hz=36.7, bins_per_octave=36, n_bins=312, windows_s=(0.186, 0.0465)):
     """What `log_spectra` takes decibels of, kind "log_magnitudes": a steady sine of amplitude a gives about a / 2 in its row."""
     y, sr = _mono_at(song, sr)
     frames = audio.n_frames(len(y), hop_samples)

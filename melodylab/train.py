@@ -61,7 +61,6 @@ HELD_OUT_SONGS = 8
 _HELD_OUT_SEED = 500_000  # added to the bank's seed: songs that this training has not heard
 _SONGS_FOR_ONE = 16  # more than these are worth the start of worker processes
 _CONSTANTS = 2.0 ** np.arange(-4, 4.25, 0.5)  # voicing constants that are tried, as multiples of the usual one
-_NORM_MOMENTUM = 0.01  # of the running statistics: Keras's 0.99, in all these papers
 _MEASURED_STEPS = 10  # whose examples give the running statistics that are validated and kept
 _Norm = torch.nn.modules.batchnorm._BatchNorm
 _HISTORY = ("model", "sha256", "recipe", "started_from", "steps", "steps_trained", "wall_time_s")  # of weights begun with
@@ -333,10 +332,6 @@ class _Lesson(pl.LightningModule):
     def on_train_batch_start(self, batch, batch_idx):
         # by the number of the step, so that a resumed run draws what the first one would have drawn
         torch.manual_seed(self.training_plan.seed + self.global_step * self.trainer.world_size + self.global_rank)
-        for module in self.network.modules():
-            if isinstance(module, _Norm):
-                # a plain mean over the first hundred steps: an average begun at variance 1 would be far too large for thousands
-                module.momentum = max(_NORM_MOMENTUM, 1 / (1 + self.global_step))
 
     def training_step(self, batch, batch_idx):
         x, target = batch
@@ -649,9 +644,9 @@ def _warm_start(network, name):
     fresh = [key for key in own if key not in fitting]
     if not fitting:
         raise InputError(f"no tensor of {name} fits this network; leave out start_from or choose weights of its kind")
-    if fresh and hasattr(network, "sort_kernels"):
-        network.sort_kernels()
     if fresh:
+        if hasattr(network, "sort_kernels"):
+            network.sort_kernels()
         warnings.warn(f"{len(fitting)} tensors start from {name}, {len(fresh)} afresh: {', '.join(fresh)}")
 
 

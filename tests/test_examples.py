@@ -19,8 +19,8 @@ def folder(tmp_path_factory):
     return folder
 
 
-def source(folder, **options):
-    return Examples("cqt", BANK, **{"batch_size": 3, "frames": 60, "seed": 1, "steps": 10, "cache": folder, **options})
+def source(folder, front_end="cqt", **options):
+    return Examples(front_end, BANK, **{"batch_size": 3, "frames": 60, "seed": 1, "steps": 10, "cache": folder, **options})
 
 
 def same(a, b):
@@ -175,12 +175,8 @@ def parts(tmp_path_factory):
     return folder
 
 
-def remixer(parts, **options):
-    return Examples("spectra", BANK, **{"batch_size": 6, "frames": 60, "seed": 1, "steps": 10, "cache": parts, **options})
-
-
 def test_a_song_mixed_after_the_analysis_is_the_song(parts):
-    ours, f0_hz = remixer(parts).song(0, 1)
+    ours, f0_hz = source(parts, "spectra").song(0, 1)
     heard = FRONT_ENDS["spectra"](BANK.song(0, 1)).values
     assert ours.shape == heard.shape and len(f0_hz) == heard.shape[2]
     assert np.mean(np.abs(ours - heard)) < 0.02 and np.corrcoef(ours.ravel(), heard.ravel())[0, 1] > 0.99
@@ -191,7 +187,7 @@ def test_the_lead_stays_where_the_truth_says_over_any_rest(parts, monkeypatch):
     monkeypatch.setattr(examples, "_OTHER_REST", 1.0)
     grid, found = FRONT_ENDS["spectra"].grid, []
     for step in range(3):
-        x, f0_hz = remixer(parts, shift_semitones=4.0, stretch=0.3).batch(step)
+        x, f0_hz = source(parts, "spectra", batch_size=6, shift_semitones=4.0, stretch=0.3).batch(step)
         assert x.shape == (6, 2, 312, 60) and x.dtype == torch.float32 and 0 <= x.min() and x.max() <= 1
         for picture, line in zip(x.numpy(), f0_hz.numpy(), strict=True):
             at = grid.nearest_bin(line)
@@ -203,16 +199,16 @@ def test_the_lead_stays_where_the_truth_says_over_any_rest(parts, monkeypatch):
 
 
 def test_levels_and_rests_change_and_the_seed_decides(parts, monkeypatch):
-    assert same(remixer(parts).batch(2), remixer(parts).batch(2))
+    assert same(source(parts, "spectra").batch(2), source(parts, "spectra").batch(2))
     options = {"batch_size": 1, "frames": round(3 * 22050 / 512) + 1}
     monkeypatch.setattr(examples, "_OTHER_REST", 0.0)
     monkeypatch.setattr(examples, "_REMIX_DB", 0.0)
-    x, _ = remixer(parts, shift_semitones=0.0, **options).batch(0)
-    songs = [remixer(parts).song(n, 0)[0].astype(float) for n in range(2)]
+    x, _ = source(parts, "spectra", shift_semitones=0.0, **options).batch(0)
+    songs = [source(parts, "spectra").song(n, 0)[0].astype(float) for n in range(2)]
     likeness = [np.corrcoef(x[0].numpy().ravel(), song.ravel())[0, 1] for song in songs]
     assert max(likeness) > 0.99, "nothing to change: it is one of the songs, but for its level"
 
 
 def test_beyond_a_part_there_is_nothing(parts):
-    x, f0_hz = remixer(parts, frames=400).batch(0)
+    x, f0_hz = source(parts, "spectra", frames=400).batch(0)
     assert not x[..., 200:].any() and torch.isnan(f0_hz[:, 200:]).all()

@@ -86,8 +86,14 @@ def _cfp(song, seed):
 
 def _magnitudes(song):
     grid = harmonic_crnn.SPECTRA
-    axis = {"fmin_hz": grid.fmin_hz, "bins_per_octave": grid.bins_per_octave, "n_bins": grid.n_bins}
-    return features.log_magnitudes(song, sr=_SR, hop_samples=2 * _HOP_SAMPLES, windows_s=(0.186, 0.0465), **axis)
+    return features.log_magnitudes(
+        song,
+        sr=_SR,
+        hop_samples=2 * _HOP_SAMPLES,
+        fmin_hz=grid.fmin_hz,
+        bins_per_octave=grid.bins_per_octave,
+        n_bins=grid.n_bins,
+    )
 
 
 def _spectra(song, seed):

@@ -203,7 +203,7 @@ class Examples:
         """Folder of these features: everything that they depend on, hashed. The number of songs is not part of it."""
         bank = asdict(self.bank)
         del bank["songs"]
-        text = json.dumps([self.front_end, bank, 1 if self._is_plain else 2], sort_keys=True)
+        text = json.dumps([self.front_end, bank, 1 if self._is_plain else 3], sort_keys=True)
         return f"{self.front_end}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
     def _path(self, number, mix):

@@ -54,17 +54,27 @@ def write_melody(path, times_s, f0_hz, voiced, **options):
         score.write(str(temporary))
 
 
-def write_parts(path, parts, *, tuning=0.0):
+BEND_SEMITONES = 12.0  # as far as a part with bends of its own can go
+
+
+def write_parts(path, parts, *, tuning=0.0, bends=()):
     """Write parts of (program, is_drum, [(start_s, end_s, midi_note, velocity 0..1)]) as a MIDI file, for a synthesiser.
 
-    tuning: semitones in -2..2 that every pitched part is bent up by.
+    tuning: semitones in -2..2 that every pitched part is bent up by. bends: (time_s, semitones in -12..12) of the first part,
+    in order of time, instead.
     """
     import pretty_midi
 
     score = pretty_midi.PrettyMIDI(resolution=960)
-    for program, is_drum, notes in parts:
+    for number, (program, is_drum, notes) in enumerate(parts):
         track = pretty_midi.Instrument(program, is_drum)
-        if tuning and not is_drum:
+        if number == 0 and len(bends):
+            setting = ((101, 0), (100, 0), (6, int(BEND_SEMITONES)))  # registered parameter 0: how far a bend goes
+            # a tick or two apart, for pretty_midi sorts what is simultaneous by its number
+            track.control_changes += [pretty_midi.ControlChange(c, value, 1e-3 * i) for i, (c, value) in enumerate(setting)]
+            values = np.clip(np.round(8191 * np.array(bends)[:, 1] / BEND_SEMITONES), -8192, 8191).astype(int)
+            track.pitch_bends += [pretty_midi.PitchBend(int(v), t) for v, (t, _) in zip(values, bends, strict=True)]
+        elif tuning and not is_drum:
             track.pitch_bends.append(pretty_midi.PitchBend(round(8191 * tuning / 2), 0.0))
         for start_s, end_s, note, velocity in notes:
             track.notes.append(

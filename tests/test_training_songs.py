@@ -164,3 +164,40 @@ def test_parts_are_written_as_midi(tmp_path):
     assert [(i.program, i.is_drum, len(i.notes)) for i in read.instruments] == [(24, False, 1), (0, True, 1)]
     assert read.instruments[0].notes[0].start == pytest.approx(0.5, abs=2e-3)
     assert read.instruments[0].pitch_bends[0].pitch == pytest.approx(2048, abs=2)
+
+
+def test_a_played_line_follows_every_bend():
+    try:
+        soundfont.find()
+    except InputError as reason:
+        pytest.skip(str(reason))
+    curve = np.concatenate([np.full(11025, 57.0), np.full(22050, 57.4), np.linspace(62.4, 59.4, 22050), np.full(11025, 59.4)])
+    notes = [synth.Note(0.5, 1.5, 57.4), synth.Note(1.5, 3.0, 59.4)]
+    y = soundfont.render_line(notes, curve, sr=22050, rng=np.random.default_rng(1), kind="low lead")
+    assert len(y) == len(curve)
+    assert np.flatnonzero(np.abs(y) > 0.05 * np.abs(y).max())[0] / 22050 == pytest.approx(0.5, abs=0.06)
+    for at_s, midi_note in ((1.0, 57.4), (2.0, 60.9), (2.75, 59.4)):
+        part = y[round((at_s - 0.1) * 22050) : round((at_s + 0.1) * 22050)]
+        spectrum = np.abs(np.fft.rfft(part * np.hanning(len(part)), 1 << 17))
+        f0_hz = 440 * 2 ** (midi_note / 12 - 69 / 12)
+        offsets_cents = np.arange(-300, 301, 5)
+        hz = f0_hz * 2 ** (offsets_cents / 1200) * np.arange(1, 5)[:, None]
+        found = offsets_cents[np.interp(hz, np.arange(len(spectrum)) * 22050 / (1 << 17), spectrum).sum(axis=0).argmax()]
+        assert abs(found) <= 25, f"{found} cents off at {at_s} s"
+
+
+def test_instrument_leads_can_come_from_the_soundfont():
+    try:
+        soundfont.find()
+    except InputError as reason:
+        pytest.skip(str(reason))
+    plain = {"instrument_leads": 1.0, "processing": False}
+    made = {training._lead(*_lead_arguments(seed), synth.Ingredients(**plain, soundfont_leads=1.0))[4] for seed in range(6)}
+    assert made == {"low lead", "high lead"}
+    built = {training._lead(*_lead_arguments(seed), synth.Ingredients(**plain))[4] for seed in range(6)}
+    assert not built & made
+
+
+def _lead_arguments(seed):
+    rng = np.random.default_rng(seed)
+    return training._plan(rng, 4, synth.Ingredients()), 4 * 22050, rng

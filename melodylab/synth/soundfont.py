@@ -17,7 +17,11 @@ _PROGRAMS = {  # of General MIDI, from 0
     "bass": (32, 33, 34, 35, 38),
     "riff": (4, 25, 26, 27, 28, 56, 61, 65, 80, 81),
     "driven": (26, 27),  # clean: the amplifier is ours
+    # leads, low and high: guitars twice as often as the rest
+    "low lead": (24, 25, 26, 27, 27, 26, 4, 57, 66, 71),
+    "high lead": (27, 29, 30, 27, 29, 30, 22, 40, 56, 64, 65, 73, 81),
 }
+_BENDS_HZ = 100  # how often a line is bent
 _DRUMS = {"kick": 36, "snare": 38, "open_hihat": 46, "closed_hihat": 42, "toms": 47}
 _GAP_S = 3.0  # between the parts, for what rings on
 
@@ -38,7 +42,7 @@ def render(parts, hits, samples, *, sr, rng, tuning=0.0):
 
     tuning: semitones that everything is raised by. All parts go through one run of fluidsynth, one after the other.
     """
-    font, length_s = find(), samples / sr + _GAP_S
+    length_s = samples / sr + _GAP_S
     tracks, names = [], [*parts, *(["drums"] if hits else [])]
     for number, name in enumerate(names):
         if name == "drums":
@@ -48,14 +52,34 @@ def render(parts, hits, samples, *, sr, rng, tuning=0.0):
         program = 0 if name == "drums" else int(rng.choice(_PROGRAMS[name]))
         later = [(a + number * length_s, b + number * length_s, note, v) for a, b, note, v in notes if a < samples / sr]
         tracks.append((program, name == "drums", later))
+    y = _played(tracks, len(names) * length_s, sr, tuning=tuning)
+    starts = [round(number * length_s * sr) for number in range(len(names))]
+    return {name: y[start : start + samples] for name, start in zip(names, starts, strict=True)}
+
+
+def render_line(notes, midi_curve, *, sr, rng, kind="low lead"):
+    """(samples,): notes struck in time by a random program for `kind`, bent so that their pitch follows midi_curve (samples,)."""
+    samples = len(midi_curve)
+    notes = [n for n in notes if n.start_s < samples / sr]
+    bends = []
+    for number, note in enumerate(notes):
+        stop_s = notes[number + 1].start_s if number + 1 < len(notes) else samples / sr
+        at_s = np.arange(note.start_s, min(stop_s, note.end_s + 0.1, samples / sr), 1 / _BENDS_HZ)
+        curve = midi_curve[np.minimum(np.round(at_s * sr).astype(int), samples - 1)]
+        bends += list(zip(at_s, curve - round(note.midi), strict=True))
+    struck = [(n.start_s, n.end_s, round(n.midi), n.velocity) for n in notes]
+    return _played([(int(rng.choice(_PROGRAMS[kind])), False, struck)], samples / sr, sr, bends=bends)[:samples]
+
+
+def _played(tracks, seconds, sr, **bent):
+    """(at least seconds * sr,): what fluidsynth makes of the tracks, mono."""
+    font = find()
     with tempfile.TemporaryDirectory() as folder:
         score, sound = Path(folder) / "parts.mid", Path(folder) / "parts.wav"
-        midi.write_parts(score, tracks, tuning=tuning)
+        midi.write_parts(score, tracks, **bent)
         command = ["fluidsynth", "-ni", "-R", "0", "-C", "0", "-g", "0.5", "-r", str(sr), "-T", "wav", "-O", "s16", "-F", sound]
         done = subprocess.run([*map(str, command), str(font), str(score)], capture_output=True, text=True)
         if done.returncode or not sound.is_file():
             raise InputError(f"fluidsynth could not play a part ({done.stderr.strip()[-200:]}); set soundfont = 0")
         y, _ = audio.read(sound)
-    y = np.pad(y.mean(axis=0).astype(float), (0, round(len(names) * length_s * sr)))
-    starts = [round(number * length_s * sr) for number in range(len(names))]
-    return {name: y[start : start + samples] for name, start in zip(names, starts, strict=True)}
+    return np.pad(y.mean(axis=0).astype(float), (0, round(seconds * sr)))

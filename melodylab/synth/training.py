@@ -43,9 +43,10 @@ class Ingredients:
     processing: bool = True  # equaliser, echo, compression, room; hard mixes more than easy ones
     easy_first: bool = True  # the first mixes have a loud lead, the last ones a soft one
     soundfont: float = 0.0  # share of backings played by fluidsynth from a General MIDI soundfont, if installed
+    soundfont_leads: float = 0.0  # share of the instrument leads played by it, every bend and slide followed
 
     def __post_init__(self):
-        for name in ("instrument_leads", "second_voice", "riffs", "soundfont"):
+        for name in ("instrument_leads", "second_voice", "riffs", "soundfont", "soundfont_leads"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"the ingredient {name} is a share of the songs; give a number from 0 to 1")
 
@@ -70,7 +71,7 @@ def training_song(seed, seconds=30, *, ingredients=Ingredients(), mix=0, mixes=1
     """
     if not (1 <= seconds < np.inf and 0 <= mix < mixes):
         raise InputError(f"a training song lasts 1 s or more and mix lies in 0..mixes-1; got {seconds} s, mix {mix} of {mixes}")
-    if ingredients.soundfont:
+    if ingredients.soundfont or ingredients.soundfont_leads:
         soundfont.find()  # missing for one song in two is missing
     tracks, lead_f0_hz, lead_level = _tracks(seed, seconds, ingredients)
     rng = np.random.default_rng([seed, 1, mix])
@@ -325,6 +326,8 @@ def _lead(plan, samples, rng, ingredients):
     instrument = rng.random() < ingredients.instrument_leads
     kinds = ["driven", "wind", "keys", *(["clean", "clean"] if ingredients.clean_guitar else [])]
     kind = str(rng.choice(kinds)) if instrument else "voice"
+    if instrument and ingredients.soundfont_leads and rng.random() < ingredients.soundfont_leads:
+        kind = str(rng.choice(["low lead", "high lead"]))
     woman = rng.random() < 0.5
     lowest = {
         "voice": int(rng.integers(53, 60) if woman else rng.integers(43, 52)),
@@ -332,6 +335,8 @@ def _lead(plan, samples, rng, ingredients):
         "wind": int(rng.integers(50, 68)),
         "keys": int(rng.integers(55, 68)),
         "clean": int(rng.integers(40, 56)),
+        "low lead": int(rng.integers(40, 58)),
+        "high lead": int(rng.integers(52, 68)),
     }[kind]
     compass = int(rng.integers(9, 20))
     pace = rng.uniform(1.6, 4.5) * (0.25 / plan.eighth_s) ** 0.5  # quick songs have long notes
@@ -347,6 +352,10 @@ def _lead(plan, samples, rng, ingredients):
     manner = _manner(rng) if ingredients.articulation else {}
     tract = rng.uniform(1.08, 1.25) if woman else rng.uniform(0.9, 1.06)
     line = perform(notes, samples, sr=SR, rng=rng, tract=tract, **manner)
+    if kind in ("low lead", "high lead"):
+        sound = soundfont.render_line(notes, grids.hz_to_midi(line.f0_hz), sr=SR, rng=rng, kind=kind)
+        sound *= np.minimum(10 * line.level, 1)  # a hand on the strings
+        return sound / max(rms(sound), 1e-9), line.f0_hz, line.level, notes, kind
     if kind == "voice" and not ingredients.formant_voice:
         return line.level * pulses(line.f0_hz, SR), line.f0_hz, line.level, notes, kind
     if kind == "voice":

@@ -9,6 +9,8 @@ Silence gives zeros, never NaN. Bins above what the recording holds carry nothin
 Notebook 01_representations explains this module.
 """
 
+import os
+
 import librosa
 import numpy as np
 from scipy import fft, sparse
@@ -19,6 +21,7 @@ from melodylab.records import Features
 
 HARMONICS = (0.5, 1, 2, 3, 4, 5)  # the six layers of an HCQT, in this order
 _BLOCK_FRAMES = 2048  # spectra held at a time; the result does not depend on it
+_CFP_BLOCK_FRAMES = 256  # small enough for the processor's cache
 
 
 def power_spectrogram(song, *, sr=None, win_samples=2048, hop_samples=512, window="hann"):
@@ -175,15 +178,16 @@ def cfp(
         lag_hz = sr / np.arange(round(sr / fmin_hz) + 1)
     cepstral = _triangles(grid, lag_hz, lambda hz: sr / hz, fill_gaps=fill_gaps)
     values = np.empty((3, grid.n_bins, frames), dtype=np.float32)
-    for first in range(0, frames, _BLOCK_FRAMES):
-        count = min(_BLOCK_FRAMES, frames - first)
+    for first in range(0, frames, _CFP_BLOCK_FRAMES):
+        count = min(_CFP_BLOCK_FRAMES, frames - first)
         at = first_sample + first * hop_samples
         cut = _frames(y, window, hop_samples, at, count)  # (count, taps)
         if as_released:  # at the ends of a song the taps that meet a sample alone count
             cut /= np.sqrt(_frames(np.ones_like(y), window**2, hop_samples, at, count).sum(axis=1, keepdims=True))
         else:
             cut /= norm
-        layers = _cfp_layers(cut, sr, n_fft, fmin_hz, fmax_hz, exponents)
+        with fft.set_workers(os.cpu_count() or 1):
+            layers = _cfp_layers(cut, sr, n_fft, fmin_hz, fmax_hz, exponents)
         for layer, (picture, rows) in enumerate(zip(layers, (spectral, spectral, cepstral), strict=True)):
             values[layer, :, first : first + count] = rows @ picture.T[: rows.shape[1]]
     np.log1p(values, out=values)
@@ -220,8 +224,10 @@ def _cfp_layers(cut, sr, n_fft, fmin_hz, fmax_hz, exponents):
 
 
 def _cosine(half, n_fft):
-    """Real part of the Fourier transform of an even sequence of length n_fft, given half of it, over sqrt(n_fft)."""
-    return fft.hfft(half, n_fft)[..., : n_fft // 2 + 1] / np.float32(np.sqrt(n_fft))
+    """Real part of the Fourier transform of even sequences of length n_fft, given half of each, over sqrt(n_fft)."""
+    made = fft.hfft(half, n_fft)[..., : n_fft // 2 + 1] if n_fft % 2 else fft.dct(half, type=1)
+    made /= np.float32(np.sqrt(n_fft))
+    return made
 
 
 def _power(x, exponent):
@@ -241,19 +247,24 @@ def _triangles(grid, axis_hz, position, *, fill_gaps=True, single=False):
     fill_gaps: rows narrower than the bins are apart lie between the two nearest ones; else they are empty, as row 0 is, or
     with `single` the bin that both their ends round to.
     """
-    weights = sparse.lil_matrix((grid.n_bins, len(axis_hz)), dtype=np.float32)
+    edges_hz = grid.bin_hz(np.arange(-1, grid.n_bins + 1))
+    with np.errstate(divide="ignore"):
+        at = position(edges_hz)
+    parts = []  # (row, bins, their weights)
     for row in range(0 if fill_gaps else 1, grid.n_bins):
-        low, centre, high = grid.bin_hz(np.array([row - 1, row, row + 1]))
-        if fill_gaps and abs(position(high) - position(low)) < 2:
-            below = min(int(position(centre)), len(axis_hz) - 2)
-            weights[row, below : below + 2] = np.array([1, 0]) + (position(centre) - below) * np.array([-1, 1])
-        elif single and round(position(low)) == round(position(high)):
-            weights[row, round(position(low))] = 1
+        (low, centre, high), (first, middle, last) = edges_hz[row : row + 3], at[row : row + 3]
+        if fill_gaps and abs(last - first) < 2:
+            below = min(int(middle), len(axis_hz) - 2)
+            parts.append((row, [below, below + 1], [1 - (middle - below), middle - below]))
+        elif single and round(first) == round(last):
+            parts.append((row, [round(first)], [1.0]))
         else:
             inside = np.flatnonzero((axis_hz > low) & (axis_hz < high))
             up, down = (axis_hz[inside] - low) / (centre - low), (high - axis_hz[inside]) / (high - centre)
-            weights[row, inside] = np.minimum(up, down)
-    return weights.tocsr()
+            parts.append((row, inside, np.minimum(up, down)))
+    rows = np.repeat([row for row, *_ in parts], [len(bins) for _, bins, _ in parts])
+    bins, weights = (np.concatenate([part[i] for part in parts]) for i in (1, 2))
+    return sparse.csr_matrix((weights.astype(np.float32), (rows, bins.astype(int))), shape=(grid.n_bins, len(axis_hz)))
 
 
 def _mono_at(song, sr):

@@ -51,7 +51,7 @@ def salience(song, method="sfnmf", **options):
 def extract_melody(song, method="sfnmf", **options):
     """The melody of a song. Melody with a pitch guess in every frame that is not silent, voicing 0..1 (>= 0.5: voiced).
 
-    method: a name in METHODS, or the path of weights that you trained; a network without weights is refused. Silence gives an
+    method: a name in METHODS ("best" is an alias), or the path of weights that you trained; a network without weights is refused. Silence gives an
     all-unvoiced melody. Options go to the method (`seed`, `settings`...).
     """
     if is_network(method):  # as published, each frame decides alone; decode.viterbi takes the same salience
@@ -62,6 +62,7 @@ def extract_melody(song, method="sfnmf", **options):
 
 def is_network(method):
     """Is this a network's name or the path of weights (a file, or a folder with one pair), rather than another method?"""
+    method = weights.resolved(method)
     return method not in _MELODY and (method in models.NETWORKS or len(Path(method).parts) > 1 or Path(method).exists())
 
 
@@ -109,6 +110,7 @@ def _trained(name):
 
 
 def _salience_by_network(song, name, *, seed=0, **options):
+    name = weights.resolved(name)
     model = _trained(name) if name in models.NETWORKS else weights.load_model(name)
     features = frontends.FRONT_ENDS[model.card["front_end"]](song, seed=seed)
     return run.salience(model, features, **model.card["decoding"] | options)
@@ -141,7 +143,8 @@ _LINES = {
 def _methods():
     """A network is a method as soon as its weights are there."""
     there = {*_MELODY, *weights.names()}
-    return {name: line for name, line in _LINES.items() if name in there}
+    best = {"best": f"the network of ours that scored best on real songs: {weights.BEST}"}
+    return best | {name: line for name, line in _LINES.items() if name in there}
 
 
 METHODS = _methods()

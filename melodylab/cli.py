@@ -86,7 +86,7 @@ def melody(audio, method, out, midi):
     """
     from melodylab import api
 
-    _check_melody_method(method)
+    method = _checked_melody_method(method)
     names = _unique_names(audio)
     as_file = out is not None and len(audio) == 1 and not _is_folder(out)
 
@@ -164,13 +164,17 @@ def _check_method(name, choices):
         raise click.BadParameter(f"{name!r} is not one of {', '.join(choices)}.", param_hint="--method")
 
 
-def _check_melody_method(name):
+def _checked_melody_method(name):
+    """The name without alias; says what an alias stands for."""
     from melodylab import api, weights
 
+    if weights.resolved(name) != name:
+        _say(f"{name}: {weights.resolved(name)}", err=True)
     if api.is_network(name):
         weights.verify(name)  # before the first song is read
     else:
         _check_method(name, api.METHODS)
+    return weights.resolved(name)
 
 
 def _unique_names(sources):
@@ -223,11 +227,11 @@ def evaluate_songs(folder, more_methods, task, methods, out, dask):
     from melodylab import evaluate as judge
 
     methods = dict.fromkeys([*methods, *more_methods] or ["sfnmf"])
-    for name in methods:
-        if task == "separation":
+    if task == "separation":
+        for name in methods:
             _check_method(name, api.SEPARATION_METHODS)
-        else:
-            _check_melody_method(name)
+    else:
+        methods = dict.fromkeys(_checked_melody_method(name) for name in methods)
     if out is not None:
         _refuse_early([Path(out)], [])
     where = os.path.abspath(folder) if dask else folder  # workers may stand elsewhere

@@ -293,6 +293,7 @@ def evaluate_folder(folder, task, methods, *, progress=False, n_jobs=1, extract=
 
         run = api.extract_melody if task == "melody" else api.separate
         known = api.METHODS if task == "melody" else api.SEPARATION_METHODS
+        methods = tuple(dict.fromkeys(map(weights.resolved, methods)))  # the table tells what was run
         for method in methods:
             if task == "melody" and api.is_network(method):
                 weights.verify(method)  # before the first song

@@ -162,6 +162,15 @@ def test_melody_by_a_network(run, random_weights):
     assert len(Path("a.melody.csv").read_text().splitlines()) == 2 + SR // 256
 
 
+def test_best_says_which_network_it_is(run, random_weights, songs):
+    for name, out in (("best", "a.csv"), (weights.BEST, "b.csv")):
+        result = run("melody", tone("a.wav"), "--method", name, "--out", out)
+        assert result.exit_code == 0 and result.stderr == ("best: harmonic-crnn\n" if name == "best" else "")
+    assert Path("a.csv").read_text() == Path("b.csv").read_text()
+    table = run("evaluate", str(songs), "--method", "best").stdout
+    assert "harmonic-crnn" in table and "best" not in table
+
+
 @pytest.mark.parametrize("command", ["melody a.wav b.wav", "evaluate songs"])
 def test_a_network_without_good_weights_is_one_sentence_for_all_songs(run, random_weights, command):
     for name in ("a.wav", "b.wav", "songs/one/mix.wav"):

@@ -441,6 +441,13 @@ def test_shipped_weights_are_whole_and_small():
     assert total <= 25e6
 
 
+def test_best_is_the_best():
+    accuracy = {name: weights.card(name)["scores"]["leave_one_out"]["mean"]["OA"] for name in weights.names()}
+    assert weights.BEST == max(accuracy, key=accuracy.get)
+    assert weights.card("best") == weights.card(weights.BEST) and weights.load_model("best").name == weights.BEST
+    assert weights.resolved("best") == weights.BEST and weights.resolved("sf-cnn") == "sf-cnn"
+
+
 # --- experiments ------------------------------------------------------------------------------------------------------
 
 

@@ -20,6 +20,7 @@ from melodylab.files import InputError
 
 FOLDER = Path(__file__).parent  # the shipped pairs
 FORMAT = 1
+BEST = "harmonic-crnn"  # what "best" names: ours with the highest overall accuracy on the development songs
 EXPERIMENTS = "experiments.json"  # in the same folder, and no card
 _ENDINGS = (".safetensors", ".json")
 # Where few products are summed, rounding does not average out: halving all matrices would make files smaller by a fifth and
@@ -35,6 +36,11 @@ DECODING = {"unvoiced_gain", "threshold"}  # the options that `decoding` may hav
 def names():
     """Names of the shipped weights, in order."""
     return sorted({path.stem for path in FOLDER.iterdir() if path.suffix in _ENDINGS and path.name != EXPERIMENTS})
+
+
+def resolved(name):
+    """The network that an alias stands for ("best"), any other name as it is."""
+    return BEST if name == "best" else name
 
 
 def experiments():
@@ -64,7 +70,7 @@ def verify(name_or_path):
 def load_model(name_or_path):
     """A trained network in evaluation mode, float32, on the CPU; its card is in `model.card`.
 
-    name_or_path: the name of shipped weights, or the path of one's own: NAME.safetensors, NAME.json or a folder that holds
+    name_or_path: the name of shipped weights, "best" for the one that scored best, or the path of one's own: NAME.safetensors, NAME.json or a folder that holds
     one pair. What bears the name of a network means the shipped weights; a folder of that name is "./NAME".
     torch's random numbers go on as if nothing had been loaded.
     Raises InputError: unknown name, network without shipped weights, file missing, unreadable or damaged, made by a newer
@@ -138,6 +144,7 @@ def _stored(tensor):
 
 def _pair(name_or_path):
     """Paths of the tensors and of the card, whether they exist or not."""
+    name_or_path = resolved(name_or_path)
     name = os.fspath(name_or_path)
     path = Path(name_or_path)
     if name in names() and isinstance(name_or_path, str):

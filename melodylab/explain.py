@@ -4,7 +4,7 @@ Conventions
 - A layer bears the name it has in `model.named_modules()`, such as "cnn.layer1.norm" or "gru"; `tap_names` lists them.
   Names may hold wildcards ("cnn.*.relu"); a container such as "cnn.layer1" stands for what its last part hands on.
 - Channel c of a layer is dimension 1 of a convolution's output and the last one of a GRU's or a dense layer's: units and
-  classes are channels too, of one row each.
+  classes are channels too, of one row each. So are the kernels of a filter bank.
 - Everything here is a context manager or a function that leaves the model as it was: its own hooks are gone afterwards, also
   after an error, and mode, weights, gradients and other people's hooks are untouched.
 - Interventions add up in the order in which they were entered; whoever looks after them sees their work. What is run
@@ -25,7 +25,7 @@ from torch import nn
 
 from melodylab import grids
 from melodylab.files import InputError
-from melodylab.models import run
+from melodylab.models import multires, run
 from melodylab.records import Features, Melody
 
 NO_MELODY = "no melody"  # the class of that meaning, as a target of `attribution`
@@ -44,10 +44,20 @@ def tap_names(model):
         if isinstance(module, nn.Conv2d):
             freq, time = module.kernel_size
             found[name] = f"convolution {freq} x {time} (freq x time), {_count(channels)}"
-        elif isinstance(module, nn.BatchNorm2d):
+        elif isinstance(module, nn.Conv1d):
+            found[name] = f"convolution {module.kernel_size[0]}, {_count(channels)}"
+        elif isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
             found[name] = f"batch norm of {_count(channels)}, each around 0"
         elif isinstance(module, nn.ReLU):
             found[name] = f"positive part of {_count(channels)}"
+        elif isinstance(module, nn.SELU):
+            found[name] = f"SELU of {_count(channels)}: what is negative becomes small, not 0"
+        elif isinstance(module, nn.Softmax):
+            found[name] = f"weights of {_count(channels)}, above 0, with a sum of 1"
+        elif isinstance(module, nn.MaxPool2d):
+            found[name] = f"the largest of {module.kernel_size[0]} rows, {_count(channels)}"
+        elif isinstance(module, nn.MaxUnpool2d):
+            found[name] = f"rows back where they were the largest, {_count(channels)}"
         elif isinstance(module, nn.ZeroPad2d):
             found[name] = "zeros added at the edges"
         elif isinstance(module, nn.GRU):
@@ -114,19 +124,19 @@ def taps(model, names="*"):
         yield seen
 
 
-def as_picture(activation):
+def as_picture(activation, channels_last=True):
     """A layer's output for one song as an array on the song's own frames: (channels, freq, time).
 
     activation: (patches, channels, freq, frames of a patch), joined in order, which (1, channels, freq, time) is a case of;
-    or (1, time, units), as a GRU or a dense layer gives it, which becomes (units, 1, time). A CRNN fills its last patch up,
-    so the picture may be up to 24 frames longer than the song. For a batch of songs:
-    `activation.unflatten(0, (batch, -1))[n]`.
+    or (1, time, units), as a GRU or a dense layer gives it, which becomes (units, 1, time); with channels_last=False
+    (1, channels, time), as a convolution in one dimension gives it. A CRNN fills its last patch up, so the picture may be up
+    to 24 frames longer than the song. For a batch of songs: `activation.unflatten(0, (batch, -1))[n]`.
     """
     values = np.asarray(activation)
     if values.ndim == 4:
         return values.transpose(1, 2, 0, 3).reshape(*values.shape[1:3], -1)
     if values.ndim == 3 and len(values) == 1:
-        return values[0].T[:, None]
+        return values[0].T[:, None] if channels_last else values[0][:, None]
     raise InputError(f"an activation of shape {values.shape} is no picture of one song; give one song's at a time")
 
 
@@ -134,17 +144,23 @@ def activations(model, features, names):
     """What named layers make of a whole song: {name: Features (channels, freq, time)} on the song's own clock.
 
     features: as the model's front end makes them. names: as in `taps`. freqs_hz: the rows' pitches (61 semitones or 301 bins
-    in a CRNN); NaN where a layer's rows have none, such as the single row of GRU units and output classes. kind: the layer's
+    in a CRNN), after pooling those in the middle of what was pooled; NaN where a layer's rows have none, such as the kernels of
+    a filter bank or the single row of GRU units and output classes. Frames that were pooled are repeated. kind: the layer's
     name. Computed block by block like `models.run.salience`, in evaluation mode; memory: channels * freq * time * 4 bytes
-    a layer (CNN2's first: 13 MB for each second of song). Raises InputError for unknown names and unfitting features.
+    a layer (CNN2's first: 13 MB for each second of song). Raises InputError for unknown names, unfitting features, and layers
+    that are not on the song's frames, such as FTANet's attention over frequency (see `attention`).
     """
     n_frames, context, pictures = features.values.shape[2], model.context_frames, {}
+    if timeless := [n for n in _named(model, names) for p in getattr(model, "timeless", ()) if fnmatch.fnmatchcase(n, p)]:
+        raise InputError(f"{timeless[0]} is not on the song's frames; look at one block with taps or `explain.attention`")
+    last = _channels_last(model)
     with run.evaluating(model), torch.inference_mode(), taps(model, names) as seen:
         for first, stop in run.block_frames(n_frames, model.block_frames):
             start, end = max(first - context, 0), min(stop + context, n_frames)
             _forward(model, features, start, end)
             for name, tensor in seen.items():
-                block = as_picture(tensor)
+                block = as_picture(tensor, last[name])
+                block = np.repeat(block, -(-(end - start) // block.shape[2]), axis=2)  # 1, or how many frames were pooled
                 if name not in pictures:
                     pictures[name] = np.empty((*block.shape[:2], n_frames), np.float32)
                 pictures[name][:, :, first:stop] = block[:, :, first - start : stop - start]
@@ -164,10 +180,26 @@ def _forward(model, features, start, end):
 
 
 def _rows_hz(model, features, n_rows):
-    for freqs_hz in (features.freqs_hz, model.grid.freqs_hz):
-        if n_rows == len(freqs_hz):
-            return freqs_hz
+    if getattr(model, "rows_are_pitches", True) and n_rows > 1:
+        for freqs_hz in (features.freqs_hz, model.grid.freqs_hz):
+            if n_rows == len(freqs_hz):
+                return freqs_hz
+        for freqs_hz in (model.grid.freqs_hz, features.freqs_hz):
+            if len(freqs_hz) // n_rows * n_rows in range(len(freqs_hz) - 3, len(freqs_hz) + 1):
+                pooled = len(freqs_hz) // n_rows  # neighbours in one
+                return np.exp(np.log(freqs_hz[: n_rows * pooled]).reshape(n_rows, -1).mean(axis=1))
     return np.full(n_rows, np.nan)
+
+
+def _channels_last(model):
+    """{name: whether its output has its channels in the last dimension}: a GRU's and a dense layer's, and what follows these."""
+    found, last = {}, False
+    for name, module in model.named_modules():
+        leaves = [part for part in module.modules() if isinstance(part, nn.GRU) or not list(part.children())]
+        kinds = [isinstance(leaf, nn.GRU | nn.Linear) for leaf in leaves if _channels(leaf)]
+        last = kinds[-1] if kinds else last  # what has no channels of its own keeps the order of the layer before
+        found[name] = last
+    return found
 
 
 def pitch_line(activation, channel=None, semitones=0.0):
@@ -219,6 +251,122 @@ def _need_pitches(activation):
         raise InputError(f"the rows of {activation.kind} are no pitches; take a layer of the convolutional part")
 
 
+# --- attention and kernels ------------------------------------------------------------------------------------------------
+
+
+class AttentionMaps(NamedTuple):
+    """Where one level of FTANet looks in one block; None for what a variant lacks. Weights are above 0.
+
+    frequency: (channels, rows), each channel's sum 1, on freqs_hz. time: (channels, frames), likewise, on times_s. fusion:
+    (channels, maps), how much of each map goes on; the maps are, in order, "itself", then "time" and "frequency" where they are.
+    """
+
+    frequency: np.ndarray | None
+    freqs_hz: np.ndarray
+    time: np.ndarray | None
+    times_s: np.ndarray
+    fusion: np.ndarray | None
+    maps: tuple
+
+
+def attention(model, features, time_s, level=1):
+    """The `AttentionMaps` of level 1 to 7 of an FTANet for the block of 128 frames that time_s lies in.
+
+    Levels 2 and 5 have half the rows and frames, 3 and 4 a quarter; a pooled row or frame is given the middle of what it
+    holds. Raises InputError for a network without these maps, a level or a time that does not exist, unfitting features.
+    """
+    names = [name for name, _ in model.named_modules()]
+    if f"level{level}.attend" not in names:
+        held = [name.removesuffix(".attend") for name in names if name.endswith(".attend")]
+        there = f"levels {held[0][5:]} to {held[-1][5:]}" if held else "no attention maps"
+        raise InputError(f"this network has {there}, not level {level!r}; choose {'one of these' if held else 'an FTANet'}")
+    wanted = {kind: f"level{level}.{kind}" for kind in ("attend.frequency_map", "attend.time_map", "fuse.softmax")}
+    first, stop = _heard_frames(model, features, _frame_at(features, time_s))
+    inputs = f"level{level}.attend.norm"
+    with run.evaluating(model), torch.inference_mode():
+        with taps(model, [inputs, *(name for name in wanted.values() if name in names)]) as seen:
+            _forward(model, features, first, stop)
+    rows, frames = seen[inputs].shape[2:]
+    freqs_hz, times_s = features.freqs_hz, features.times_s[first:stop]
+    pooled = len(freqs_hz) // rows
+    found = {kind: seen[name][0].numpy() if name in seen else None for kind, name in wanted.items()}
+    kinds = [kind for kind in ("time", "frequency") if found[f"attend.{kind}_map"] is not None]
+    return AttentionMaps(
+        found["attend.frequency_map"],
+        np.exp(np.log(freqs_hz[: rows * pooled]).reshape(rows, pooled).mean(axis=1)),
+        found["attend.time_map"],
+        times_s[0] + (np.arange(frames) * pooled + (pooled - 1) / 2) * np.median(np.diff(features.times_s)),
+        found["fuse.softmax"],
+        ("itself", *kinds),
+    )
+
+
+def uniform(model, names, share=1.0):
+    """While it lasts, weights that a softmax made are drawn towards all being equal: `with uniform(model, "*.time_map"): ...`.
+
+    share: 0 leaves them, 1 makes them equal, between is a blend; their sum stays 1. Raises InputError for a share outside
+    0..1 and for layers that do not end in a softmax.
+    """
+    if not 0 <= share <= 1:
+        raise InputError(f"a blend to uniform lies between 0 and 1, not at {share!r}")
+    last = {name: _last(module) for name, module in _named(model, names).items()}
+    if wrong := [name for name, module in last.items() if not isinstance(module, nn.Softmax)]:
+        raise InputError(f"{wrong[0]} does not end in a softmax; name layers such as *.time_map or *.frequency_map")
+    dims = {module.dim for module in last.values()}
+    if len(dims) > 1:
+        raise InputError("these layers sum to 1 over different axes; name those of one kind at a time")
+    (dim,) = dims
+
+    def change(tensor, axis):
+        return (1 - share) * tensor + share / tensor.shape[dim]
+
+    return _changed(model, names, change)
+
+
+def _last(module):
+    while isinstance(module, nn.Sequential):
+        module = module[-1]
+    return module
+
+
+class KernelResponses(NamedTuple):
+    """A bank of learned filters. kernels: (n, samples); levels_db: (n, freqs), below each kernel's own maximum; Hz and seconds."""
+
+    kernels: np.ndarray
+    times_s: np.ndarray
+    levels_db: np.ndarray
+    freqs_hz: np.ndarray
+    centres_hz: np.ndarray
+    bandwidths_hz: np.ndarray
+
+
+def kernel_responses(model, length="long"):
+    """What the learned kernels of a multires network let through: `KernelResponses`, in the network's own order.
+
+    length: "short" (64 samples) or "long" (960). times_s: from the kernel's middle. centres_hz: where a kernel responds most.
+    bandwidths_hz: the width of a rectangle as high as the maximum with the same area under the squared response. Raises
+    InputError for a network without that bank.
+    """
+    bank = getattr(model, str(length), None)
+    if not isinstance(bank, multires.FilterBank):
+        held = [name for name, module in model.named_children() if isinstance(module, multires.FilterBank)]
+        there = f"banks {' and '.join(held)}" if held else "no filter banks"
+        raise InputError(f"this network has {there}, not {length!r}; choose {'one of these' if held else 'a multires network'}")
+    kernels = bank.conv.weight.detach()[:, 0].float().numpy()
+    n_fft, n = 4 * multires.LONG, kernels.shape[1]
+    power = np.abs(np.fft.rfft(kernels, n_fft)) ** 2
+    freqs_hz = np.arange(n_fft // 2 + 1) * multires.SR / n_fft
+    top = power.max(axis=1, keepdims=True)
+    return KernelResponses(
+        kernels,
+        (np.arange(n) - (n - 1) / 2) / multires.SR,
+        10 * np.log10(np.maximum(power / np.maximum(top, 1e-30), 1e-10)),
+        freqs_hz,
+        freqs_hz[power.argmax(axis=1)],
+        (power / np.maximum(top, 1e-30)).sum(axis=1) * freqs_hz[1],
+    )
+
+
 # --- reaching in ----------------------------------------------------------------------------------------------------------
 
 
@@ -232,8 +380,8 @@ def ablate(model, name, channel, value="zero"):
     if value not in ("zero", "mean") and (isinstance(value, str) or not np.isfinite(value)):
         raise InputError(f'a channel can be set to "zero", "mean" or a number, not to {value!r}; choose one of these')
 
-    def change(tensor):
-        tensor, axis, channels = tensor.clone(), _channel_axis(tensor), _chosen(name, tensor, channel)
+    def change(tensor, axis):
+        tensor, channels = tensor.clone(), _chosen(name, tensor.shape[axis], channel)
         for c in channels:
             part = tensor.select(axis, c)
             part.fill_(0.0 if value == "zero" else part.mean().item() if value == "mean" else value)
@@ -250,7 +398,7 @@ def patch(model, name, activation, channel=None):
     unknown layer and, when the model runs, for another shape or a channel the layer does not have.
     """
 
-    def change(tensor):
+    def change(tensor, axis):
         if tensor.shape != activation.shape:
             raise InputError(
                 f"{name} makes {tuple(tensor.shape)} of this song, the activation to put in is {tuple(activation.shape)}; "
@@ -259,8 +407,8 @@ def patch(model, name, activation, channel=None):
         other = activation.to(tensor)
         if channel is None:
             return other
-        tensor, axis = tensor.clone(), _channel_axis(tensor)
-        for c in _chosen(name, tensor, channel):
+        tensor = tensor.clone()
+        for c in _chosen(name, tensor.shape[axis], channel):
             tensor.select(axis, c).copy_(other.select(axis, c))
         return tensor
 
@@ -269,23 +417,25 @@ def patch(model, name, activation, channel=None):
 
 @contextlib.contextmanager
 def _changed(model, name, change):
-    """The named layers hand on change(output) while this lasts."""
+    """The named layers hand on change(output, axis of its channels) while this lasts."""
+    last = _channels_last(model)
 
-    def hook(module, inputs, output):
-        return (change(output[0]), *output[1:]) if isinstance(output, tuple) else change(output)
+    def hook_of(layer):
+        def hook(module, inputs, output):
+            tensor = output[0] if isinstance(output, tuple) else output
+            changed = change(tensor, tensor.ndim - 1 if last[layer] and tensor.ndim < 4 else 1)
+            return (changed, *output[1:]) if isinstance(output, tuple) else changed
+
+        return hook
 
     with contextlib.ExitStack() as hooks:
-        for module in _named(model, name).values():
-            hooks.callback(module.register_forward_hook(hook).remove)
+        for layer, module in _named(model, name).items():
+            hooks.callback(module.register_forward_hook(hook_of(layer)).remove)
         yield
 
 
-def _channel_axis(tensor):
-    return 1 if tensor.ndim == 4 else tensor.ndim - 1
-
-
-def _chosen(name, tensor, channel):
-    channels, n = np.atleast_1d(channel), tensor.shape[_channel_axis(tensor)]
+def _chosen(name, n, channel):
+    channels = np.atleast_1d(channel)
     if wrong := [int(c) for c in channels if not 0 <= c < n]:
         raise InputError(f"{name} has channels 0 to {n - 1}, not {wrong[0]}; choose one of these")
     return [int(c) for c in channels]
@@ -332,6 +482,8 @@ def attribution(
     Sources: Sundararajan et al. 2017; Zeiler and Fergus 2014.
     """
     attribute = _captum(method)
+    if method == "occlusion" and features.kind == "wave":
+        raise InputError("a waveform has no rows to cover; take integrated_gradients")
     frame = _frame_at(features, time_s)
     first, stop = _heard_frames(model, features, frame)
     block = torch.from_numpy(features.values[None, :, :, first:stop].copy())
@@ -396,11 +548,17 @@ def _heard_frames(model, features, frame):
     """(first, stop) of the frames that the network hears for its decision at `frame`, as `models.run` feeds it."""
     n_frames = features.values.shape[2]
     first, stop = [(a, b) for a, b in run.block_frames(n_frames, model.block_frames) if a <= frame < b][-1]
-    if getattr(model, "gru", None) is None:  # no memory: its patch of 25 frames and one on either side hold all it hears
+    if getattr(model, "gru", None) is not None:
+        return first, stop
+    if context := model.context_frames:  # convolutions alone: this far to either side, and some frames for the eye
+        return max(frame - context - _SEEN_FRAMES, 0), min(frame + context + _SEEN_FRAMES + 1, n_frames)
+    if hasattr(model, "across_patches"):  # a CRNN without its memory: a patch of 25 frames and one on either side hold all it hears
         near = first + (frame - first) // 25 * 25
-        ends = (0, n_frames) if model.context_frames else (first, stop)
-        first, stop = max(near - 25, ends[0]), min(near + 50, ends[1])
+        first, stop = max(near - 25, first), min(near + 50, stop)
     return first, stop
+
+
+_SEEN_FRAMES = 40
 
 
 def _target(model, f_hz, logits):

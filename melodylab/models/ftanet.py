@@ -132,6 +132,7 @@ class FTANet(nn.Module):
 
     grid, has_unvoiced_class = BINS, True
     block_frames, context_frames = BLOCK_FRAMES, 0
+    timeless = ("*.frequency_map*", "*.fuse.*")  # layers whose output is one for the whole block
 
     def __init__(self, width=32, *, frequency=True, temporal=True, fusion="channels", detection=True):
         super().__init__()

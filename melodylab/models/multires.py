@@ -76,6 +76,8 @@ class _TwoBanks(nn.Module):
     """What both models share: the first stage, under names that carry over."""
 
     grid, has_unvoiced_class = BINS, True
+    rows_are_pitches = False  # but kernels
+    timeless = ("short.conv",)  # five values a frame
     block_frames = 500
 
     def __init__(self, kernels, lengths):

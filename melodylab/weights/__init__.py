@@ -47,7 +47,8 @@ def experiments():
     """Scores on real songs after trainings that differ in one thing: {experiment: [row]}, means over the songs.
 
     "ablation": rows with "change" (what was taken out of the training songs); "training_share": rows with "share" (of them,
-    0..1); each with "OA", "RPA" and, for the first, "AUC". Raises InputError where the file is missing or damaged.
+    0..1); "inputs": with "input", "recurrence" and "seed" (networks with CNN1); "wide": with "network" (those with CNN2). Each
+    with "OA", "RPA", "RCA" and "AUC". Voicing constants were chosen leave-one-song-out; AUC needs none. Raises InputError where the file is missing or damaged.
     """
     path = FOLDER / EXPERIMENTS
     data = _bytes(path)

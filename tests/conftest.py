@@ -9,6 +9,9 @@ import shutil
 import socket
 from pathlib import Path
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # tests share the cores already; NumPy and torch read it when they are imported
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
 

@@ -699,6 +699,71 @@ def pitch_error_bars(labels, *, ax=None):
     return ax
 
 
+# --- attention and kernels ------------------------------------------------------------------------------------------------
+
+
+def attention(picture, maps, *, channel=0, melody=None):
+    """What a level of FTANet sees and where it looks: the input, above it the attention over time, beside it over frequency.
+
+    picture: the network's input (Features). maps: `explain.AttentionMaps`. channel: of the picture. Weights are given as
+    multiples of equal ones, so 1, the dotted line, is no preference; thin lines are the channels, the thick one is their mean. A
+    variant's missing map stays empty. melody: drawn on the input. Returns a Figure.
+    """
+    figure = plt.figure(figsize=(9, 4.6), layout="constrained")
+    axes = figure.subplots(2, 2, width_ratios=(4, 1), height_ratios=(1, 3.2), squeeze=False)
+    (above, corner), (ax, beside) = axes
+    corner.set_axis_off()
+    first, last = _edges(maps.times_s)
+    shown = (picture.times_s >= first - 1e-9) & (picture.times_s <= last + 1e-9)
+    _image(ax, picture.values[channel][:, shown], picture.freqs_hz, picture.times_s[shown], scale="log")
+    if melody is not None:
+        _overlay(ax, melody)
+    limits_hz = ax.get_ylim()
+    for side, weights, centres, upright in (
+        (above, maps.time, maps.times_s, False),
+        (beside, maps.frequency, maps.freqs_hz, True),
+    ):
+        side.spines[["top", "right"]].set_visible(False)
+        if weights is None:
+            side.text(0.5, 0.5, "none", transform=side.transAxes, ha="center", va="center")
+            side.set(xticks=[], yticks=[])
+            continue
+        relative = weights * weights.shape[1]
+        lines = [(row, {"color": "#b5b5b5", "linewidth": 0.6}) for row in relative]
+        lines.append((relative.mean(axis=0), {"color": INK[0], "linewidth": 2}))
+        for values, style in lines:
+            side.plot(*((values, centres) if upright else (centres, values)), **style)
+        (side.axvline if upright else side.axhline)(1, color="black", linewidth=0.8, linestyle=":")
+        top = max(1.05 * np.quantile(relative, 0.998), 1.2)
+        side.set(**{"xlim" if upright else "ylim": (0, top)})
+    above.set(xlim=ax.get_xlim(), ylabel="Weight", title="Attention over time")
+    above.tick_params(labelbottom=False)
+    if maps.frequency is not None:
+        beside.set_yscale("log")
+        beside.yaxis.set_minor_locator(ticker.NullLocator())
+        beside.yaxis.set_major_locator(ticker.NullLocator())
+    beside.set(ylim=limits_hz, xlabel="Weight", title="over frequency")
+    return figure
+
+
+def kernel_responses(responses, *, order=None, fmax_hz=8000, db_range=40, ax=None):
+    """Which frequencies each kernel of a learned filter bank lets through, one column a kernel; dB below its maximum.
+
+    responses: `explain.KernelResponses`. order: of the columns, such as responses.centres_hz.argsort(); None: as they are.
+    """
+    ax = _axes(ax, (5, 3.6))
+    levels_db = responses.levels_db if order is None else responses.levels_db[order]
+    inside = responses.freqs_hz <= fmax_hz
+    extent = (-0.5, len(levels_db) - 0.5, 0, responses.freqs_hz[inside][-1] / 1000)
+    image = ax.imshow(
+        levels_db[:, inside].T, origin="lower", aspect="auto", extent=extent, cmap="magma", vmin=-db_range, vmax=0
+    )
+    ax.set(xlabel="Kernel" if order is None else "Kernel, sorted", ylabel="Frequency (kHz)")
+    ax.set_title(f"{responses.kernels.shape[1]} samples", loc="left", fontsize="medium")
+    _colorbar(image, "dB below its maximum", extend="min")
+    return ax
+
+
 # --- training -------------------------------------------------------------------------------------------------------------
 
 

@@ -474,3 +474,46 @@ def test_learning_curve_of_nothing_and_of_one_step(losses, ax):
     plot.learning_curve(losses, ax=ax)
     drawn(ax.figure)
     assert ax.get_ylim()[0] == 0
+
+
+# --- attention and kernels ------------------------------------------------------------------------------------------------
+
+
+def looking(frequency=True):
+    """Two channels: one looks at row 3 of 8 alone, the other everywhere alike; both at the last of 10 frames."""
+    over_hz = np.stack([np.eye(8)[3], np.full(8, 1 / 8)])
+    over_time = np.tile(np.eye(10)[9], (2, 1))
+    freqs_hz, times_s = 110 * 2 ** (np.arange(8) / 4), 0.5 + 0.05 * np.arange(10)
+    return explain.AttentionMaps(over_hz if frequency else None, freqs_hz, over_time, times_s, None, ("itself",))
+
+
+def test_attention_is_drawn_along_the_axis_it_weighs():
+    picture = Features(np.random.default_rng(0).random((3, 121, 40)).astype(np.float32), LOG_HZ, TIMES_S, "cfp")
+    maps = looking()
+    above, _, ax, beside = plot.attention(picture, maps, melody=OTHER).axes
+    mean = above.lines[-2]
+    np.testing.assert_allclose(mean.get_xdata(), maps.times_s)
+    np.testing.assert_allclose(mean.get_ydata(), 10 * np.eye(10)[9])  # multiples of equal weights
+    np.testing.assert_allclose(beside.lines[-2].get_ydata(), maps.freqs_hz)
+    np.testing.assert_allclose(beside.lines[-2].get_xdata(), [0.5, 0.5, 0.5, 4.5, 0.5, 0.5, 0.5, 0.5])
+    assert list(above.lines[-1].get_ydata()) == [1, 1], "no preference"
+    shown = ax.get_images()[0].get_array()
+    np.testing.assert_allclose(shown, picture.values[0][:, 10:20], atol=1e-6)  # the block that the maps are of
+    assert above.get_xlim() == ax.get_xlim() and beside.get_ylim() == ax.get_ylim()
+
+
+def test_attention_that_a_variant_lacks_is_said_to_be_none():
+    picture = Features(np.zeros((3, 121, 40), np.float32), LOG_HZ, TIMES_S, "cfp")
+    above, _, _, beside = plot.attention(picture, looking(frequency=False)).axes
+    assert [text.get_text() for text in beside.texts] == ["none"] and not beside.lines and len(above.lines) == 4
+
+
+def test_kernels_are_columns_in_the_order_asked_for(ax):
+    levels_db = np.full((3, 9), -60.0)
+    levels_db[[0, 1, 2], [6, 1, 3]] = 0
+    freqs_hz = np.arange(9) * 1000.0
+    found = explain.KernelResponses(np.zeros((3, 64)), np.arange(64.0), levels_db, freqs_hz, np.array([6e3, 1e3, 3e3]), np.ones(3))
+    plot.kernel_responses(found, order=found.centres_hz.argsort(), ax=ax)
+    shown = ax.get_images()[0].get_array()
+    np.testing.assert_array_equal(shown.argmax(axis=0), [1, 3, 6])
+    assert ax.get_xlabel() == "Kernel, sorted" and ax.get_title("left") == "64 samples" and ax.get_ylim() == (0, 8)

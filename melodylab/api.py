@@ -127,6 +127,7 @@ _LINES = {
     "sf-cnn": "sf-crnn-2 without its GRU: what the memory is worth (Basaran 2018)",
     "deep-salience": "convolutions alone on a harmonic constant-Q transform (Deep Salience, Bittner 2017)",
     "ftanet": "attention over frequency and over time on spectrum and cepstrum (FTANet, Yu 2021)",
+    "ftanet-thin": "FTANet with half the channels, for weak machines",
     "ftanet-no-frequency": "FTANet without its attention over frequency",
     "ftanet-no-temporal": "FTANet without its attention over time",
     "ftanet-no-fusion": "FTANet with its three maps simply added",

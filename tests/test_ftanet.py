@@ -12,6 +12,7 @@ from melodylab.records import Features
 
 VARIANTS = {
     "ftanet": 3_386_007,
+    "ftanet-thin": 850_975,
     "ftanet-no-frequency": 1_724_850,
     "ftanet-no-temporal": 1_724_850,
     "ftanet-no-fusion": 3_340_622,

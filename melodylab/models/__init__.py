@@ -14,6 +14,7 @@ NETWORKS = {
     "sf-cnn": ("crnn", "CRNN", {"cnn": "cnn2", "units": 0}, "sf"),
     "deep-salience": ("deep_salience", "DeepSalience", {}, "hcqt"),
     "ftanet": ("ftanet", "FTANet", {}, "cfp"),
+    "ftanet-thin": ("ftanet", "FTANet", {"width": 16}, "cfp"),  # not in the paper: for weak machines
     "ftanet-no-frequency": ("ftanet", "FTANet", {"frequency": False}, "cfp"),
     "ftanet-no-temporal": ("ftanet", "FTANet", {"temporal": False}, "cfp"),
     "ftanet-no-fusion": ("ftanet", "FTANet", {"fusion": "sum"}, "cfp"),

@@ -1,6 +1,7 @@
 """FTANet, Yu, Sun, Yu and Li 2021: attention over frequency and over time, weighed against each other by selective fusion.
 
     ftanet                 CFP    3,386,007 trainable numbers
+    ftanet-thin                     850,975    half the channels: not in the paper, for weak machines
     ftanet-no-frequency           1,724,850    the branch with attention over frequency taken out
     ftanet-no-temporal            1,724,850    the branch with attention over time taken out
     ftanet-no-fusion              3,340,622    the three maps are simply added

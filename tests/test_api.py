@@ -128,10 +128,10 @@ def decode_by(folder, name, **decoding):
 
 
 def test_a_network_becomes_a_method_with_its_weights(random_weights):
-    assert set(api._methods()) == {"sfnmf", "pyin", *models.NETWORKS} and all(api._methods().values())
+    assert set(api._methods()) == {"best", "sfnmf", "pyin", *models.NETWORKS} and all(api._methods().values())
     for ending in (".safetensors", ".json"):
         (random_weights / f"sf-cnn{ending}").unlink()
-    assert set(api._methods()) == {"sfnmf", "pyin", *models.NETWORKS} - {"sf-cnn"}
+    assert set(api._methods()) == {"best", "sfnmf", "pyin", *models.NETWORKS} - {"sf-cnn"}
 
 
 @pytest.mark.parametrize("name", models.NETWORKS)

@@ -148,7 +148,8 @@ def spectrogram(
     scale=None,
     colorbar=True,
 ):
-    """Any `Features` (power "stft", "mel"; magnitude "cqt"; layer `channel` of "hcqt") in decibels below its loudest cell.
+    """Any `Features` (power "stft", "mel"; magnitude "cqt"; layer `channel` of "hcqt") in decibels below its loudest cell;
+    a layer of "cfp", which is no magnitude, as it is.
 
     melody: drawn as a thin line at f0, with `harmonics` dotted overtones 2 f0, 3 f0, ... fmax_hz: upper end of the picture.
     db_range: what is quieter by more is black. exponent: draw magnitude ** exponent (0..1) instead of decibels.
@@ -161,7 +162,9 @@ def spectrogram(
     else:
         with np.errstate(divide="ignore"):
             level_db = (10 if features.kind in ("stft", "mel") else 20) * np.log10(values / (values.max() or 1))
-    if exponent is None:
+    if features.kind == "cfp":
+        shown, low, high, label = values ** (exponent or 1), 0, 1, "Value, 0..1" + (f", to the power {exponent:g}" if exponent else "")
+    elif exponent is None:
         shown, low, high, label = np.maximum(level_db, -db_range), -db_range, 0, "Level (dB below the loudest)"
     else:
         shown, low, high, label = 10 ** (level_db / 20 * exponent), 0, 1, f"Magnitude to the power {exponent:g}"

@@ -221,18 +221,24 @@ def revoiced(melody, threshold):
     return records.Melody(melody.times_s, melody.f0_hz, voiced.astype(float))
 
 
+_CFP_LAYERS = ("spectrum", "spectrum of the cepstrum", "cepstrum")
+
+
 def representation_panel(song, *, sr=22050, hop_samples=256, fmax_hz=5000):
-    """STFT, mel, CQT and HCQT of one song at a working rate, with f0 and its overtones drawn on where the melody is known.
+    """STFT, mel, CQT, HCQT and CFP of one song, with f0 and its overtones drawn on where the melody is known.
+
+    sr, hop_samples: of all but the CFP, which has 8 kHz and 80.
 
     A transform is computed when it is first asked for (an HCQT takes seconds) and kept.
     """
     windows = [(f"{1000 * n / sr:.0f} ms", n) for n in (256, 512, 1024, 2048, 4096, 8192)]
     layers = [(f"h = {h:g}", layer) for layer, h in enumerate(features.HARMONICS)]
     controls = {
-        "representation": ipywidgets.Dropdown(options=["STFT", "mel", "CQT", "HCQT"]),
+        "representation": ipywidgets.Dropdown(options=["STFT", "mel", "CQT", "HCQT", "CFP"]),
         "window_samples": ipywidgets.SelectionSlider(options=windows, value=2048, description="window"),
         "bins_per_octave": ipywidgets.SelectionSlider(options=[12, 24, 36, 60], value=36),
         "layer": ipywidgets.Dropdown(options=layers, value=1, description="HCQT layer"),
+        "cfp_layer": ipywidgets.Dropdown(options=[(words, layer) for layer, words in enumerate(_CFP_LAYERS)], description="CFP layer"),
         "lines": ipywidgets.IntSlider(value=0, min=0, max=8, description="lines at h f0"),
         "exponent": ipywidgets.FloatSlider(value=0.4, min=0.1, max=1, step=0.1),
     }
@@ -243,20 +249,23 @@ def representation_panel(song, *, sr=22050, hop_samples=256, fmax_hz=5000):
             return features.power_spectrogram(song, sr=sr, win_samples=window_samples, hop_samples=hop_samples)
         if kind == "mel":
             return features.mel(song, sr=sr, win_samples=window_samples, hop_samples=hop_samples, fmax_hz=fmax_hz)
+        if kind == "CFP":
+            return features.cfp(song)
         octaves, options = (5, {}) if kind == "CQT" else (6, {"fmin_hz": 32.7})
         options |= {"bins_per_octave": bins_per_octave, "n_bins": octaves * bins_per_octave + (kind == "CQT")}
         return (features.cqt if kind == "CQT" else features.hcqt)(song, sr=sr, hop_samples=hop_samples, **options)
 
-    def draw(representation, window_samples, bins_per_octave, layer, lines, exponent):
-        windowed = representation in ("STFT", "mel")
-        key = (representation, window_samples if windowed else None, None if windowed else bins_per_octave)
+    def draw(representation, window_samples, bins_per_octave, layer, cfp_layer, lines, exponent):
+        windowed, chosen = representation in ("STFT", "mel"), {"HCQT": layer, "CFP": cfp_layer}.get(representation, 0)
+        in_octaves = representation in ("CQT", "HCQT")
+        key = (representation, window_samples if windowed else None, bins_per_octave if in_octaves else None)
         if key not in made:
             made[key] = transform(representation, window_samples, bins_per_octave)
         figure = Figure(figsize=(10, 4.4), layout="constrained")
         ax = plot.spectrogram(
             made[key],
             ax=figure.subplots(),
-            channel=layer if representation == "HCQT" else 0,
+            channel=chosen,
             melody=song.melody if lines else None,
             harmonics=0 if representation == "HCQT" else lines - 1,  # a layer has a pitch in one row, not in many
             fmax_hz=fmax_hz if windowed else None,
@@ -264,13 +273,15 @@ def representation_panel(song, *, sr=22050, hop_samples=256, fmax_hz=5000):
         )
         detail = f"window of {window_samples} samples" if windowed else f"{bins_per_octave} bins per octave"
         detail += f", layer h = {features.HARMONICS[layer]:g}" if representation == "HCQT" else ""
+        detail = _CFP_LAYERS[cfp_layer] if representation == "CFP" else detail
         ax.set_title(f"{representation}, {detail}")
         return figure
 
     def enable(_change=None):
-        windowed, layered = controls["representation"].value in ("STFT", "mel"), controls["representation"].value == "HCQT"
-        controls["window_samples"].disabled, controls["bins_per_octave"].disabled = not windowed, windowed
-        controls["layer"].disabled = not layered
+        kind = controls["representation"].value
+        controls["window_samples"].disabled = kind not in ("STFT", "mel")
+        controls["bins_per_octave"].disabled = kind not in ("CQT", "HCQT")
+        controls["layer"].disabled, controls["cfp_layer"].disabled = kind != "HCQT", kind != "CFP"
         controls["lines"].disabled = song.melody is None
 
     controls["representation"].observe(enable, names="value")
@@ -417,6 +428,63 @@ def crnn_panel(song, model, *, picture=None, names=None):
 
     controls["layer"].observe(limit, names="value")
     return Panel(draw, controls, height_px=700 if song.melody is not None else 580, alt=alt, sound=sound)
+
+
+def attention_panel(song, model, *, picture=None):
+    """Where FTANet looks, level by level, and what its melody loses when one kind of attention is blended to uniform.
+
+    The maps of the block that the cursor is in, drawn beside what they weigh; the melody on the input is that of the network
+    with the chosen map blended. The title gives overall accuracy before and after where the truth is known; the players let
+    you hear both melodies. song, model, picture: as in `crnn_panel`, for a network with attention maps.
+    """
+    picture = _input_of(model, song) if picture is None else picture
+    levels = sorted(int(name[5:-7]) for name, _ in model.named_modules() if re.fullmatch(r"level\d\.attend", name))
+    if not levels:
+        raise InputError("this network has no attention maps; choose an FTANet")
+    decoding = getattr(model, "card", {}).get("decoding", {})
+
+    @functools.lru_cache(maxsize=64)
+    def line(level, axis, blend):
+        with explain.uniform(model, f"level{level}.attend.{axis}_map", blend):
+            return decode.peak(run.salience(model, picture, **decoding))
+
+    def untouched():
+        return line(levels[0], axes[0], 0.0)
+
+    axes = [axis for axis in ("frequency", "time") if any(n.endswith(f".{axis}_map") for n, _ in model.named_modules())]
+    end_s = 0.1 * np.floor(picture.times_s[-1] / 0.1)
+    controls = {
+        "level": ipywidgets.Dropdown(options=levels),
+        "axis": ipywidgets.Dropdown(options=axes, description="attention over"),
+        "blend": ipywidgets.FloatSlider(value=0.0, min=0, max=1, step=0.25, description="blend to uniform"),
+        "time_s": ipywidgets.FloatSlider(value=0.1 * round(end_s / 0.2), min=0, max=end_s, step=0.1, description="time (s)"),
+    }
+
+    def draw(level, axis, blend, time_s):
+        with explain.uniform(model, f"level{level}.attend.{axis}_map", blend):
+            maps = explain.attention(model, picture, time_s, level)
+        figure = plot.attention(picture, maps, melody=line(level, axis, blend))
+        figure.suptitle(title(level, axis, blend), fontsize="medium")
+        return figure
+
+    def title(level, axis, blend):
+        text = f"level {level}, over {axis}" + (f", {blend:.0%} uniform" if blend else "")
+        if song.melody is None:
+            return text
+        before, after = (evaluate.score_melody(m, song.melody)["OA"] for m in (untouched(), line(level, axis, blend)))
+        return text + (f": OA {before:.2f} → {after:.2f}" if blend else f": OA of the network {before:.2f}")
+
+    def alt(level, axis, blend, time_s):
+        return f"{title(level, axis, blend)}. {_words({'level': level, 'axis': axis, 'blend': blend, 'time_s': time_s})}"
+
+    def sound(level, axis, blend, time_s):
+        melodies = {"melody of the network": untouched()}
+        if blend:
+            melodies[f"{blend:.0%} uniform"] = line(level, axis, blend)
+        tones = {name: sonify.tone(melody, song.sr, song.audio.shape[1]) for name, melody in melodies.items()}
+        return sonify.players(tones, song.sr, start_s=max(0, time_s - 2), seconds=4)
+
+    return Panel(draw, controls, height_px=480, alt=alt, sound=sound)
 
 
 def _input_of(model, song):

@@ -248,7 +248,25 @@ def crnn(song, salience, melody, names=("cnn.layer4", "gru")):
     return widgets.crnn_panel(song, model, picture=picture, names=names)
 
 
-@pytest.mark.parametrize("make", [threshold, threshold_without_truth, representation, factorisation, crnn])
+@functools.cache
+def attentive():
+    """A small FTANet with an opinion about where to look, and a picture for it, two blocks long."""
+    torch.manual_seed(0)
+    model = models.create_model("ftanet", width=4)
+    with torch.no_grad():
+        for name, part in model.named_parameters():
+            if "_map.conv2" in name or "_features.conv2" in name:
+                part.mul_(20)
+    values = np.random.default_rng(0).random((3, 320, 200)).astype(np.float32)
+    return model, Features(values, 31 * 2 ** (np.arange(320) / 60), np.arange(200) * 0.01, "cfp")
+
+
+def attention(song, salience, melody):
+    model, picture = attentive()
+    return widgets.attention_panel(song, model, picture=picture)
+
+
+@pytest.mark.parametrize("make", [threshold, threshold_without_truth, representation, factorisation, crnn, attention])
 def test_ready_made_panels_draw_at_both_ends_of_each_control(make, tiny):
     panel = make(*tiny)
     seen = {panel.picture.png}
@@ -292,10 +310,17 @@ def test_representation_panel_offers_only_what_counts(tiny):
     panel = widgets.representation_panel(tiny[0])
     off = {
         kind: {name for name, control in panel.controls.items() if control.disabled}
-        for kind in ("STFT", "CQT", "HCQT")
+        for kind in ("STFT", "CQT", "HCQT", "CFP")
         if panel.set(representation=kind) is None
     }
-    assert off == {"STFT": {"bins_per_octave", "layer"}, "CQT": {"window_samples", "layer"}, "HCQT": {"window_samples"}}
+    assert off == {
+        "STFT": {"bins_per_octave", "layer", "cfp_layer"},
+        "CQT": {"window_samples", "layer", "cfp_layer"},
+        "HCQT": {"window_samples", "cfp_layer"},
+        "CFP": {"window_samples", "bins_per_octave", "layer"},
+    }
+    panel.set(cfp_layer=2)
+    assert panel.picture.alt.startswith("CFP, cepstrum. ")
 
 
 def test_factorisation_panel_scrubs_the_iterations(tiny):
@@ -365,6 +390,27 @@ def test_network_panel_finds_the_front_end_or_says_what_is_missing(tiny, monkeyp
     assert panel.picture.alt.startswith("gru, channel 0; at 0.20 s the output says ") and "true" not in panel.picture.alt
     with pytest.raises(InputError, match="does not say what it hears; give its input: picture="):
         widgets.crnn_panel(tiny[0], models.crnn.CRNN("cnn1", 8))
+
+
+def test_attention_panel_flattens_the_map_it_blends(tiny):
+    panel = attention(*tiny)
+    panel.set(level=4, time_s=0.5)
+    above, _, _, beside = panel.draw().axes
+    assert np.ptp(beside.lines[-2].get_xdata()) > 0.02
+    panel.set(blend=1.0)
+    above, _, _, beside = panel.draw().axes
+    np.testing.assert_allclose(beside.lines[-2].get_xdata(), 1, rtol=1e-4)
+    assert np.ptp(above.lines[-2].get_ydata()) > 0.02, "the other axis is as it was"
+    assert panel.picture.alt.startswith("level 4, over frequency, 100% uniform: OA ")
+    assert len(panel._player.value.split("<audio")) == 3, "both melodies"
+    model, picture = attentive()
+    assert explain.attention(model, picture, 0.5, 4).frequency.std() > 0, "the network is as it was"
+    plt.close("all")
+
+
+def test_attention_panel_of_a_network_without_attention_is_refused(tiny):
+    with pytest.raises(InputError, match="no attention maps; choose an FTANet"):
+        widgets.attention_panel(tiny[0], models.create_model("segnet"), picture=attentive()[1])
 
 
 # --- training while you watch ---------------------------------------------------------------------------------------------

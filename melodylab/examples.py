@@ -76,7 +76,9 @@ class Examples:
 
     front_end: a name in FRONT_ENDS. frames: length of an example; songs shorter than that are filled up with silence.
     shift_semitones: each example moves by up to so much. stretch: and is played up to so much faster or slower (0.2: by a
-    fifth), pitch untouched. steps: length of the training, for banks that go from easy to
+    fifth), pitch untouched. equaliser_db, ambience: where lead and rest are mixed afresh, each gets another random equaliser of
+    so many decibels (standard deviation, an octave apart), and a share of the mixes a veil of noise and reverberation that
+    fills what lies between the partials, as rooms, cymbals and limiters do in recordings. steps: length of the training, for banks that go from easy to
     hard; 0 takes all mixes from the start. cache: folder for the features, or None; it may be shared and can be deleted.
     memory_gb: how much of the features stays in memory, the least recently used goes first. Raises InputError for an
     unknown front end.
@@ -91,6 +93,8 @@ class Examples:
         frames=500,
         shift_semitones=3.0,
         stretch=0.0,
+        equaliser_db=0.0,
+        ambience=0.0,
         seed=0,
         steps=0,
         cache=None,
@@ -100,6 +104,7 @@ class Examples:
             raise InputError(f"there is no front end {front_end!r}; choose one of {', '.join(FRONT_ENDS)}")
         self.front_end, self.bank, self.batch_size, self.frames = front_end, bank, batch_size, frames
         self.shift_semitones, self.stretch, self.seed, self.steps = shift_semitones, stretch, seed, steps
+        self.equaliser_db, self.ambience = equaliser_db, ambience
         self.folder = None if cache is None else Path(cache) / self._key()
         self.memory_bytes, self._memory = memory_gb * 1e9, OrderedDict()
 
@@ -151,7 +156,12 @@ class Examples:
             (_, other), other_hz = self._stored(int(rng.integers(self.bank.songs)), self._mix(rng, step))
             rest, _ = self._excerpt(rng, other, other_hz, pace)
         lead_db = rng.uniform(-_REMIX_DB, _REMIX_DB)
-        return _mixed(lead + np.float32(lead_db), rest, louder_db=abs(rng.normal(0, 4))), f0_hz
+        if self.equaliser_db:
+            octave = FRONT_ENDS[self.front_end].grid.bins_per_octave
+            lead, rest = (part + _equaliser(rng, part.shape[-2], octave, self.equaliser_db) for part in (lead, rest))
+        is_veiled = self.ambience and rng.random() < self.ambience
+        veil = (lambda power: _veiled(rng, power)) if is_veiled else None
+        return _mixed(lead + np.float32(lead_db), rest, louder_db=abs(rng.normal(0, 4)), veil=veil), f0_hz
 
     def _excerpt(self, rng, features, f0_hz, pace):
         """`frames` frames of pictures (..., freq, time) from anywhere, at another pace and in another key."""
@@ -236,14 +246,38 @@ class Examples:
             self._memory.popitem(last=False)
 
 
-def _mixed(lead_db, rest_db, louder_db=0.0):
+def _mixed(lead_db, rest_db, louder_db=0.0, veil=None):
     """Two sounds in decibels (channels, freq, time) together, as their front end scales them; float32 0..1.
 
     Powers add, which they do on average. louder_db: how much louder the loudest cell of the song is than the one of these.
+    veil: what becomes of the powers before that.
     """
     power = np.exp(lead_db * np.float32(np.log(10) / 10)) + np.exp(rest_db * np.float32(np.log(10) / 10))
+    if veil:
+        power = veil(power)
     magnitude = np.sqrt(power, out=power)
     return decibels(magnitude, magnitude.max() * np.float32(10 ** (louder_db / 20)))
+
+
+def _equaliser(rng, rows, rows_per_octave, spread_db):
+    """Random gains, (rows, 1) decibels: a straight line from octave to octave."""
+    knots_db = rng.normal(0, spread_db, rows // rows_per_octave + 2)
+    return np.interp(np.arange(rows) / rows_per_octave, np.arange(len(knots_db)), knots_db).astype(np.float32)[:, None]
+
+
+def _veiled(rng, power):
+    """Powers (channels, freq, time) with noise that follows their own level, smeared over an octave and over what came before."""
+    half, keep = 18, np.float32(np.exp(-1 / rng.uniform(2, 30)))  # rows; of the last frame, of 23 ms each
+    sums = np.cumsum(np.pad(power, ((0, 0), (half + 1, half), (0, 0)), mode="edge"), axis=1)
+    near = (sums[:, 2 * half + 1 :] - sums[:, : -2 * half - 1]) / (2 * half + 1)
+    tail = np.empty_like(near)
+    state = near[..., 0]
+    for n in range(near.shape[-1]):
+        state = keep * state + (1 - keep) * near[..., n]
+        tail[..., n] = state
+    grain = rng.standard_exponential(power.shape, dtype=np.float32)  # what noise looks like in one window
+    grain[..., 1:] = (grain[..., 1:] + grain[..., :-1]) / 2
+    return power + np.float32(10 ** (rng.uniform(-30, -6) / 10)) * tail * grain
 
 
 def _stretched(x, f0_hz, frames):

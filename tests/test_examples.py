@@ -212,3 +212,29 @@ def test_levels_and_rests_change_and_the_seed_decides(parts, monkeypatch):
 def test_beyond_a_part_there_is_nothing(parts):
     x, f0_hz = source(parts, "spectra", frames=400).batch(0)
     assert not x[..., 200:].any() and torch.isnan(f0_hz[:, 200:]).all()
+
+
+def test_every_mix_gets_another_equaliser_and_its_truth_stays(parts):
+    plain, coloured = (source(parts, "spectra", shift_semitones=0.0, equaliser_db=e).batch(0) for e in (0.0, 6.0))
+    np.testing.assert_array_equal(plain[1][0], coloured[1][0])
+    assert not torch.equal(plain[0], coloured[0])
+    gains_db = np.stack([examples._equaliser(np.random.default_rng(seed), 312, 36, 6.0)[:, 0] for seed in range(300)])
+    assert gains_db[:, ::36].std() == pytest.approx(6, rel=0.05) and abs(gains_db.mean()) < 1
+    np.testing.assert_allclose(gains_db[:, 18], (gains_db[:, 0] + gains_db[:, 36]) / 2, rtol=1e-4, atol=1e-5)
+
+
+def test_a_veil_fills_what_lies_near_and_what_comes_after_and_leaves_silence(parts):
+    power = np.zeros((2, 312, 300), np.float32)
+    power[:, 150, 50:100] = 1
+    veiled = examples._veiled(np.random.default_rng(0), power)
+    added = veiled - power
+    assert (added >= 0).all() and not added[..., :50].any(), "nothing sounds before its cause"
+    assert added[:, 140, 60:100].mean() > 0 and not added[:, :131].any() and not added[:, 169:].any(), "half an octave"
+    after = added[:, 140, 100:].mean(axis=0)
+    assert after[:20].mean() > after[20:60].mean() > after[60:150].mean(), "it dies away"
+    assert added.max() < 0.3 < power.max()
+    assert not examples._veiled(np.random.default_rng(0), 0 * power).any()
+    some = source(parts, "spectra", shift_semitones=0.0, ambience=1.0).batch(0)
+    none = source(parts, "spectra", shift_semitones=0.0).batch(0)
+    assert torch.quantile(some[0][0], 0.1) > torch.quantile(none[0][0], 0.1)
+    np.testing.assert_array_equal(some[1][0], none[1][0])

@@ -186,6 +186,18 @@ def test_a_played_line_follows_every_bend():
         assert abs(found) <= 25, f"{found} cents off at {at_s} s"
 
 
+def test_a_clear_instrument_is_no_softer_than_the_rest_and_seldom_has_a_riff():
+    plain = {"instrument_leads": 1.0, "riffs": 1.0, "second_voice": 0.0}
+    made = {clear: [song(seed, clear_instruments=clear, **plain) for seed in range(12)] for clear in (False, True)}
+    levels_db = {clear: [lead_db(one) for one in songs if one.melody.voiced.any()] for clear, songs in made.items()}
+    assert min(levels_db[True]) > -0.5 and min(levels_db[False]) < -2
+    riffs = {clear: sum("riff" in one.stems for one in songs) for clear, songs in made.items()}
+    assert riffs[True] < 6 < riffs[False]
+    voices = [song(3, instrument_leads=0.0, clear_instruments=clear) for clear in (False, True)]
+    assert np.array_equal(voices[0].audio, voices[1].audio), "voices are as they were"
+
+
+
 def test_instrument_leads_can_come_from_the_soundfont():
     try:
         soundfont.find()

@@ -36,6 +36,7 @@ class Ingredients:
     rests: bool = True  # bars without lead, several in a row, while the rest plays on
     dense_leads: bool = True  # most bars have a lead, phrases follow soon, driven guitars play high: as in pop and rock
     articulation: bool = True  # consonants and early ends cut most phrases into short notes, as in speech and on strings
+    clear_instruments: bool = False  # an instrument that leads is no softer than the rest, and seldom has a riff beside it
     soft_leads: bool = True  # leads from 8 dB below to 8 dB above the rest, as in real mixes; False: from 4 dB below to 9 above
     distortion: bool = True  # power chords through an overdriven amplifier
     drums: bool = True
@@ -73,10 +74,13 @@ def training_song(seed, seconds=30, *, ingredients=Ingredients(), mix=0, mixes=1
         raise InputError(f"a training song lasts 1 s or more and mix lies in 0..mixes-1; got {seconds} s, mix {mix} of {mixes}")
     if ingredients.soundfont or ingredients.soundfont_leads:
         soundfont.find()  # missing for one song in two is missing
-    tracks, lead_f0_hz, lead_level = _tracks(seed, seconds, ingredients)
+    tracks, lead_f0_hz, lead_level, kind = _tracks(seed, seconds, ingredients)
+    clear = ingredients.clear_instruments and kind != "voice"
     rng = np.random.default_rng([seed, 1, mix])
     hardness = rng.random() if mixes == 1 or not ingredients.easy_first else (mix + rng.random()) / mixes
     stems = {name: track for name, track in tracks.items() if name == "melody" or _plays(name, rng)}
+    if clear and rng.random() < 0.7:
+        stems.pop("riff", None)
     if ingredients.processing:
         stems = {name: _processed(track, name, hardness, rng) for name, track in stems.items()}
     voiced = lead_level > 0.1  # 20 dB below a full note
@@ -85,6 +89,7 @@ def training_song(seed, seconds=30, *, ingredients=Ingredients(), mix=0, mixes=1
         stems[name] = stems[name] * 10 ** ((_LEVELS_DB[name] + rng.normal(0, 3)) / 20) / max(rms(stems[name]), 1e-9)
     rest = sum((stems[name] for name in backing), np.zeros(len(voiced)))
     lead_db = rng.uniform(0, 8) - 8 * hardness if ingredients.soft_leads else rng.uniform(0, 9) - hardness * rng.uniform(2, 5)
+    lead_db = rng.uniform(0, 9) if clear else lead_db
     sung = rms(stems["melody"][voiced]) if voiced.any() else 1.0
     around = rms(rest[voiced]) if voiced.any() else 0.0
     gain = 10 ** (lead_db / 20) * (around if around > 1e-6 else 0.1) / max(sung, 1e-9)
@@ -290,7 +295,7 @@ def _drum_part(plan, rng):
 
 @functools.lru_cache(maxsize=2)  # the mixes of a song follow each other
 def _tracks(seed, seconds, ingredients):
-    """All tracks of a song, dry: ({name: (samples,)}, the lead's f0_hz (samples,), its level (samples,))."""
+    """All tracks of a song, dry: ({name: (samples,)}, the lead's f0_hz (samples,), its level (samples,), its kind)."""
     rng = np.random.default_rng([seed, 0])
     samples, plan = round(seconds * SR), _plan(rng, seconds, ingredients)
     rngs = dict(zip(("lead", "second", "riff", "chords", "driven", "bass", "drums", "choice"), rng.spawn(8), strict=True))
@@ -310,7 +315,7 @@ def _tracks(seed, seconds, ingredients):
         tracks |= soundfont.render(parts, hits, samples, sr=SR, rng=choice, tuning=plan.tuning)
         if "driven" in tracks:
             tracks["driven"] = _driven(tracks["driven"], rngs["driven"])
-        return tracks, f0_hz, level
+        return tracks, f0_hz, level, kind
     for name, part in tuned.items():
         timbre = _timbre(rngs[name], {"bass": "bass", "driven": "string", "riff": None, "chords": None}[name])
         tracks[name] = play(part, timbre, samples, sr=SR)
@@ -318,7 +323,7 @@ def _tracks(seed, seconds, ingredients):
             tracks[name] = _driven(tracks[name], rngs[name])
     if hits:
         tracks["drums"], _ = play_drums(hits, samples, sr=SR, rng=rngs["drums"])
-    return tracks, f0_hz, level
+    return tracks, f0_hz, level, kind
 
 
 def _lead(plan, samples, rng, ingredients):

@@ -266,7 +266,24 @@ def attention(song, salience, melody):
     return widgets.attention_panel(song, model, picture=picture)
 
 
-@pytest.mark.parametrize("make", [threshold, threshold_without_truth, representation, factorisation, crnn, attention])
+@functools.cache
+def filtering():
+    """A multires network with eight kernels of either length, four sines among noise, and a second of a waveform."""
+    torch.manual_seed(0)
+    model, t = models.create_model("multires", kernels=8), np.arange(960) / 16000
+    with torch.no_grad():
+        for k, f_hz in enumerate((800, 100, 200, 400)):
+            model.long.conv.weight[k, 0] = torch.from_numpy(np.sin(2 * np.pi * f_hz * t)).float()
+    wave = np.random.default_rng(0).normal(0, 0.1, (1, 160, 100)).astype(np.float32)
+    return model, Features(wave, np.arange(160.0), np.arange(100) * 0.01, "wave")
+
+
+def filters(song, salience, melody):
+    model, picture = filtering()
+    return widgets.filter_panel(song, model, picture=picture)
+
+
+@pytest.mark.parametrize("make", [threshold, threshold_without_truth, representation, factorisation, crnn, attention, filters])
 def test_ready_made_panels_draw_at_both_ends_of_each_control(make, tiny):
     panel = make(*tiny)
     seen = {panel.picture.png}
@@ -390,6 +407,19 @@ def test_network_panel_finds_the_front_end_or_says_what_is_missing(tiny, monkeyp
     assert panel.picture.alt.startswith("gru, channel 0; at 0.20 s the output says ") and "true" not in panel.picture.alt
     with pytest.raises(InputError, match="does not say what it hears; give its input: picture="):
         widgets.crnn_panel(tiny[0], models.crnn.CRNN("cnn1", 8))
+
+
+def test_filter_panel_goes_from_low_to_high(tiny):
+    panel = filters(*tiny)
+    panel.set(length="long", kernel=0)
+    assert "kernel 0 by frequency: 100 Hz" in panel.picture.alt
+    panel.set(kernel=1)
+    assert "kernel 1 by frequency: 200 Hz" in panel.picture.alt
+    wave = panel.draw().axes[0].lines[0]
+    np.testing.assert_allclose(wave.get_ydata(), filtering()[0].long.conv.weight[2, 0].detach())
+    with pytest.raises(InputError, match="no filter banks; choose a multires"):
+        widgets.filter_panel(tiny[0], models.create_model("segnet"), picture=attentive()[1])
+    plt.close("all")
 
 
 def test_attention_panel_flattens_the_map_it_blends(tiny):

@@ -238,7 +238,7 @@ def representation_panel(song, *, sr=22050, hop_samples=256, fmax_hz=5000):
         "window_samples": ipywidgets.SelectionSlider(options=windows, value=2048, description="window"),
         "bins_per_octave": ipywidgets.SelectionSlider(options=[12, 24, 36, 60], value=36),
         "layer": ipywidgets.Dropdown(options=layers, value=1, description="HCQT layer"),
-        "cfp_layer": ipywidgets.Dropdown(options=[(words, layer) for layer, words in enumerate(_CFP_LAYERS)], description="CFP layer"),
+        "cfp_layer": ipywidgets.Dropdown(options=[(words, n) for n, words in enumerate(_CFP_LAYERS)], description="CFP layer"),
         "lines": ipywidgets.IntSlider(value=0, min=0, max=8, description="lines at h f0"),
         "exponent": ipywidgets.FloatSlider(value=0.4, min=0.1, max=1, step=0.1),
     }
@@ -510,7 +510,8 @@ def filter_panel(song, model, *, picture=None):
     def draw(length, kernel, time_s):
         bank, k = found[length], order[length][kernel]
         figure = Figure(figsize=(10, 4.6), layout="constrained")
-        wave, response, below = (figure.add_subplot(*place) for place in ((2, 2, 1), (2, 2, 2), (2, 1, 2)))
+        grid = figure.add_gridspec(2, 2)
+        wave, response, below = (figure.add_subplot(place) for place in (grid[0, 0], grid[0, 1], grid[1, :]))
         wave.plot(1000 * bank.times_s, bank.kernels[k], linewidth=0.9)
         wave.set(xlabel="Time (ms)", title="the kernel")
         response.plot(bank.freqs_hz, bank.levels_db[k], linewidth=1)
@@ -535,7 +536,8 @@ def filter_panel(song, model, *, picture=None):
 
     def alt(length, kernel, time_s):
         value = said[length][order[length][kernel], int(np.argmin(np.abs(picture.times_s - time_s)))]
-        return f"{title(length, kernel)}; at {time_s:.1f} s it says {value:.2f}. {_words({'length': length, 'kernel': kernel, 'time_s': time_s})}"
+        state = {"length": length, "kernel": kernel, "time_s": time_s}
+        return f"{title(length, kernel)}; at {time_s:.1f} s it says {value:.2f}. {_words(state)}"
 
     return Panel(draw, controls, height_px=480, alt=alt)
 

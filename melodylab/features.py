@@ -115,7 +115,7 @@ def log_magnitudes(song, *, sr=22050, hop_samples=512, fmin_hz=36.7, bins_per_oc
     frames = audio.n_frames(len(y), hop_samples)
     grid = grids.PitchGrid(fmin_hz, bins_per_octave, n_bins)
     values = np.empty((len(windows_s), n_bins, frames), dtype=np.float32)
-    n_fft = 2 ** int(np.ceil(np.log2(2 * max(windows_s) * sr)))
+    n_fft = 2 ** int(np.ceil(np.log2(max(windows_s) * sr)))
     rows = _triangles(grid, np.arange(n_fft // 2 + 1) * sr / n_fft, lambda hz: hz * n_fft / sr)
     for layer, seconds in enumerate(windows_s):
         shape = librosa.filters.get_window("hann", round(seconds * sr)).astype(np.float32)

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
-from melodylab import models, synth, weights
+from melodylab import decode, models, synth, weights
 from melodylab.examples import Bank, Examples
 from melodylab.models import create_model, harmonic_crnn, multires, run
 from melodylab.records import Features
@@ -135,3 +136,24 @@ def test_any_length_of_song():
 def test_these_are_all():
     files = {"multires", "harmonic_crnn"}
     assert {*MULTIRES, "harmonic-crnn"} == {name for name, (file, *_) in models.NETWORKS.items() if file in files}
+
+
+def test_voicing_does_not_depend_on_how_sure_the_pitch_is():
+    """Two frames with the same answer to "is there any": one knows the pitch, one wavers between two."""
+
+    class Planted(nn.Module):
+        grid, has_unvoiced_class, voicing_apart, block_frames, context_frames = harmonic_crnn.BINS, True, True, 10, 0
+
+        def forward(self, x):
+            p = torch.full((1, 157, 2), 1e-9)
+            p[0, 0] = 0.4
+            p[0, 50, 0] = 0.6
+            p[0, 50, 1] = p[0, 90, 1] = 0.3
+            return p.log()
+
+    heard = Features(np.ones((2, 312, 2), np.float32), harmonic_crnn.SPECTRA.freqs_hz, np.array([0.0, 0.02]), "spectra")
+    melody = decode.peak(run.salience(Planted(), heard))
+    np.testing.assert_allclose(melody.voicing, 0.6, rtol=1e-4)
+    np.testing.assert_allclose(melody.f0_hz, harmonic_crnn.BINS.freqs_hz[49], rtol=1e-6)
+    Planted.voicing_apart = False
+    np.testing.assert_allclose(decode.peak(run.salience(Planted(), heard)).voicing, [0.6, 3 / 7], rtol=1e-4)

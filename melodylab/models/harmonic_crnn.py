@@ -5,7 +5,8 @@
 What it takes from whom: harmonics as channels from Deep Salience (Bittner 2017), but from one spectrum shifted by each harmonic,
 which costs nothing; recurrence over whole frames from Basaran 2018; the U-Net over frequency from Doras 2019 and SegNet (Hsieh 2019).
 New is that pitch and voicing are two questions: "which pitch, if any" (softmax over 156 bins, learned where something is sung) and "is
-there any" (from the GRU's states). Their product is the output, so that cross entropy over all classes is the sum of both losses.
+there any" (from the GRU's states). Their product is the output, so that cross entropy over all classes is the sum of both losses. A
+melody's voicing is the answer to the second question alone (`voicing_apart`): a wavering pitch is no sign of silence.
 
 Shapes: (batch, channel, freq, time); kernels are (freq, time). Input: (batch, 2, 312, time), windows of 186 and 46 ms, 36 bins an
 octave from an octave below D2. Output: logits (batch, 157, time), already normalised; class 0 says "no melody", class c = 1..156
@@ -44,7 +45,7 @@ def _block(n_in, n_out):
 class HarmonicCRNN(nn.Module):
     """channels: of the four levels. units: of the BiGRU in each direction."""
 
-    grid, has_unvoiced_class = BINS, True
+    grid, has_unvoiced_class, voicing_apart = BINS, True, True
     block_frames, context_frames = 1000, 100  # 23 s; the GRU hears two seconds more on either side
 
     def __init__(self, channels=(24, 32, 48, 64), units=96):

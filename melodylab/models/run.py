@@ -78,13 +78,15 @@ def salience(model, features, *, unvoiced_gain=1.0, threshold=0.3, blocks_at_onc
     """A network's salience, (pitches, time) in 0..1, with `unvoiced` (time,): its class "no melody", or one threshold for all frames.
 
     unvoiced_gain: weighs p("no melody"), for networks that have the class; at 1 a frame is voiced where another class wins,
-    as published. threshold: for networks without one. Frames of all-zero features (silence) have no evidence at all.
+    as published; a network that asks for the voicing apart gives the best pitch all of p("some melody"). threshold: for networks without one. Frames of all-zero features (silence) have no evidence at all.
     """
     y = logits(model, features, blocks_at_once=blocks_at_once, device=device)
     if model.has_unvoiced_class:
         y = np.exp(y - y.max(axis=0))
         y /= y.sum(axis=0)
         pitches, unvoiced = y[1:], unvoiced_gain * y[0]
+        if getattr(model, "voicing_apart", False):  # its answer to "is there any" shall not depend on how sure the pitch is
+            pitches *= (1 - y[0]) / np.maximum(pitches.max(axis=0), 1e-12)
     else:
         pitches, unvoiced = np.exp(-np.logaddexp(0, -y)), np.full(y.shape[1], threshold, np.float32)
     heard = (features.values != 0).any(axis=(0, 1))

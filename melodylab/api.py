@@ -51,8 +51,8 @@ def salience(song, method="sfnmf", **options):
 def extract_melody(song, method="sfnmf", **options):
     """The melody of a song. Melody with a pitch guess in every frame that is not silent, voicing 0..1 (>= 0.5: voiced).
 
-    method: a name in METHODS ("best" is an alias), or the path of weights that you trained; a network without weights is refused. Silence gives an
-    all-unvoiced melody. Options go to the method (`seed`, `settings`...).
+    method: a name in METHODS ("best" is an alias), or the path of weights that you trained; a network without weights is
+    refused. Silence gives an all-unvoiced melody. Options go to the method (`seed`, `settings`...).
     """
     if is_network(method):  # as published, each frame decides alone; decode.viterbi takes the same salience
         return decode.peak(salience(song, method, **options))

@@ -78,8 +78,8 @@ class Examples:
     shift_semitones: each example moves by up to so much. stretch: and is played up to so much faster or slower (0.2: by a
     fifth), pitch untouched. equaliser_db, ambience: where lead and rest are mixed afresh, each gets another random equaliser of
     so many decibels (standard deviation, an octave apart), and a share of the mixes a veil of noise and reverberation that
-    fills what lies between the partials, as rooms, cymbals and limiters do in recordings. steps: length of the training, for banks that go from easy to
-    hard; 0 takes all mixes from the start. cache: folder for the features, or None; it may be shared and can be deleted.
+    fills what lies between the partials, as rooms, cymbals and limiters do in recordings. steps: length of the training, for
+    banks that go from easy to hard; 0 takes all mixes from the start. cache: folder for the features, or None; it may be shared and can be deleted.
     memory_gb: how much of the features stays in memory, the least recently used goes first. Raises InputError for an
     unknown front end.
     """
@@ -156,11 +156,11 @@ class Examples:
             (_, other), other_hz = self._stored(int(rng.integers(self.bank.songs)), self._mix(rng, step))
             rest, _ = self._excerpt(rng, other, other_hz, pace)
         lead_db = rng.uniform(-_REMIX_DB, _REMIX_DB)
+        octave = FRONT_ENDS[self.front_end].grid.bins_per_octave
         if self.equaliser_db:
-            octave = FRONT_ENDS[self.front_end].grid.bins_per_octave
             lead, rest = (part + _equaliser(rng, part.shape[-2], octave, self.equaliser_db) for part in (lead, rest))
         is_veiled = self.ambience and rng.random() < self.ambience
-        veil = (lambda power: _veiled(rng, power)) if is_veiled else None
+        veil = (lambda power: _veiled(rng, power, octave)) if is_veiled else None
         return _mixed(lead + np.float32(lead_db), rest, louder_db=abs(rng.normal(0, 4)), veil=veil), f0_hz
 
     def _excerpt(self, rng, features, f0_hz, pace):
@@ -265,9 +265,12 @@ def _equaliser(rng, rows, rows_per_octave, spread_db):
     return np.interp(np.arange(rows) / rows_per_octave, np.arange(len(knots_db)), knots_db).astype(np.float32)[:, None]
 
 
-def _veiled(rng, power):
-    """Powers (channels, freq, time) with noise that follows their own level, smeared over an octave and over what came before."""
-    half, keep = 18, np.float32(np.exp(-1 / rng.uniform(2, 30)))  # rows; of the last frame, of 23 ms each
+def _veiled(rng, power, octave):
+    """Powers (channels, freq, time) with noise that follows their own level, smeared over an octave and over what came before.
+
+    octave: in rows.
+    """
+    half, keep = octave // 2, np.float32(np.exp(-1 / rng.uniform(2, 30)))  # what a frame keeps of the one before
     sums = np.cumsum(np.pad(power, ((0, 0), (half + 1, half), (0, 0)), mode="edge"), axis=1)
     near = (sums[:, 2 * half + 1 :] - sums[:, : -2 * half - 1]) / (2 * half + 1)
     tail = np.empty_like(near)

@@ -353,9 +353,9 @@ def kernel_responses(model, length="long"):
         there = f"banks {' and '.join(held)}" if held else "no filter banks"
         raise InputError(f"this network has {there}, not {length!r}; choose {'one of these' if held else 'a multires network'}")
     kernels = bank.conv.weight.detach()[:, 0].float().numpy()
-    n_fft, n = 4 * multires.LONG, kernels.shape[1]
-    power = np.abs(np.fft.rfft(kernels, n_fft)) ** 2
-    freqs_hz = np.arange(n_fft // 2 + 1) * multires.SR / n_fft
+    n = kernels.shape[1]
+    freqs_hz, magnitudes = (part.double().numpy() for part in bank.responses())
+    power = magnitudes**2
     top = power.max(axis=1, keepdims=True)
     return KernelResponses(
         kernels,

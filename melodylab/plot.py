@@ -163,7 +163,8 @@ def spectrogram(
         with np.errstate(divide="ignore"):
             level_db = (10 if features.kind in ("stft", "mel") else 20) * np.log10(values / (values.max() or 1))
     if features.kind == "cfp":
-        shown, low, high, label = values ** (exponent or 1), 0, 1, "Value, 0..1" + (f", to the power {exponent:g}" if exponent else "")
+        shown, low, high, label = values ** (exponent or 1), 0, 1, "Value, 0..1"
+        label += f", to the power {exponent:g}" if exponent else ""
     elif exponent is None:
         shown, low, high, label = np.maximum(level_db, -db_range), -db_range, 0, "Level (dB below the loudest)"
     else:

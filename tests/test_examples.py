@@ -226,14 +226,14 @@ def test_every_mix_gets_another_equaliser_and_its_truth_stays(parts):
 def test_a_veil_fills_what_lies_near_and_what_comes_after_and_leaves_silence(parts):
     power = np.zeros((2, 312, 300), np.float32)
     power[:, 150, 50:100] = 1
-    veiled = examples._veiled(np.random.default_rng(0), power)
+    veiled = examples._veiled(np.random.default_rng(0), power, 36)
     added = veiled - power
     assert (added >= 0).all() and not added[..., :50].any(), "nothing sounds before its cause"
     assert added[:, 140, 60:100].mean() > 0 and not added[:, :131].any() and not added[:, 169:].any(), "half an octave"
     after = added[:, 140, 100:].mean(axis=0)
     assert after[:20].mean() > after[20:60].mean() > after[60:150].mean(), "it dies away"
     assert added.max() < 0.3 < power.max()
-    assert not examples._veiled(np.random.default_rng(0), 0 * power).any()
+    assert not examples._veiled(np.random.default_rng(0), 0 * power, 36).any()
     some = source(parts, "spectra", shift_semitones=0.0, ambience=1.0).batch(0)
     none = source(parts, "spectra", shift_semitones=0.0).batch(0)
     assert torch.quantile(some[0][0], 0.1) > torch.quantile(none[0][0], 0.1)

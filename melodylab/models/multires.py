@@ -51,9 +51,16 @@ class FilterBank(nn.Module):
             y = F.avg_pool1d(y, _HOPS)  # (batch, kernels, time)
         return self.norm(torch.log1p(100 * y))
 
+    def responses(self):
+        """How strongly each kernel responds to what frequency: (freqs_hz (freq,), magnitudes (kernels, freq))."""
+        n_fft = 4 * LONG
+        magnitudes = torch.fft.rfft(self.conv.weight.detach()[:, 0].float(), n_fft).abs()
+        return torch.arange(n_fft // 2 + 1) * SR / n_fft, magnitudes
+
     def centres_hz(self):
         """The frequency at which each kernel responds most, (kernels,)."""
-        return _responses(self.conv.weight).argmax(dim=1) * SR / _FFT
+        freqs_hz, magnitudes = self.responses()
+        return freqs_hz[magnitudes.argmax(dim=1)]
 
     @torch.no_grad()
     def sort(self):
@@ -63,13 +70,6 @@ class FilterBank(nn.Module):
         for values in (self.norm.weight, self.norm.bias, self.norm.running_mean, self.norm.running_var):
             values.copy_(values[order])
         return order
-
-
-_FFT = 4096
-
-
-def _responses(weight):
-    return torch.fft.rfft(weight.detach()[:, 0].float(), _FFT).abs()
 
 
 class _TwoBanks(nn.Module):

@@ -78,7 +78,8 @@ def salience(model, features, *, unvoiced_gain=1.0, threshold=0.3, blocks_at_onc
     """A network's salience, (pitches, time) in 0..1, with `unvoiced` (time,): its class "no melody", or one threshold for all frames.
 
     unvoiced_gain: weighs p("no melody"), for networks that have the class; at 1 a frame is voiced where another class wins,
-    as published; a network that asks for the voicing apart gives the best pitch all of p("some melody"). threshold: for networks without one. Frames of all-zero features (silence) have no evidence at all.
+    as published; a network that asks for the voicing apart gives the best pitch all of p("some melody"). threshold: for networks
+    without one. Frames of all-zero features (silence) have no evidence at all.
     """
     y = logits(model, features, blocks_at_once=blocks_at_once, device=device)
     if model.has_unvoiced_class:

@@ -17,7 +17,7 @@ _PROGRAMS = {  # of General MIDI, from 0
     "bass": (32, 33, 34, 35, 38),
     "riff": (4, 25, 26, 27, 28, 56, 61, 65, 80, 81),
     "driven": (26, 27),  # clean: the amplifier is ours
-    # leads, low and high: guitars twice as often as the rest
+    # leads, low and high: electric guitars twice as often as the rest
     "low lead": (24, 25, 26, 27, 27, 26, 4, 57, 66, 71),
     "high lead": (27, 29, 30, 27, 29, 30, 22, 40, 56, 64, 65, 73, 81),
 }

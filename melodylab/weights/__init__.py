@@ -48,7 +48,8 @@ def experiments():
 
     "ablation": rows with "change" (what was taken out of the training songs); "training_share": rows with "share" (of them,
     0..1); "inputs": with "input", "recurrence" and "seed" (networks with CNN1); "wide": with "network" (those with CNN2). Each
-    with "OA", "RPA", "RCA" and "AUC". Voicing constants were chosen leave-one-song-out; AUC needs none. Raises InputError where the file is missing or damaged.
+    with "OA", "RPA", "RCA" and "AUC". Voicing constants were chosen leave-one-song-out; AUC needs none. Raises InputError where
+    the file is missing or damaged.
     """
     path = FOLDER / EXPERIMENTS
     data = _bytes(path)
@@ -71,8 +72,8 @@ def verify(name_or_path):
 def load_model(name_or_path):
     """A trained network in evaluation mode, float32, on the CPU; its card is in `model.card`.
 
-    name_or_path: the name of shipped weights, "best" for the one that scored best, or the path of one's own: NAME.safetensors, NAME.json or a folder that holds
-    one pair. What bears the name of a network means the shipped weights; a folder of that name is "./NAME".
+    name_or_path: the name of shipped weights, "best" for the one that scored best, or the path of one's own:
+    NAME.safetensors, NAME.json or a folder that holds one pair. What bears the name of a network means the shipped weights; a folder of that name is "./NAME".
     torch's random numbers go on as if nothing had been loaded.
     Raises InputError: unknown name, network without shipped weights, file missing, unreadable or damaged, made by a newer
     melodylab, or tensors that are not those of the network on the card.

@@ -73,7 +73,8 @@ def load_model(name_or_path):
     """A trained network in evaluation mode, float32, on the CPU; its card is in `model.card`.
 
     name_or_path: the name of shipped weights, "best" for the one that scored best, or the path of one's own:
-    NAME.safetensors, NAME.json or a folder that holds one pair. What bears the name of a network means the shipped weights; a folder of that name is "./NAME".
+    NAME.safetensors, NAME.json or a folder that holds one pair. What bears the name of a network means the shipped weights; a
+    folder of that name is "./NAME".
     torch's random numbers go on as if nothing had been loaded.
     Raises InputError: unknown name, network without shipped weights, file missing, unreadable or damaged, made by a newer
     melodylab, or tensors that are not those of the network on the card.

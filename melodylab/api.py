@@ -137,6 +137,7 @@ _LINES = {
     "multires": "learned filter banks of two lengths on the waveform, Inception blocks (Chen 2019)",
     "multires-short": "the same with kernels of 64 samples alone",
     "multires-long": "the same with kernels of 960 samples alone",
+    "multires-no-pretraining": "multires trained at once, its kernels in the order that the dice gave",
     "multires-1d": "one-dimensional convolutions alone: the pre-training of multires (Chen 2019)",
 }
 

@@ -11,7 +11,7 @@ from melodylab.models import create_model, harmonic_crnn, multires, run
 from melodylab.records import Features
 from melodylab.train import _warm_start
 
-MULTIRES = ["multires", "multires-short", "multires-long", "multires-1d"]
+MULTIRES = ["multires", "multires-short", "multires-long", "multires-no-pretraining", "multires-1d"]
 
 
 @pytest.fixture(autouse=True)

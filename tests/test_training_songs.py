@@ -197,6 +197,14 @@ def test_a_clear_instrument_is_no_softer_than_the_rest_and_seldom_has_a_riff():
     assert np.array_equal(voices[0].audio, voices[1].audio), "voices are as they were"
 
 
+def test_high_basses_reach_the_register_of_low_leads():
+    rngs = [np.random.default_rng(seed) for seed in range(20)]
+    basses = {high: [training._bass_part(training._plan(rng, 8, synth.Ingredients()), rng, high) for rng in rngs] for high in (0, 1)}
+    highest = {high: [max(note.midi for note in part) for part in parts] for high, parts in basses.items()}
+    lowest = {high: min(note.midi for part in parts for note in part) for high, parts in basses.items()}
+    assert max(highest[False]) < 40 < max(highest[True]) < 48, "D#2 and B2"
+    assert lowest == {False: 28, True: 28}, "E1, the lowest string"
+
 
 def test_instrument_leads_can_come_from_the_soundfont():
     try:

@@ -23,6 +23,7 @@ NETWORKS = {
     "multires": ("multires", "Multires", {}, "wave"),
     "multires-short": ("multires", "Multires", {"lengths": ("short",)}, "wave"),
     "multires-long": ("multires", "Multires", {"lengths": ("long",)}, "wave"),
+    "multires-no-pretraining": ("multires", "Multires", {}, "wave"),
     "multires-1d": ("multires", "Multires1d", {}, "wave"),
     "segnet": ("segnet", "SegNet", {}, "cfp"),
 }

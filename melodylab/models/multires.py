@@ -1,9 +1,10 @@
 """The two-stage model of Chen, Li and Chi 2019: learned filter banks of two lengths, then a 2-D network with Inception blocks.
 
-    multires            both lengths, the stage that reads them
-    multires-1d         the same first stage under a reader that is 1-D, too: its training comes first
-    multires-short      kernels of 64 samples alone
-    multires-long       kernels of 960 samples alone
+    multires                   both lengths, the stage that reads them
+    multires-1d                the same first stage under a reader that is 1-D, too: its training comes first
+    multires-no-pretraining    multires with that first training left out
+    multires-short             kernels of 64 samples alone
+    multires-long              kernels of 960 samples alone
 
 The poster states: a waveform at the input; two parallel 1-D convolutions with kernels of 64 and 960 samples, which learn to be
 filter banks; a pre-training of a model of 1-D convolutions alone, since the order of kernels is random and a 2-D kernel finds

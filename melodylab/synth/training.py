@@ -37,6 +37,7 @@ class Ingredients:
     dense_leads: bool = True  # most bars have a lead, phrases follow soon, driven guitars play high: as in pop and rock
     articulation: bool = True  # consonants and early ends cut most phrases into short notes, as in speech and on strings
     clear_instruments: bool = False  # an instrument that leads is no softer than the rest, and seldom has a riff beside it
+    high_basses: bool = False  # many basses play up to B2, where low leads are: pitch alone does not tell one from the other
     soft_leads: bool = True  # leads from 8 dB below to 8 dB above the rest, as in real mixes; False: from 4 dB below to 9 above
     distortion: bool = True  # power chords through an overdriven amplifier
     drums: bool = True
@@ -257,16 +258,17 @@ def _power_chords(plan, rng):
     return notes
 
 
-def _bass_part(plan, rng):
+def _bass_part(plan, rng, high):
+    """Roots, or a walk around them, in a rhythm of its own: list of `Note`. high: its lowest note is E1 to C2."""
     walks, places = rng.random() < 0.3, sorted({0, *(int(p) for p in rng.choice([2, 4, 6, 8, 10, 12, 14], int(rng.integers(1, 7))))})
-    notes = []
+    lowest, notes = int(rng.integers(28, 37)) if high else 28, []
     for bar in range(plan.bars):
         for place, after in zip(places, [*places[1:], 16], strict=True):
             at = 16 * bar + place
             step = plan.root(at) + (int(rng.choice([0, 2, 4, 1, -1])) if walks and place else 0)
             start_s = plan.time_s(at)
             end_s = start_s + 0.9 * (plan.time_s(16 * bar + after) - start_s)
-            notes.append(Note(start_s, end_s, 28 + (plan.midi(step) - 28) % 12, rng.uniform(0.8, 1)))
+            notes.append(Note(start_s, end_s, lowest + (plan.midi(step) - lowest) % 12, rng.uniform(0.8, 1)))
     return notes
 
 
@@ -304,7 +306,7 @@ def _tracks(seed, seconds, ingredients):
     tracks = {"melody": sound}
     if choice.random() < ingredients.second_voice and kind == "voice":
         tracks["second_voice"] = _second_voice(plan, notes, samples, rngs["second"], ingredients)
-    parts = {"chords": _chord_part(plan, rngs["chords"]), "bass": _bass_part(plan, rngs["bass"])}
+    parts = {"chords": _chord_part(plan, rngs["chords"]), "bass": _bass_part(plan, rngs["bass"], ingredients.high_basses)}
     if choice.random() < ingredients.riffs:
         parts["riff"] = _riff(plan, rngs["riff"], int(rngs["riff"].integers(45, 65)))
     if ingredients.distortion and choice.random() < 0.45:

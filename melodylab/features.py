@@ -10,6 +10,7 @@ Notebook 01_representations explains this module.
 """
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import librosa
 import numpy as np
@@ -178,7 +179,8 @@ def cfp(
         lag_hz = sr / np.arange(round(sr / fmin_hz) + 1)
     cepstral = _triangles(grid, lag_hz, lambda hz: sr / hz, fill_gaps=fill_gaps)
     values = np.empty((3, grid.n_bins, frames), dtype=np.float32)
-    for first in range(0, frames, _CFP_BLOCK_FRAMES):
+
+    def fill(first):
         count = min(_CFP_BLOCK_FRAMES, frames - first)
         at = first_sample + first * hop_samples
         cut = _frames(y, window, hop_samples, at, count)  # (count, taps)
@@ -186,10 +188,12 @@ def cfp(
             cut /= np.sqrt(_frames(np.ones_like(y), window**2, hop_samples, at, count).sum(axis=1, keepdims=True))
         else:
             cut /= norm
-        with fft.set_workers(os.cpu_count() or 1):
-            layers = _cfp_layers(cut, sr, n_fft, fmin_hz, fmax_hz, exponents)
+        layers = _cfp_layers(cut, sr, n_fft, fmin_hz, fmax_hz, exponents)
         for layer, (picture, rows) in enumerate(zip(layers, (spectral, spectral, cepstral), strict=True)):
             values[layer, :, first : first + count] = rows @ picture.T[: rows.shape[1]]
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # NumPy and SciPy work outside Python's lock
+        list(pool.map(fill, range(0, frames, _CFP_BLOCK_FRAMES)))
     np.log1p(values, out=values)
     for layer in values:
         low, high = layer.min(), layer.max()

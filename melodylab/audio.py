@@ -16,11 +16,13 @@ from pathlib import Path
 import librosa
 import numpy as np
 import soundfile as sf
+import soxr
 
 from melodylab import files
 from melodylab.files import InputError
 
 _BLOCK_SAMPLES = 1024
+_MOST_PACKED = 32  # samples in a byte of a file; a header that claims more is believed when they come
 
 
 def read(path):
@@ -79,7 +81,9 @@ def _decode(path):
     # would stop there, after a tenth of the sound if the bitrate varies. With a guess that is too long it reads to the end.
     opened = _SaidToBeLonger(path) if guessed else contextlib.nullcontext(str(path))
     with opened as source, _Forward(source) as sound:
-        sr, channels, claimed, blocks, broken = sound.samplerate, sound.channels, sound.frames, [], False
+        sr, channels, claimed, decoded, broken = sound.samplerate, sound.channels, sound.frames, 0, False
+        believable = _MOST_PACKED * path.stat().st_size // channels
+        audio = np.empty((channels, max(min(claimed, believable), _BLOCK_SAMPLES)), dtype=np.float32)
         while True:
             try:
                 block = sound.read(_BLOCK_SAMPLES, dtype="float32", always_2d=True)
@@ -88,12 +92,13 @@ def _decode(path):
                 break
             if not len(block):
                 break
-            blocks.append(block)
+            if decoded + len(block) > audio.shape[1]:
+                audio = np.concatenate([audio[:, :decoded], np.empty_like(audio)], axis=1)
+            audio[:, decoded : decoded + len(block)] = block.T
+            decoded += len(block)
         broken = broken or _log_tells_of_break(sound.extra_info) or sound.format == "OGG" and _ogg_breaks_off(path)
-    decoded = sum(map(len, blocks))
-    audio = np.empty((channels, decoded), dtype=np.float32)
-    if decoded:
-        np.concatenate([block.T for block in blocks], axis=1, out=audio)
+    if decoded < audio.shape[1]:
+        audio = audio[:, :decoded].copy()
     # streams do not always know their length; a claim beyond a day is libsndfile's way to say so
     if decoded and (broken or not guessed and decoded < claimed < 86400 * sr):
         warnings.warn(f"{path} breaks off: {decoded / sr:.2f} s could be decoded and are used", stacklevel=3)
@@ -155,11 +160,18 @@ def write(path, audio, sr):
 
 
 def resample(audio, sr_from, sr_to):
-    """Band-limited resampling along the last axis (soxr through librosa); float32, ceil(samples * sr_to / sr_from) samples."""
-    audio = np.asarray(audio, dtype=np.float32)
-    if int(sr_from) == int(sr_to):
+    """Band-limited resampling (soxr) of (samples,) or (channels, samples); float32, ceil(samples * sr_to / sr_from) samples.
+
+    The same samples as `librosa.resample`, whose import alone takes 180 MB.
+    """
+    audio, sr_from, sr_to = np.asarray(audio, dtype=np.float32), int(sr_from), int(sr_to)
+    if sr_from == sr_to:
         return audio
-    return librosa.resample(audio, orig_sr=int(sr_from), target_sr=int(sr_to), res_type="soxr_hq")
+    made = np.ascontiguousarray(soxr.resample(audio.T, sr_from, sr_to, quality="HQ").T)
+    missing = -(-audio.shape[-1] * sr_to // sr_from) - made.shape[-1]
+    if missing > 0:
+        return np.pad(made, [(0, 0)] * (made.ndim - 1) + [(0, missing)])
+    return made[..., : made.shape[-1] + missing]
 
 
 def sine_window(length):

@@ -90,6 +90,10 @@ def melody(audio, method, out, midi):
     names = _unique_names(audio)
     as_file = out is not None and len(audio) == 1 and not _is_folder(out)
 
+    def mixed_down(source):  # half the memory of stereo, and no method asks for more
+        song = api.load_song(source)
+        return api.Song.from_array(song.mono, song.sr, song.name)
+
     def work(source):
         if out is None:
             target = Path(f"{names[source]}.melody.csv")
@@ -97,7 +101,7 @@ def melody(audio, method, out, midi):
             target = Path(out) if as_file else Path(out) / f"{names[source]}.csv"
         targets = [target, target.with_suffix(".mid")] if midi else [target]
         _refuse_early(targets, audio)
-        found = api.extract_melody(api.load_song(source), method=method)
+        found = api.extract_melody(mixed_down(source), method=method)
         found.to_csv(target)
         if midi:
             found.to_midi(targets[1])

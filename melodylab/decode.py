@@ -21,7 +21,9 @@ def peak(salience, *, threshold=0.3):
 
     This is the decoding of the papers that publish salience figures; jumps and octave slips stay as they are.
     """
-    return _melody(salience, salience.values.argmax(axis=0), _unvoiced(salience, threshold), threshold)
+    # NumPy's argmax over the first axis copies everything
+    strongest = [part.argmax(axis=0) for part in np.array_split(salience.values, 1 + len(salience.times_s) // 4096, axis=1)]
+    return _melody(salience, np.concatenate(strongest), _unvoiced(salience, threshold), threshold)
 
 
 def viterbi(

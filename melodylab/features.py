@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import librosa
 import numpy as np
-from scipy import fft, sparse
+from scipy import fft, signal, sparse
 
 from melodylab import audio, grids
 from melodylab.files import InputError
@@ -32,7 +32,7 @@ def power_spectrogram(song, *, sr=None, win_samples=2048, hop_samples=512, windo
     Row k lies at k * sr / win_samples Hz. A steady sine of amplitude a gives (a * sum(window) / 2) ** 2 in its row.
     """
     y, sr = _mono_at(song, sr)
-    shape = np.asarray(librosa.filters.get_window(window, win_samples), dtype=np.float32)
+    shape = np.asarray(signal.get_window(window, win_samples), dtype=np.float32)
     frames = audio.n_frames(len(y), hop_samples)
     power = np.empty((1, 1 + win_samples // 2, frames), dtype=np.float32)
     for first in range(0, frames, _BLOCK_FRAMES):
@@ -119,7 +119,7 @@ def log_magnitudes(song, *, sr=22050, hop_samples=512, fmin_hz=36.7, bins_per_oc
     n_fft = 2 ** int(np.ceil(np.log2(max(windows_s) * sr)))
     rows = _triangles(grid, np.arange(n_fft // 2 + 1) * sr / n_fft, lambda hz: hz * n_fft / sr)
     for layer, seconds in enumerate(windows_s):
-        shape = librosa.filters.get_window("hann", round(seconds * sr)).astype(np.float32)
+        shape = signal.get_window("hann", round(seconds * sr)).astype(np.float32)
         for first in range(0, frames, _BLOCK_FRAMES):
             count = min(_BLOCK_FRAMES, frames - first)
             cut = _frames(y, shape / shape.sum(), hop_samples, first * hop_samples, count)
@@ -162,7 +162,7 @@ def cfp(
         raise InputError(f"a CFP from {fmin_hz:g} to {fmax_hz:g} Hz needs a rate of twice that and more, not {sr} Hz; raise sr")
     y, sr = _mono_at(song, sr)
     n_fft = round(sr / resolution_hz)
-    window = librosa.filters.get_window("blackmanharris", win_samples, fftbins=False).astype(np.float32)
+    window = signal.get_window("blackmanharris", win_samples, fftbins=False).astype(np.float32)
     frames, first_sample = audio.n_frames(len(y), hop_samples), 0
     if as_released:
         frames, first_sample, y = -(-len(y) // hop_samples) - 1, hop_samples - 1, y[:-1]

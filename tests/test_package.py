@@ -54,7 +54,7 @@ def constraints():
 
 
 def test_dependencies_are_the_promised_ones():
-    core = "numpy scipy soundfile librosa torch safetensors mir-eval matplotlib ipywidgets pretty-midi click tqdm joblib"
+    core = "numpy scipy soundfile soxr librosa torch safetensors mir-eval matplotlib ipywidgets pretty-midi click tqdm joblib"
     assert names(PROJECT["dependencies"]) == set(core.split())
     assert set(EXTRAS) == {"lab", "data", "cluster", "test"}
     assert names(EXTRAS["lab"]) == {"jupyterlab", "jupytext", "voila", "captum", "lightning"}

@@ -9,6 +9,7 @@ import contextlib
 
 import numpy as np
 import torch
+from scipy import special
 
 from melodylab.files import InputError
 from melodylab.records import Salience
@@ -82,15 +83,17 @@ def salience(model, features, *, unvoiced_gain=1.0, threshold=0.3, blocks_at_onc
     without one. Frames of all-zero features (silence) have no evidence at all.
     """
     y = logits(model, features, blocks_at_once=blocks_at_once, device=device)
-    if model.has_unvoiced_class:
-        y = np.exp(y - y.max(axis=0))
+    if model.has_unvoiced_class:  # in place, here and below: an hour of song has a gigabyte of logits
+        y -= y.max(axis=0)
+        np.exp(y, out=y)
         y /= y.sum(axis=0)
         pitches, unvoiced = y[1:], unvoiced_gain * y[0]
         if getattr(model, "voicing_apart", False):  # its answer to "is there any" shall not depend on how sure the pitch is
             pitches *= (1 - y[0]) / np.maximum(pitches.max(axis=0), 1e-12)
     else:
-        pitches, unvoiced = np.exp(-np.logaddexp(0, -y)), np.full(y.shape[1], threshold, np.float32)
-    heard = (features.values != 0).any(axis=(0, 1))
+        pitches, unvoiced = special.expit(y, out=y), np.full(y.shape[1], threshold, np.float32)
+    heard = np.any([channel.any(axis=0) for channel in features.values], axis=0)
+    pitches[:, ~heard] = 0
     return Salience(
-        np.where(heard, pitches, 0), model.grid.freqs_hz, features.times_s, unvoiced=unvoiced, made_by=getattr(model, "name", "")
+        pitches, model.grid.freqs_hz, features.times_s, unvoiced=unvoiced, made_by=getattr(model, "name", "")
     )

@@ -152,6 +152,16 @@ def test_classes_are_rows():
     assert ftanet.BINS.nearest_bin(31 * 2 ** (100.4 / 60)) == 100, "the nearest, not the next above (trap T33)"
 
 
+def test_a_silent_block_looks_everywhere_alike():
+    model = thin()
+    with explain.taps(model, ["level1.attend.time_map", "level1.attend.frequency_map"]) as seen, torch.no_grad():
+        out = model(torch.zeros(1, 3, 320, 128))
+    assert out.isfinite().all()
+    inner = np.asarray(seen["level1.attend.time_map"])[0, :, 2:-2]  # beyond the ends the convolutions see zeros of their own
+    assert np.ptp(inner, axis=1).max() < 1e-6, "no frame is better than another"
+    assert all(np.allclose(np.asarray(found).sum(axis=2), 1, atol=1e-5) for found in seen.values())
+
+
 # --- blocks -----------------------------------------------------------------------------------------------------------
 
 
@@ -193,7 +203,7 @@ def test_weights_of_another_variant_are_refused(tmp_path):
     path = weights.save(create_model("ftanet-no-temporal", width=4), card, tmp_path, "mine")
     text = path.with_suffix(".json").read_text(encoding="utf-8")
     path.with_suffix(".json").write_text(text.replace("ftanet-no-temporal", "ftanet-no-frequency"), encoding="utf-8")
-    with pytest.raises(InputError, match="does not hold the network ftanet-no-frequency of its card"):
+    with pytest.raises(InputError, match="not hold the network ftanet-no-frequency of its card but ftanet-no-temporal: missing"):
         weights.load_model(path)
 
 

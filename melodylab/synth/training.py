@@ -32,6 +32,7 @@ class Ingredients:
     instrument_leads: float = 0.3  # share of songs that an instrument leads: clean or driven guitar, wind, keys
     clean_guitar: bool = True  # among them a low clean guitar
     second_voice: float = 0.35  # share of songs with a softer voice beside the lead; the label stays on the louder
+    close_harmony: bool = False  # which sings mostly above the lead and hardly softer, as in pop
     riffs: float = 0.6  # share of songs where a line in the lead's range plays that is not the lead
     rests: bool = True  # bars without lead, several in a row, while the rest plays on
     dense_leads: bool = True  # most bars have a lead, phrases follow soon, driven guitars play high: as in pop and rock
@@ -96,7 +97,8 @@ def training_song(seed, seconds=30, *, ingredients=Ingredients(), mix=0, mixes=1
     gain = 10 ** (lead_db / 20) * (around if around > 1e-6 else 0.1) / max(sung, 1e-9)
     stems["melody"] = gain * stems["melody"]
     if "second_voice" in stems:
-        stems["second_voice"] = gain * 10 ** (-rng.uniform(3, 10) / 20) * stems["second_voice"]
+        softer_db = rng.uniform(*((0.5, 6) if ingredients.close_harmony else (3, 10)))
+        stems["second_voice"] = gain * 10 ** (-softer_db / 20) * stems["second_voice"]
     scale = 0.8 / max(np.abs(sum(stems.values())).max(), 1e-9)
     # float32 sums of multiples of 2 ** -22 are exact, whatever their order
     stems = {name: (np.round(stem * scale * 2**22) / 2**22).astype(np.float32)[None] for name, stem in stems.items()}
@@ -388,7 +390,7 @@ def _second_voice(plan, notes, samples, rng, ingredients):
     """A voice a third, a sixth or an octave from the lead, or one with a line of its own, for part of the time."""
     tract = rng.uniform(0.9, 1.25)
     if rng.random() < 0.6:
-        away = int(rng.choice([2, -2, -5, 5, -7]))
+        away = int(rng.choice([2, 2, 4, 5, 5, -2, -5] if ingredients.close_harmony else [2, -2, -5, 5, -7]))
         steps = {round(plan.midi(s)): s for s in range(-7, 90)}
         notes = [n._replace(midi=plan.midi(steps.get(round(n.midi - plan.tuning), 30) + away) + plan.tuning) for n in notes]
     else:

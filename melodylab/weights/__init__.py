@@ -7,6 +7,7 @@ A pair that is loaded is whole: the SHA-256 on the card is that of the file, and
 A `model` here is what `models.create_model` gives. Every failure is one InputError that names the file and the next step.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -47,9 +48,10 @@ def experiments():
     """Scores on real songs after trainings that differ in one thing: {experiment: [row]}, means over the songs.
 
     "ablation": rows with "change" (what was taken out of the training songs); "training_share": rows with "share" (of them,
-    0..1); "inputs": with "input", "recurrence" and "seed" (networks with CNN1); "wide": with "network" (those with CNN2). Each
-    with "OA", "RPA", "RCA" and "AUC". Voicing constants were chosen leave-one-song-out; AUC needs none. Raises InputError where
-    the file is missing or damaged.
+    0..1); "inputs": with "input", "recurrence" and "seed" (networks with CNN1); "wide": with "network" (those with CNN2);
+    "multires", "ftanet": with "network", "changes" (arguments of `models.create_model`) and "seed", and with "VR" and "VFA".
+    All with "OA", "RPA", "RCA" and "AUC". Voicing constants were chosen leave-one-song-out; AUC needs none. Raises InputError
+    where the file is missing or damaged.
     """
     path = FOLDER / EXPERIMENTS
     data = _bytes(path)
@@ -93,7 +95,9 @@ def load_model(name_or_path):
             f"{path.with_suffix('.json')} describes no network that can be built ({reason}); {_restore(path)}"
         ) from None
     if faults := _misfits(model, tensors):
-        raise InputError(f"{path} does not hold the network {model.name} of its card: {faults}; save the model again")
+        other = _network_of(tensors, found["changes"])
+        held = f" but {other}" if other else ""
+        raise InputError(f"{path} does not hold the network {model.name} of its card{held}: {faults}; save the model again")
     model.load_state_dict(tensors)
     model.card = found
     return model
@@ -228,6 +232,15 @@ def _bytes(path):
 def _restore(path):
     shipped = path.parent == FOLDER
     return "install melodylab again" if shipped else "copy .safetensors and .json together from where they were written"
+
+
+def _network_of(tensors, changes):
+    """Name of the first network that these are the tensors of; None if there is none."""
+    for name in models.NETWORKS:
+        with contextlib.suppress(Exception), torch.random.fork_rng(devices=[]):  # a change that makes no sense to this network
+            if not _misfits(models.create_model(name, **changes), tensors):
+                return name
+    return None
 
 
 def _misfits(model, tensors):

@@ -361,6 +361,132 @@ def check_03_c(channel, model, picture):
     return False, f"without channel {channel} the salience is still {distance:.2g} off on average; at the right one it is 0."
 
 
+# --- 04_multiresolution_cnn -----------------------------------------------------------------------------------------------
+
+
+@_exercise("04_multiresolution_cnn")
+def check_04_a(kernel):
+    """960 samples at 16 kHz that answer 440 Hz, and at most a tenth as much at 400 Hz and below, 480 Hz and above."""
+    kernel = np.asarray(kernel, dtype=float)
+    if kernel.shape != (960,):
+        return False, f"960 samples in a row are asked for; yours have the shape {kernel.shape}."
+    freqs_hz, level = np.arange(8193) * 16000 / 16384, np.abs(np.fft.rfft(kernel, 16384))
+    at_440 = level[np.argmin(np.abs(freqs_hz - 440))]
+    if at_440 == 0 or abs(freqs_hz[level.argmax()] - 440) > 10:
+        return False, f"it answers {freqs_hz[level.argmax()]:.0f} Hz most; a kernel answers the wave that it is."
+    outside = level[(freqs_hz <= 400) | (freqs_hz >= 480)].max() / at_440
+    if outside <= 0.1:
+        return True, f"outside it lets through {outside:.1%}: a soft begin and end keep the side lobes down."
+    return False, f"440 Hz is right, but at 40 Hz from it {outside:.0%} come through. A window that begins and ends softly helps."
+
+
+@_exercise("04_multiresolution_cnn")
+def check_04_b(samples):
+    """Samples at 16 kHz whose rectangular window has a main lobe of at most 6.5 Hz."""
+    least = 2 * 16000 / (116.5 - 110)
+    if samples == int(np.ceil(least)):
+        return True, "0.3 s: five times the longest kernel here. It has to hear the overtones, which lie further apart."
+    if abs(samples - least / 2) < 1:
+        return False, "the main lobe is 2 sr / L wide, from zero to zero; you have half of it."
+    return False, "solve 2 * sr / L <= 6.5 Hz for L, and take the next whole number."
+
+
+def puzzle_04_c(model, picture):
+    """What a multires network says of a picture (Features) when one shape of one block is silent: Salience."""
+    block, shape = _silent_04_c()
+    with explain.ablate(model, f"block{block}.branches.{shape}", range(8)):
+        return run.salience(model, picture)
+
+
+def _silent_04_c():
+    return 2, "square5"
+
+
+@_exercise("04_multiresolution_cnn")
+def check_04_c(answer, model, picture):
+    """(block, shape) that was silent in `puzzle_04_c`."""
+    block, shape = answer
+    shapes = ("point", "square3", "square5", "tall", "wide")
+    if block not in (1, 2, 3) or shape not in shapes:
+        return False, f"a block from 1 to 3 and one of {', '.join(shapes)} are asked for."
+    puzzle = puzzle_04_c(model, picture).values
+    with explain.ablate(model, f"block{block}.branches.{shape}", range(8)):
+        distance = float(np.abs(run.salience(model, picture).values - puzzle).mean())
+    if distance == 0:
+        return True, "with it silenced the network says the same, to the last bit."
+    return False, f"without it the salience is {distance:.2g} off on average; at the right one it is 0."
+
+
+# --- 05_ftanet_attention --------------------------------------------------------------------------------------------------
+
+
+@_exercise("05_ftanet_attention")
+def check_05_a(attend_over_time):
+    """A function (x, z) that weighs x (channels, rows, frames) by the softmax of z (channels, frames) over the frames."""
+    rng = np.random.default_rng(5)
+    x, z = rng.normal(size=(3, 5, 4)), rng.normal(size=(3, 4))
+
+    def softmax(axis):
+        return np.exp(z) / np.exp(z).sum(axis=axis, keepdims=True)
+
+    found = np.asarray(_result(attend_over_time, x.copy(), z.copy()), dtype=float)
+    if found.shape != x.shape:
+        return False, f"the weighed features have the shape of x, {x.shape}; yours have {found.shape}."
+    if np.allclose(found, x * softmax(1)[:, None, :]):
+        return True, "every row gets the same weights: they say when, not where."
+    if np.allclose(found, x * softmax(0)[:, None, :]):
+        return False, "here the weights of one moment sum to 1 over the channels; each channel shares out one unit over the frames."
+    if np.allclose(found, x * np.exp(z)[:, None, :]):
+        return False, "these weights do not sum to 1; divide by their sum over the frames."
+    if np.allclose(found, x * z[:, None, :]):
+        return False, "z may be negative; the softmax makes weights of it."
+    return False, "take exp(z), divide by its sum over the frames, and multiply every row of x by it."
+
+
+@_exercise("05_ftanet_attention")
+def check_05_b(numbers):
+    """Trainable numbers of the attention over time in level 2 of the published FTANet."""
+    numbers, in_map, in_features = float(numbers), 6_208 + 12_352, 18_496 + 102_464
+    if numbers == in_map + in_features:
+        return True, "most of it is not attention but the 5 x 5 convolution: taking the branch away takes that, too."
+    slips = {
+        "that is the map alone; the features that it weighs are part of the branch.": in_map,
+        "those are the features; and the map?": in_features,
+        "every convolution has a bias for each channel that it makes.": in_map + in_features - 4 * 64,
+        "both axes have such a branch; one is asked for.": 2 * (in_map + in_features),
+    }
+    fitting = [hint for hint, slip in slips.items() if numbers == slip]
+    return False, fitting[0] if fitting else "a convolution from m to n channels with a window of a x b has n * (m * a * b + 1) numbers."
+
+
+def puzzle_05_c(model, picture):
+    """What an FTANet says of a picture (Features) when one of its attention maps is uniform: Salience."""
+    level, axis = _uniform_05_c()
+    with explain.uniform(model, f"level{level}.attend.{axis}_map"):
+        return run.salience(model, picture)
+
+
+def _uniform_05_c():
+    """Neither the first nor the last level."""
+    return 5, "frequency"
+
+
+@_exercise("05_ftanet_attention")
+def check_05_c(answer, model, picture):
+    """(level, axis) of the map that was uniform in `puzzle_05_c`."""
+    level, axis = answer
+    if level not in range(1, 8) or axis not in ("frequency", "time"):
+        return False, 'a level from 1 to 7 and "frequency" or "time" are asked for, such as (4, "time").'
+    puzzle = puzzle_05_c(model, picture).values
+    with explain.uniform(model, f"level{level}.attend.{axis}_map"):
+        distance = float(np.abs(run.salience(model, picture).values - puzzle).mean())
+    if distance == 0:
+        return True, "with it uniform the network says the same, to the last bit."
+    untouched = float(np.abs(run.salience(model, picture).values - puzzle).mean())
+    closer = "nearer to" if distance < untouched else "further from"
+    return False, f"with this map uniform you are {closer} the puzzle than with none, {distance:.2g} off on average; there is one with 0."
+
+
 # --- 10_train_your_own ----------------------------------------------------------------------------------------------------
 
 _PITCHES_10_A_HZ = np.array([np.nan, 55, 56, 110, 440, 452.5, 453.2, 1760, 1811.2, 1812.8, 53.5, 53.3])

@@ -126,6 +126,65 @@ def decide(p):
     return 55 * 2 ** ((best - 1) / 12), p[best] > p[0]
 
 
+def kernel_at(freq_hz, window=np.hanning):
+    return window(960) * np.cos(2 * np.pi * freq_hz * np.arange(960) / 16000)
+
+
+@functools.cache
+def small_multires():
+    """(an untrained network, 30 frames of noise for it)."""
+    torch.manual_seed(0)
+    noise = np.random.default_rng(0).normal(size=(1, 160, 30)).astype(np.float32)
+    return models.create_model("multires"), Features(noise, np.arange(160.0), np.arange(30) * 0.01, "wave")
+
+
+def shape_that_is_silent():
+    """By trying them all."""
+    model, picture = small_multires()
+    puzzle = checks.puzzle_04_c(model, picture).values
+    for block in (1, 2, 3):
+        for shape in model.block1.branches:
+            with explain.ablate(model, f"block{block}.branches.{shape}", range(8)):
+                if np.array_equal(run.salience(model, picture).values, puzzle):
+                    return block, shape
+
+
+def weighed_in_time(x, z):
+    """Channel by channel, row by row."""
+    return np.stack([[row * np.exp(w) / np.exp(w).sum() for row in rows] for rows, w in zip(x, z, strict=True)])
+
+
+def time_branch_of_level_2():
+    """By torch."""
+    whole, without = (models.create_model(name).level2 for name in ("ftanet-no-fusion", "ftanet-no-temporal"))
+    count = sum(n.numel() for n in whole.parameters()) - sum(n.numel() for n in without.attend.parameters())
+    return count
+
+
+@functools.cache
+def small_ftanet():
+    """(an FTANet with an opinion, a picture for it)."""
+    torch.manual_seed(0)
+    model = models.create_model("ftanet", width=4)
+    with torch.no_grad():
+        for name, part in model.named_parameters():
+            if "_map.conv2" in name or "_features.conv2" in name:
+                part.mul_(20)
+    values = np.random.default_rng(0).random((3, 320, 128)).astype(np.float32)
+    return model, Features(values, 31 * 2 ** (np.arange(320) / 60), np.arange(128) * 0.01, "cfp")
+
+
+def map_that_is_uniform():
+    """By trying them all."""
+    model, picture = small_ftanet()
+    puzzle = checks.puzzle_05_c(model, picture).values
+    for level in range(1, 8):
+        for axis in ("frequency", "time"):
+            with explain.uniform(model, f"level{level}.attend.{axis}_map"):
+                if np.array_equal(run.salience(model, picture).values, puzzle):
+                    return level, axis
+
+
 @functools.cache
 def small_network():
     """(an untrained network, 50 frames of noise for it)."""
@@ -257,6 +316,57 @@ CASES = {
             "you get further": lambda: channel_that_is_silent(15),
         },
         measured_against=small_network,
+    ),
+    "04_multiresolution_cnn.check_04_a": Case(
+        lambda: kernel_at(440),
+        {
+            "yours have the shape (64,)": lambda: kernel_at(440)[:64],
+            "it answers 500 Hz most": lambda: kernel_at(500),
+            "begins and ends softly": lambda: kernel_at(440, np.ones),
+        },
+    ),
+    "04_multiresolution_cnn.check_04_b": Case(
+        lambda: next(n for n in range(1, 10_000) if 2 * 16000 / n <= 116.5 - 110),
+        {"half of it": lambda: 2462, "solve": lambda: 960},
+    ),
+    "04_multiresolution_cnn.check_04_c": Case(
+        shape_that_is_silent,
+        {
+            "a block from 1 to 3": lambda: (4, "tall"),
+            "at the right one it is 0": lambda: (shape_that_is_silent()[0], "point"),
+        },
+        empty=(..., None, (..., "tall")),
+        measured_against=small_multires,
+    ),
+    "05_ftanet_attention.check_05_a": Case(
+        lambda: weighed_in_time,
+        {
+            "have (4, 3)": lambda: lambda x, z: weighed_in_time(x, z)[0].T[:4, :3],
+            "shares out one unit over the frames": lambda: lambda x, z: x * (np.exp(z) / np.exp(z).sum(axis=0))[:, None],
+            "divide by their sum": lambda: lambda x, z: x * np.exp(z)[:, None],
+            "z may be negative": lambda: lambda x, z: x * z[:, None],
+            "multiply every row": lambda: lambda x, z: x,
+        },
+        empty=(..., None, lambda x, z: ...),
+    ),
+    "05_ftanet_attention.check_05_b": Case(
+        lambda: time_branch_of_level_2(),
+        {
+            "the map alone": lambda: 6_208 + 12_352,
+            "and the map?": lambda: 18_496 + 102_464,
+            "has a bias": lambda: time_branch_of_level_2() - 256,
+            "one is asked for": lambda: 2 * time_branch_of_level_2(),
+            "a window of a x b": lambda: 1,
+        },
+    ),
+    "05_ftanet_attention.check_05_c": Case(
+        map_that_is_uniform,
+        {
+            "a level from 1 to 7": lambda: (8, "time"),
+            "there is one with 0": lambda: (map_that_is_uniform()[0], "time"),
+        },
+        empty=(..., None, (..., "time")),
+        measured_against=small_ftanet,
     ),
     "10_train_your_own.check_10_a": Case(
         lambda: label_of,

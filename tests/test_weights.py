@@ -471,3 +471,9 @@ def test_shipped_experiments_hold_scores():
         for row in found[name]:
             assert label in row and all(0 <= row[score] <= 1 for score in ("OA", "RPA", "RCA", "AUC")), row
     assert all(0 < row["share"] <= 1 for row in found["training_share"])
+    for name in ("multires", "ftanet"):
+        trained = {(row["network"], *sorted(row["changes"].items()), row["seed"]) for row in found[name]}
+        assert len(trained) == len(found[name]) >= 12, "each variant three times"
+        for row in found[name]:
+            models.create_model(row["network"], **row["changes"])
+            assert all(0 <= row[score] <= 1 for score in ("OA", "RPA", "RCA", "VR", "VFA", "AUC")), row

@@ -689,3 +689,13 @@ def test_a_dask_cluster_that_does_not_answer_is_a_sentence(command, monkeypatch)
     monkeypatch.setitem(sys.modules, "distributed", None)
     result = command("--out", "run", "--dask", "tcp://127.0.0.1:1")
     assert result.exit_code == 2 and "melodylab[cluster]" in result.stderr
+
+
+@pytest.mark.parametrize("name", weights.names())
+def test_the_recipe_on_a_shipped_card_can_be_trained_again(name):
+    recipe = weights.card(name)["recipe"]
+    assert Recipe.from_dict(recipe).front_end == weights.card(name)["front_end"]
+    assert tomllib.loads(Recipe.from_dict(recipe).as_toml())["model"] == recipe["model"]
+    if name == "ftanet-thin":  # as the README says
+        recipe["model"]["name"] = "ftanet"
+        assert sum(p.numel() for p in Recipe.from_dict(recipe).create_model().parameters()) == 3_386_007

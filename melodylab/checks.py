@@ -456,7 +456,8 @@ def check_05_b(numbers):
         "both axes have such a branch; one is asked for.": 2 * (in_map + in_features),
     }
     fitting = [hint for hint, slip in slips.items() if numbers == slip]
-    return False, fitting[0] if fitting else "a convolution from m to n channels with a window of a x b has n * (m * a * b + 1) numbers."
+    general = "a convolution from m to n channels with a window of a x b has n * (m * a * b + 1) numbers."
+    return False, fitting[0] if fitting else general
 
 
 def puzzle_05_c(model, picture):
@@ -484,7 +485,7 @@ def check_05_c(answer, model, picture):
         return True, "with it uniform the network says the same, to the last bit."
     untouched = float(np.abs(run.salience(model, picture).values - puzzle).mean())
     closer = "nearer to" if distance < untouched else "further from"
-    return False, f"with this map uniform you are {closer} the puzzle than with none, {distance:.2g} off on average; there is one with 0."
+    return False, f"with it uniform you are {closer} the puzzle than with none, {distance:.2g} off on average; one has 0."
 
 
 # --- 10_train_your_own ----------------------------------------------------------------------------------------------------

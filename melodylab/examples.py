@@ -78,10 +78,9 @@ class Examples:
     shift_semitones: each example moves by up to so much. stretch: and is played up to so much faster or slower (0.2: by a
     fifth), pitch untouched. equaliser_db, ambience: where lead and rest are mixed afresh, each gets another random equaliser of
     so many decibels (standard deviation, an octave apart), and a share of the mixes a veil of noise and reverberation that
-    fills what lies between the partials, as rooms, cymbals and limiters do in recordings. contrast: and the picture is raised to a
-    power between exp(-contrast) and exp(contrast), as loud mastering flattens it. steps: length of the training, for
-    banks that go from easy to hard; 0 takes all mixes from the start. cache: folder for the features, or None; it may be shared and can be deleted.
-    memory_gb: how much of the features stays in memory, the least recently used goes first. Raises InputError for an
+    fills what lies between the partials, as rooms, cymbals and limiters do in recordings. steps: length of the training, for
+    banks that go from easy to hard; 0 takes all mixes from the start. cache: folder for the features, or None; it may be
+    shared and can be deleted. memory_gb: how much of the features stays in memory, the least recently used goes first. Raises InputError for an
     unknown front end.
     """
 
@@ -96,7 +95,6 @@ class Examples:
         stretch=0.0,
         equaliser_db=0.0,
         ambience=0.0,
-        contrast=0.0,
         seed=0,
         steps=0,
         cache=None,
@@ -106,7 +104,7 @@ class Examples:
             raise InputError(f"there is no front end {front_end!r}; choose one of {', '.join(FRONT_ENDS)}")
         self.front_end, self.bank, self.batch_size, self.frames = front_end, bank, batch_size, frames
         self.shift_semitones, self.stretch, self.seed, self.steps = shift_semitones, stretch, seed, steps
-        self.equaliser_db, self.ambience, self.contrast = equaliser_db, ambience, contrast
+        self.equaliser_db, self.ambience = equaliser_db, ambience
         self.folder = None if cache is None else Path(cache) / self._key()
         self.memory_bytes, self._memory = memory_gb * 1e9, OrderedDict()
 
@@ -163,8 +161,7 @@ class Examples:
             lead, rest = (part + _equaliser(rng, part.shape[-2], octave, self.equaliser_db) for part in (lead, rest))
         is_veiled = self.ambience and rng.random() < self.ambience
         veil = (lambda power: _veiled(rng, power, octave)) if is_veiled else None
-        x = _mixed(lead + np.float32(lead_db), rest, louder_db=abs(rng.normal(0, 4)), veil=veil)
-        return x ** np.float32(np.exp(rng.uniform(-self.contrast, self.contrast))) if self.contrast else x, f0_hz
+        return _mixed(lead + np.float32(lead_db), rest, louder_db=abs(rng.normal(0, 4)), veil=veil), f0_hz
 
     def _excerpt(self, rng, features, f0_hz, pace):
         """`frames` frames of pictures (..., freq, time) from anywhere, at another pace and in another key."""

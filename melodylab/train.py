@@ -88,7 +88,7 @@ class Training:
     weight_decay: decoupled (AdamW). clip_norm: of the gradient; 0 = off. precision: "32-true" or "bf16-mixed".
     average: decay of the exponential average of the weights; 0 = off. validate_every: in steps. patience: stop after so many
     validations without a better score; 0 = never. shift_semitones: examples move up or down by up to so much.
-    stretch: and are up to so much faster or slower. equaliser_db, ambience, contrast: as in `examples.Examples`.
+    stretch: and are up to so much faster or slower. equaliser_db, ambience: as in `examples.Examples`.
     regularise: add the model's own penalty to the loss. start_from: name or path of weights to begin with; what fits in name
     and shape is copied, and the new card tells their history.
     """
@@ -111,7 +111,6 @@ class Training:
     stretch: float = _number(0.2, 0, 1)
     equaliser_db: float = _number(0.0, 0, 24)
     ambience: float = _number(0.0, 0, 1)
-    contrast: float = _number(0.0, 0, 2)
     regularise: bool = False
     start_from: str = ""
 
@@ -549,7 +548,6 @@ def fit(
             shift_semitones=plan.shift_semitones,
             equaliser_db=plan.equaliser_db,
             ambience=plan.ambience,
-            contrast=plan.contrast,
             stretch=plan.stretch,
             seed=plan.seed,
             steps=plan.steps * trainer.world_size,

@@ -363,7 +363,7 @@ CASES = {
         map_that_is_uniform,
         {
             "a level from 1 to 7": lambda: (8, "time"),
-            "there is one with 0": lambda: (map_that_is_uniform()[0], "time"),
+            "one has 0": lambda: (map_that_is_uniform()[0], "time"),
         },
         empty=(..., None, (..., "time")),
         measured_against=small_ftanet,

@@ -197,22 +197,6 @@ def test_a_clear_instrument_is_no_softer_than_the_rest_and_seldom_has_a_riff():
     assert np.array_equal(voices[0].audio, voices[1].audio), "voices are as they were"
 
 
-def test_close_harmony_is_nearly_as_loud_as_the_lead():
-    plain = {"instrument_leads": 0.0, "second_voice": 1.0, "processing": False}
-    made = [[song(seed, close_harmony=close, **plain).stems.get("second_voice") for close in (False, True)] for seed in range(8)]
-    louder_db = [10 * np.log10(np.mean(close**2) / np.mean(far**2)) for far, close in made if far is not None and far.any() and close.any()]
-    assert len(louder_db) >= 4 and 2 < np.mean(louder_db) < 4.5, "3 to 10 dB below the lead became 0.5 to 6"
-
-
-def test_high_basses_reach_the_register_of_low_leads():
-    rngs = [np.random.default_rng(seed) for seed in range(20)]
-    basses = {high: [training._bass_part(training._plan(rng, 8, synth.Ingredients()), rng, high) for rng in rngs] for high in (0, 1)}
-    highest = {high: [max(note.midi for note in part) for part in parts] for high, parts in basses.items()}
-    lowest = {high: min(note.midi for part in parts for note in part) for high, parts in basses.items()}
-    assert max(highest[False]) < 40 < max(highest[True]) < 48, "D#2 and B2"
-    assert lowest == {False: 28, True: 28}, "E1, the lowest string"
-
-
 def test_instrument_leads_can_come_from_the_soundfont():
     try:
         soundfont.find()

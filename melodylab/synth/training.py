@@ -32,13 +32,11 @@ class Ingredients:
     instrument_leads: float = 0.3  # share of songs that an instrument leads: clean or driven guitar, wind, keys
     clean_guitar: bool = True  # among them a low clean guitar
     second_voice: float = 0.35  # share of songs with a softer voice beside the lead; the label stays on the louder
-    close_harmony: bool = False  # which sings mostly above the lead and hardly softer, as in pop
     riffs: float = 0.6  # share of songs where a line in the lead's range plays that is not the lead
     rests: bool = True  # bars without lead, several in a row, while the rest plays on
     dense_leads: bool = True  # most bars have a lead, phrases follow soon, driven guitars play high: as in pop and rock
     articulation: bool = True  # consonants and early ends cut most phrases into short notes, as in speech and on strings
     clear_instruments: bool = False  # an instrument that leads is no softer than the rest, and seldom has a riff beside it
-    high_basses: bool = False  # many basses play up to B2, where low leads are: pitch alone does not tell one from the other
     soft_leads: bool = True  # leads from 8 dB below to 8 dB above the rest, as in real mixes; False: from 4 dB below to 9 above
     distortion: bool = True  # power chords through an overdriven amplifier
     drums: bool = True
@@ -97,8 +95,7 @@ def training_song(seed, seconds=30, *, ingredients=Ingredients(), mix=0, mixes=1
     gain = 10 ** (lead_db / 20) * (around if around > 1e-6 else 0.1) / max(sung, 1e-9)
     stems["melody"] = gain * stems["melody"]
     if "second_voice" in stems:
-        softer_db = rng.uniform(*((0.5, 6) if ingredients.close_harmony else (3, 10)))
-        stems["second_voice"] = gain * 10 ** (-softer_db / 20) * stems["second_voice"]
+        stems["second_voice"] = gain * 10 ** (-rng.uniform(3, 10) / 20) * stems["second_voice"]
     scale = 0.8 / max(np.abs(sum(stems.values())).max(), 1e-9)
     # float32 sums of multiples of 2 ** -22 are exact, whatever their order
     stems = {name: (np.round(stem * scale * 2**22) / 2**22).astype(np.float32)[None] for name, stem in stems.items()}
@@ -260,17 +257,17 @@ def _power_chords(plan, rng):
     return notes
 
 
-def _bass_part(plan, rng, high):
-    """Roots, or a walk around them, in a rhythm of its own: list of `Note`. high: its lowest note is E1 to C2."""
+def _bass_part(plan, rng):
+    """Roots, or a walk around them, in a rhythm of its own: list of `Note`."""
     walks, places = rng.random() < 0.3, sorted({0, *(int(p) for p in rng.choice([2, 4, 6, 8, 10, 12, 14], int(rng.integers(1, 7))))})
-    lowest, notes = int(rng.integers(28, 37)) if high else 28, []
+    notes = []
     for bar in range(plan.bars):
         for place, after in zip(places, [*places[1:], 16], strict=True):
             at = 16 * bar + place
             step = plan.root(at) + (int(rng.choice([0, 2, 4, 1, -1])) if walks and place else 0)
             start_s = plan.time_s(at)
             end_s = start_s + 0.9 * (plan.time_s(16 * bar + after) - start_s)
-            notes.append(Note(start_s, end_s, lowest + (plan.midi(step) - lowest) % 12, rng.uniform(0.8, 1)))
+            notes.append(Note(start_s, end_s, 28 + (plan.midi(step) - 28) % 12, rng.uniform(0.8, 1)))
     return notes
 
 
@@ -308,7 +305,7 @@ def _tracks(seed, seconds, ingredients):
     tracks = {"melody": sound}
     if choice.random() < ingredients.second_voice and kind == "voice":
         tracks["second_voice"] = _second_voice(plan, notes, samples, rngs["second"], ingredients)
-    parts = {"chords": _chord_part(plan, rngs["chords"]), "bass": _bass_part(plan, rngs["bass"], ingredients.high_basses)}
+    parts = {"chords": _chord_part(plan, rngs["chords"]), "bass": _bass_part(plan, rngs["bass"])}
     if choice.random() < ingredients.riffs:
         parts["riff"] = _riff(plan, rngs["riff"], int(rngs["riff"].integers(45, 65)))
     if ingredients.distortion and choice.random() < 0.45:
@@ -390,7 +387,7 @@ def _second_voice(plan, notes, samples, rng, ingredients):
     """A voice a third, a sixth or an octave from the lead, or one with a line of its own, for part of the time."""
     tract = rng.uniform(0.9, 1.25)
     if rng.random() < 0.6:
-        away = int(rng.choice([2, 2, 4, 5, 5, -2, -5] if ingredients.close_harmony else [2, -2, -5, 5, -7]))
+        away = int(rng.choice([2, -2, -5, 5, -7]))
         steps = {round(plan.midi(s)): s for s in range(-7, 90)}
         notes = [n._replace(midi=plan.midi(steps.get(round(n.midi - plan.tuning), 30) + away) + plan.tuning) for n in notes]
     else:

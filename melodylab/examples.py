@@ -80,8 +80,8 @@ class Examples:
     so many decibels (standard deviation, an octave apart), and a share of the mixes a veil of noise and reverberation that
     fills what lies between the partials, as rooms, cymbals and limiters do in recordings. steps: length of the training, for
     banks that go from easy to hard; 0 takes all mixes from the start. cache: folder for the features, or None; it may be
-    shared and can be deleted. memory_gb: how much of the features stays in memory, the least recently used goes first. Raises InputError for an
-    unknown front end.
+    shared and can be deleted. memory_gb: how much of the features stays in memory, the least recently used goes first. Raises
+    InputError for an unknown front end.
     """
 
     def __init__(

@@ -5,6 +5,7 @@ import struct
 import subprocess
 import warnings
 
+import librosa
 import numpy as np
 import pytest
 import soundfile as sf
@@ -263,3 +264,11 @@ def test_frames_are_centred_on_multiples_of_the_hop():
     energy = np.abs(audio.stft(y, window=audio.sine_window(1024), hop_samples=256)[0])
     assert np.argmax(energy) == 7
     np.testing.assert_allclose(energy[5:10], [0, 2**-0.5, 1, 2**-0.5, 0], atol=1e-6)  # the window around its middle
+
+
+@pytest.mark.parametrize("shape", [(1,), (999,), (2, 44_101), (3, 8_000)])
+def test_resampling_gives_the_samples_of_librosa(shape):
+    y = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    for to_sr in (8_000, 22_050, 48_000):
+        expected = librosa.resample(y, orig_sr=44_100, target_sr=to_sr, res_type="soxr_hq")
+        np.testing.assert_array_equal(audio.resample(y, 44_100, to_sr), expected)

@@ -46,6 +46,7 @@ ROOMS = {  # library -> the modules that may import it; the standard library and
     "safetensors": "weights",
     "scipy": "synth features sfnmf decode evaluate",
     "soundfile": "audio sonify",
+    "soxr": "audio",
     "torch": "sfnmf models weights explain examples train",
     "tqdm": "evaluate examples train cli",
 }

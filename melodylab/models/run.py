@@ -9,7 +9,6 @@ import contextlib
 
 import numpy as np
 import torch
-from scipy import special
 
 from melodylab.files import InputError
 from melodylab.records import Salience
@@ -91,7 +90,7 @@ def salience(model, features, *, unvoiced_gain=1.0, threshold=0.3, blocks_at_onc
         if getattr(model, "voicing_apart", False):  # its answer to "is there any" shall not depend on how sure the pitch is
             pitches *= (1 - y[0]) / np.maximum(pitches.max(axis=0), 1e-12)
     else:
-        pitches, unvoiced = special.expit(y, out=y), np.full(y.shape[1], threshold, np.float32)
+        pitches, unvoiced = torch.from_numpy(y).sigmoid_().numpy(), np.full(y.shape[1], threshold, np.float32)
     heard = np.any([channel.any(axis=0) for channel in features.values], axis=0)
     pitches[:, ~heard] = 0
     return Salience(

@@ -9,7 +9,7 @@ __version__ = "0.1.0"
 
 _SUBMODULES = (
     "api audio checks cli datasets decode evaluate examples explain features files grids midi models nmf plot records separation "
-    "sfnmf sonify synth train weights widgets"
+    "sfnmf sonify synth tasks train weights widgets"
 ).split()
 _FROM = {
     "api": "load_song extract_melody salience separate demo_song METHODS",

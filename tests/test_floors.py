@@ -23,6 +23,7 @@ FLOORS = [  # from the ground up; a name without a dot may be a module or a subp
     "weights explain examples separation",
     "api",
     "evaluate sonify plot",
+    "tasks",
     "train",
     "widgets checks",
     "cli",
@@ -44,10 +45,10 @@ ROOMS = {  # library -> the modules that may import it; the standard library and
     "nbformat": "cli",
     "pretty_midi": "midi",
     "safetensors": "weights",
-    "scipy": "synth features sfnmf decode evaluate",
+    "scipy": "synth features sfnmf decode separation evaluate",
     "soundfile": "audio sonify",
     "soxr": "audio",
-    "torch": "sfnmf models weights explain examples train",
+    "torch": "sfnmf models weights explain examples tasks train",
     "tqdm": "evaluate examples train cli",
 }
 

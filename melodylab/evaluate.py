@@ -29,7 +29,7 @@ import numpy as np
 from scipy import fft, linalg
 from tqdm import tqdm
 
-from melodylab import audio, datasets, files
+from melodylab import audio, datasets, files, separation
 from melodylab.files import InputError
 from melodylab.records import Song
 
@@ -275,8 +275,8 @@ def evaluate_folder(folder, task, methods, *, progress=False, n_jobs=1, extract=
     """Score methods on every song of a folder (see `datasets`): Table with one row a song and method.
 
     task "melody": the five figures of `score_melody` on the whole song. task "separation": SDR and SI-SDR in dB of melody
-    stem and accompaniment (mix - melody), mono, 22.05 kHz, first 20 s, which is also all the method gets; each method is led
-    once by its own melody and, where the truth is known, once by the true one, in a row "METHOD (true melody)".
+    stem and accompaniment (mix - melody), mono, 22.05 kHz, first 20 s, which is also all the method gets; a method that can be
+    led does it once on its own and, where the truth is known, once by the true melody, in a row "METHOD (true melody)".
     Methods see the mix only. What fails becomes a line in `failures`, the rest goes on. n_jobs: songs side by side (joblib).
     extract, separate: functions like `api.extract_melody` and `api.separate` to judge in their place.
     """
@@ -295,7 +295,9 @@ def evaluate_folder(folder, task, methods, *, progress=False, n_jobs=1, extract=
         known = api.METHODS if task == "melody" else api.SEPARATION_METHODS
         methods = tuple(dict.fromkeys(map(weights.resolved, methods)))  # the table tells what was run
         for method in methods:
-            if task == "melody" and api.is_network(method):
+            if task == "separation":
+                api.check_separation_method(method)
+            elif task == "melody" and api.is_network(method):
                 weights.verify(method)  # before the first song
             elif method not in known:
                 raise InputError(f"there is no method {method!r}; choose from {', '.join(known)}")
@@ -378,8 +380,8 @@ def _separation_scores(path, methods, run):
         return [*bss_eval_sdr(references, estimates).tolist(), *map(si_sdr, references, estimates)]
 
     own = [(method, partial(score, method)) for method in methods]
-    led = [(method + TRUE_MELODY, partial(score, method, melody=song.melody)) for method in methods if song.melody]
-    return own + led
+    leadable = [method for method in methods if song.melody and "+" not in method and method not in separation.UNLED]
+    return own + [(method + TRUE_MELODY, partial(score, method, melody=song.melody)) for method in leadable]
 
 
 _TASKS = {  # name: (scores of one song, columns)

@@ -221,8 +221,8 @@ def test_every_network_has_a_front_end_that_fits():
             assert made.shape == (1, model.grid.n_bins + model.has_unvoiced_class, 2)
 
 
-SHAPES = {"sf": (1, 301), "cqt": (1, 301), "hcqt": (6, 360), "cfp": (3, 320), "spectra": (2, 312), "wave": (1, 160)}
-CLOCKS = {"spectra": (22050, 512), "cfp": (8000, 80), "wave": (16000, 160)}
+SHAPES = {"sf": (1, 301), "cqt": (1, 301), "hcqt": (6, 360), "cfp": (3, 320), "spectra": (2, 312), "mel": (2, 128), "wave": (1, 160)}
+CLOCKS = {"spectra": (22050, 512), "cfp": (8000, 80), "mel": (16000, 200), "wave": (16000, 160)}
 
 
 @pytest.mark.parametrize("name", SHAPES)

@@ -292,15 +292,14 @@ def evaluate_folder(folder, task, methods, *, progress=False, n_jobs=1, extract=
         from melodylab import api, weights  # here, because they bring every method along and a score alone needs none
 
         run = api.extract_melody if task == "melody" else api.separate
-        known = api.METHODS if task == "melody" else api.SEPARATION_METHODS
         methods = tuple(dict.fromkeys(map(weights.resolved, methods)))  # the table tells what was run
         for method in methods:
             if task == "separation":
                 api.check_separation_method(method)
-            elif task == "melody" and api.is_network(method):
+            elif api.is_network(method):
                 weights.verify(method)  # before the first song
-            elif method not in known:
-                raise InputError(f"there is no method {method!r}; choose from {', '.join(known)}")
+            elif method not in api.METHODS:
+                raise InputError(f"there is no method {method!r}; choose from {', '.join(api.METHODS)}")
     folders = datasets.song_folders(folder)
     songs = (joblib.delayed(_judge_song)(path, task, methods, run) for path in folders)
     results = joblib.Parallel(n_jobs=n_jobs, return_as="generator")(songs)

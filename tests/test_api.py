@@ -125,14 +125,23 @@ def decode_by(folder, name, **decoding):
     api._trained.cache_clear()
 
 
+MELODY_NETWORKS = [name for name, (file, *_) in models.NETWORKS.items() if file not in ("unet", "drum_cnn")]
+
+
 def test_a_network_becomes_a_method_with_its_weights(random_weights):
-    assert set(api._methods()) == {"best", "sfnmf", "pyin", *models.NETWORKS} and all(api._methods().values())
+    assert set(api._methods()) == {"best", "sfnmf", "pyin", *MELODY_NETWORKS} and all(api._methods().values())
     for ending in (".safetensors", ".json"):
         (random_weights / f"sf-cnn{ending}").unlink()
-    assert set(api._methods()) == {"best", "sfnmf", "pyin", *models.NETWORKS} - {"sf-cnn"}
+    assert set(api._methods()) == {"best", "sfnmf", "pyin", *MELODY_NETWORKS} - {"sf-cnn"}
 
 
-@pytest.mark.parametrize("name", models.NETWORKS)
+@pytest.mark.parametrize("name", ["unet", "unet-mel"])
+def test_a_network_that_separates_is_asked_for_no_melody(name, two, random_weights):
+    with pytest.raises(InputError, match=f"{name} finds no melody, it separates; choose one of best"):
+        ml.extract_melody(two, method=name)
+
+
+@pytest.mark.parametrize("name", MELODY_NETWORKS)
 def test_a_network_goes_from_its_front_end_to_its_salience_and_each_frame_decides_alone(name, two, random_weights):
     melody, salience = ml.extract_melody(two, method=name), ml.salience(two, method=name)
     model = ml.load_model(name)

@@ -429,9 +429,12 @@ def test_songs_side_by_side_give_the_same_table(folder):
 
 
 def test_wrong_orders_are_refused_in_a_sentence(folder, monkeypatch, tmp_path):
+    def check(method):
+        raise InputError(f"there is no method {method!r}; choose one of splits")
+
     api = types.SimpleNamespace(
         METHODS={"known": ""},
-        SEPARATION_METHODS={"splits": ""},
+        check_separation_method=check,
         extract_melody=lambda song, method: constant(song, method),
         separate=None,
         is_network=lambda method: method == "sf-cnn",
@@ -444,7 +447,7 @@ def test_wrong_orders_are_refused_in_a_sentence(folder, monkeypatch, tmp_path):
         ("drums", "known", "not part of this version yet"),
         ("lyrics", "known", "no task 'lyrics'; choose melody or separation"),
         ("melody", "unknown", "no method 'unknown'; choose from known"),
-        ("separation", "known", "no method 'known'; choose from splits"),
+        ("separation", "known", "no method 'known'; choose one of splits"),
         ("melody", "sf-cnn", "no trained weights for sf-cnn"),
         ("melody", [], "name at least one"),
     ):

@@ -105,7 +105,7 @@ def _spectra(song, seed):
 
 def _mel_magnitudes(song):
     made = features.stereo_mel(song)
-    return Features(np.sqrt(made.values), made.freqs_hz, made.times_s, "log_magnitudes")
+    return Features(np.sqrt(made.values), unet.MEL_HZ, made.times_s, "magnitudes")
 
 
 def _mel_power(magnitudes, peak=None):

@@ -9,6 +9,7 @@ import pytest
 
 import melodylab as ml
 from melodylab import api, audio, grids, models, sfnmf, weights
+from melodylab.files import InputError
 from melodylab.models import frontends, run
 from melodylab.records import Melody, Song
 

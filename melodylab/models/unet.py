@@ -180,10 +180,11 @@ def lead_picture(f0_hz):
     row = SPECTRA.nearest_bin(f0_hz)[..., None, :]  # (..., 1, time), -1 where there is none
     sung = np.isfinite(f0_hz)[..., None, :] & (row >= 0)
     away = np.arange(SPECTRA.n_bins)[:, None] - row  # (..., 312, time)
-    partials = np.where(sung, _COMB[np.clip(away, -1, SPECTRA.n_bins) + 1], 0)
+    partials = np.where(sung, _COMB[np.clip(away, -_BELOW, SPECTRA.n_bins) + _BELOW], 0)
     told = np.broadcast_to(np.where(sung, 1.0, -1.0), partials.shape)
     return np.stack([partials, told], axis=-3).astype(np.float32)
 
 
-_AWAY = np.arange(-1, SPECTRA.n_bins + 1)[:, None]  # in rows from the pitch
-_COMB = np.exp(-0.5 * ((_AWAY - SPECTRA.bins_per_octave * np.log2(np.arange(1, 25))) / 0.8) ** 2).max(axis=1)  # (314,)
+_BELOW = 6  # rows below a pitch, where its bump has ended
+_AWAY = np.arange(-_BELOW, SPECTRA.n_bins + 1)[:, None]  # in rows from the pitch
+_COMB = np.exp(-0.5 * ((_AWAY - SPECTRA.bins_per_octave * np.log2(np.arange(1, 25))) / 0.8) ** 2).max(axis=1)  # (319,)

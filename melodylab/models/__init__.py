@@ -26,6 +26,7 @@ NETWORKS = {
     "multires-no-pretraining": ("multires", "Multires", {}, "wave"),
     "multires-1d": ("multires", "Multires1d", {}, "wave"),
     "segnet": ("segnet", "SegNet", {}, "cfp"),
+    "drum-cnn": ("drum_cnn", "DrumCNN", {}, "drum-mel"),
 }
 
 

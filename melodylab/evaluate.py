@@ -357,13 +357,20 @@ def _melody_scores(path, methods, run):
     return [(method, partial(score, method)) for method in methods]
 
 
+def separation_excerpt(song):
+    """What separations are judged on: the first 20 s of a song with a stem "melody", mono at 22,050 Hz. Song."""
+    song = song.excerpt(0, min(SEPARATION_S, song.duration_s))
+    mix, lead = (audio.resample(x.mean(axis=0), song.sr, SEPARATION_SR)[None] for x in (song.audio, song.stems["melody"]))
+    return Song(mix, SEPARATION_SR, song.name, {"melody": lead}, song.melody)
+
+
 def _separation_scores(path, methods, run):
     song = datasets.read_song(path)
     if "melody" not in song.stems:
         raise InputError(f"{path} holds no stem of the melody; add it as melody.wav (or .flac, .mp3, ...)")
-    song = song.excerpt(0, SEPARATION_S)
-    mix, lead = (audio.resample(x.mean(axis=0), song.sr, SEPARATION_SR) for x in (song.audio, song.stems["melody"]))
-    references, mix = np.stack([lead, mix - lead]), Song.from_array(mix, SEPARATION_SR, song.name)
+    song = separation_excerpt(song)
+    lead, mix = song.stems["melody"][0], Song(song.audio, song.sr, song.name)
+    references = np.stack([lead, song.mono - lead])
 
     def score(method, **led):
         stems = run(mix, method=method, **led)

@@ -78,7 +78,8 @@ class Examples:
     shift_semitones: each example moves by up to so much. stretch: and is played up to so much faster or slower (0.2: by a
     fifth), pitch untouched. equaliser_db, ambience: where lead and rest are mixed afresh, each gets another random equaliser of
     so many decibels (standard deviation, an octave apart), and a share of the mixes a veil of noise and reverberation that
-    fills what lies between the partials, as rooms, cymbals and limiters do in recordings. steps: length of the training, for
+    fills what lies between the partials, as rooms, cymbals and limiters do in recordings. without_lead: there, a share of the
+    examples has no melody at all. steps: length of the training, for
     banks that go from easy to hard; 0 takes all mixes from the start. cache: folder for the features, or None; it may be
     shared and can be deleted. memory_gb: how much of the features stays in memory, the least recently used goes first. Raises
     InputError for an unknown front end.
@@ -95,6 +96,7 @@ class Examples:
         stretch=0.0,
         equaliser_db=0.0,
         ambience=0.0,
+        without_lead=0.0,
         seed=0,
         steps=0,
         cache=None,
@@ -104,15 +106,20 @@ class Examples:
             raise InputError(f"there is no front end {front_end!r}; choose one of {', '.join(FRONT_ENDS)}")
         self.front_end, self.bank, self.batch_size, self.frames = front_end, bank, batch_size, frames
         self.shift_semitones, self.stretch, self.seed, self.steps = shift_semitones, stretch, seed, steps
-        self.equaliser_db, self.ambience = equaliser_db, ambience
+        self.equaliser_db, self.ambience, self.without_lead = equaliser_db, ambience, without_lead
         self.folder = None if cache is None else Path(cache) / self._key()
         self.memory_bytes, self._memory = memory_gb * 1e9, OrderedDict()
 
     def batch(self, step):
         """x float32 (batch, channels, freq, frames) and f0_hz float32 (batch, frames), NaN = no melody."""
+        return self.parts(step)[:2]
+
+    def parts(self, step):
+        """The same batch with one more tensor where lead and rest are mixed afresh: the lead's share of the power of each cell of
+        x, float32 in 0..1."""
         rng = np.random.default_rng([self.seed, step])
-        pairs = [self._cut(rng, step) for _ in range(self.batch_size)]
-        return tuple(torch.from_numpy(np.stack(part)) for part in zip(*pairs, strict=True))
+        examples = [self._cut(rng, step) for _ in range(self.batch_size)]
+        return tuple(torch.from_numpy(np.stack(part)) for part in zip(*examples, strict=True))
 
     def prepare(self, *, progress=False, n_jobs=None):
         """Compute what the cache lacks, through joblib (inside `evaluate.cluster` on a Dask cluster)."""
@@ -127,7 +134,7 @@ class Examples:
     def song(self, number, mix=0):
         """Features (channels, freq, time) and f0_hz (time,) of a whole song of the bank, as its network hears them."""
         features, f0_hz = self._stored(number, mix)
-        return (features if features.ndim == 3 else _mixed(*features.astype(np.float32)).astype(np.float16)), f0_hz
+        return (features if features.ndim == 3 else _mixed(*features.astype(np.float32))[0].astype(np.float16)), f0_hz
 
     def _stored(self, number, mix):
         """What `heard` gives, from the cache if it is there."""
@@ -156,12 +163,16 @@ class Examples:
             (_, other), other_hz = self._stored(int(rng.integers(self.bank.songs)), self._mix(rng, step))
             rest, _ = self._excerpt(rng, other, other_hz, pace)
         lead_db = rng.uniform(-_REMIX_DB, _REMIX_DB)
+        if self.without_lead and rng.random() < self.without_lead:
+            lead_db, f0_hz = _QUIET_DB, np.full_like(f0_hz, np.nan)
         octave = FRONT_ENDS[self.front_end].grid.bins_per_octave
         if self.equaliser_db:
             lead, rest = (part + _equaliser(rng, part.shape[-2], octave, self.equaliser_db) for part in (lead, rest))
         is_veiled = self.ambience and rng.random() < self.ambience
         veil = (lambda power: _veiled(rng, power, octave)) if is_veiled else None
-        return _mixed(lead + np.float32(lead_db), rest, louder_db=abs(rng.normal(0, 4)), veil=veil), f0_hz
+        lead = lead + np.float32(lead_db)
+        x, share = _mixed(lead, rest, louder_db=abs(rng.normal(0, 4)), veil=veil)
+        return x, f0_hz, share
 
     def _excerpt(self, rng, features, f0_hz, pace):
         """`frames` frames of pictures (..., freq, time) from anywhere, at another pace and in another key."""
@@ -247,16 +258,19 @@ class Examples:
 
 
 def _mixed(lead_db, rest_db, louder_db=0.0, veil=None):
-    """Two sounds in decibels (channels, freq, time) together, as their front end scales them; float32 0..1.
+    """Two sounds in decibels (channels, freq, time) together, as their front end scales them, and the first one's share of the
+    power; both float32 0..1.
 
     Powers add, which they do on average. louder_db: how much louder the loudest cell of the song is than the one of these.
     veil: what becomes of the powers before that.
     """
-    power = np.exp(lead_db * np.float32(np.log(10) / 10)) + np.exp(rest_db * np.float32(np.log(10) / 10))
+    lead = np.exp(lead_db * np.float32(np.log(10) / 10))
+    power = lead + np.exp(rest_db * np.float32(np.log(10) / 10))
     if veil:
         power = veil(power)
+    share = lead / power
     magnitude = np.sqrt(power, out=power)
-    return decibels(magnitude, magnitude.max() * np.float32(10 ** (louder_db / 20)))
+    return decibels(magnitude, magnitude.max() * np.float32(10 ** (louder_db / 20))), share
 
 
 def _equaliser(rng, rows, rows_per_octave, spread_db):

@@ -5,6 +5,7 @@ time-frequency cell is the lead's; the cell keeps the mixture's phase; the accom
 """
 
 import numpy as np
+from scipy import signal
 
 from melodylab import audio, grids, sfnmf
 
@@ -45,6 +46,50 @@ def lead_by_sfnmf(song, melody, settings=sfnmf.LED, *, width_bins=2, unvoiced=Fa
         row[: len(channel)] = channel
     upsampled /= sfnmf.peak_gain(song.audio)
     return upsampled
+
+
+_WINDOW_S = 0.0929  # 2,048 samples at 22,050 Hz
+_BLOCK_FRAMES, _CONTEXT_FRAMES = 1000, 4  # a sample hears frames up to two away
+
+
+def lead_by_mask(song, mask, gate=None):
+    """The lead of a song as audio, float32 (channels, samples) at the song's own rate, by a `Mask` on any axes.
+
+    The mask is read between its rows and frames, and weighs the spectra of every channel, which keep their phases. What lies above
+    its highest row is not in the lead. gate: (time,) in 0..1 on the mask's frames, by which it is weighed.
+    """
+    hop_samples = max(round(_WINDOW_S * song.sr / 4), 1)
+    window = signal.get_window("hann", 4 * hop_samples).astype(np.float32)
+    freqs_hz, samples = np.arange(2 * hop_samples + 1) * song.sr / len(window), song.audio.shape[1]
+    rows, row_weights = _between(freqs_hz, mask.freqs_hz)
+    row_weights[:, freqs_hz > mask.freqs_hz[-1]] = 0
+    lead = np.zeros_like(song.audio)
+    n_frames = audio.n_frames(samples, hop_samples)
+    for first in range(0, n_frames, _BLOCK_FRAMES):
+        stop = min(first + _BLOCK_FRAMES, n_frames)
+        start, end = max(first - _CONTEXT_FRAMES, 0), min(stop + _CONTEXT_FRAMES, n_frames)
+        frames, frame_weights = _between(grids.frame_times_s(end, hop_samples, song.sr)[start:], mask.times_s)
+        values = mask.values if gate is None else mask.values * np.asarray(gate, np.float32)
+        near = sum(values[:, frames[k]] * frame_weights[k] for k in (0, 1))  # (rows, frames of the block)
+        shares = sum(near[rows[k]] * row_weights[k][:, None] for k in (0, 1))  # (freq, frames of the block)
+        begin, until = first * hop_samples, min(stop * hop_samples, samples)
+        for channel, out in zip(song.audio, lead, strict=True):
+            spectra = audio.stft(channel, window=window, hop_samples=hop_samples, first_frame=start, frames=end - start)
+            spectra *= shares
+            length = min(end * hop_samples, samples) - start * hop_samples
+            part = audio.istft(spectra, window=window, hop_samples=hop_samples, samples=length)
+            out[begin:until] = part[begin - start * hop_samples :][: until - begin]
+    return lead
+
+
+def _between(places, axis):
+    """Indices (2, places) of the two entries of a rising axis around each place, and their weights; the ends are held."""
+    after = np.clip(np.searchsorted(axis, places), 1, max(len(axis) - 1, 1))
+    after = np.minimum(after, len(axis) - 1)
+    before = np.maximum(after - 1, 0)
+    span = np.maximum(axis[after] - axis[before], 1e-12)
+    share = np.clip((places - axis[before]) / span, 0, 1).astype(np.float32)
+    return np.stack([before, after]), np.stack([1 - share, share])
 
 
 def rest(song, lead):

@@ -1,4 +1,4 @@
-"""Training a melody network on synthetic songs: a recipe in, weights with their card out. Lightning runs the loop.
+"""Training a network on synthetic songs: a recipe in, weights with their card out. Lightning runs the loop, `tasks` says what is learned.
 
     OUT/recipe.toml                  the recipe, complete with its defaults
     OUT/log.csv                      one row a validation
@@ -11,12 +11,10 @@ Conventions
 - Examples are indexed by (seed, step), and whatever draws at random inside a step is seeded by its number, so a run that was
   killed and resumed goes through the same steps to the same weights. Same seed, same machine: the same bits.
 - With an average, that of the weights is what is validated and kept. Batch norm's statistics are measured for it each time.
-- Each validation decodes frame by frame, as published, and also asks which one constant for the voicing (`unvoiced_gain`, or
-  `threshold` for networks without a class "no melody") would have suited all validation songs best. Voicing swings between
-  checkpoints while pitch hardly moves, so the checkpoint with the best mean OA at its own best constant wins.
+- Each validation gives the figures of its task; the checkpoint with the most of the task's score wins. For melodies that is the
+  best mean OA at the one constant for the voicing (`unvoiced_gain`, or `threshold` for networks without a class "no melody") that
+  would have suited all validation songs best.
 - Several devices: each takes its own examples of a step, so a step sees `batch_size` times as many.
-
-Sources: Basaran 2018 and Bittner 2017 for the losses; the rest is stated by the recipe.
 """
 
 import contextlib
@@ -24,6 +22,7 @@ import copy
 import csv
 import dataclasses
 import difflib
+import functools
 import importlib.metadata
 import io
 import json
@@ -41,13 +40,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 from tqdm import tqdm
 
-from melodylab import __version__, datasets, decode, evaluate, examples, files, grids, models, weights
+from melodylab import __version__, datasets, evaluate, examples, files, models, tasks, weights
 from melodylab.files import InputError
-from melodylab.models import frontends, run
-from melodylab.records import Features, Melody, Song
 
 try:
     import lightning.pytorch as pl
@@ -57,14 +53,10 @@ try:
 except ImportError:
     raise InputError('training needs the package lightning; run: pip install "melodylab[lab]"') from None
 
-HELD_OUT_SONGS = 8
-_HELD_OUT_SEED = 500_000  # added to the bank's seed: songs that this training has not heard
 _SONGS_FOR_ONE = 16  # more than these are worth the start of worker processes
-_CONSTANTS = 2.0 ** np.arange(-4, 4.25, 0.5)  # voicing constants that are tried, as multiples of the usual one
 _MEASURED_STEPS = 10  # whose examples give the running statistics that are validated and kept
 _Norm = torch.nn.modules.batchnorm._BatchNorm
 _HISTORY = ("model", "sha256", "recipe", "started_from", "steps", "steps_trained", "wall_time_s")  # of weights begun with
-_COLUMNS = "step loss learning_rate RPA RCA AUC OA best_OA constant wall_s".split()
 
 
 # --- recipe -----------------------------------------------------------------------------------------------------------
@@ -88,7 +80,8 @@ class Training:
     weight_decay: decoupled (AdamW). clip_norm: of the gradient; 0 = off. precision: "32-true" or "bf16-mixed".
     average: decay of the exponential average of the weights; 0 = off. validate_every: in steps. patience: stop after so many
     validations without a better score; 0 = never. shift_semitones: examples move up or down by up to so much.
-    stretch: and are up to so much faster or slower. equaliser_db, ambience: as in `examples.Examples`.
+    stretch: and are up to so much faster or slower. equaliser_db, ambience: as in `examples.Examples`; without_lead likewise,
+    for masks. optimizer: "adamw", or "sgd" with a momentum of 0.9.
     regularise: add the model's own penalty to the loss. start_from: name or path of weights to begin with; what fits in name
     and shape is copied, and the new card tells their history.
     """
@@ -111,6 +104,8 @@ class Training:
     stretch: float = _number(0.2, 0, 1)
     equaliser_db: float = _number(0.0, 0, 24)
     ambience: float = _number(0.0, 0, 1)
+    without_lead: float = _number(0.12, 0, 1)
+    optimizer: str = _choice("adamw", "sgd")
     regularise: bool = False
     start_from: str = ""
 
@@ -174,7 +169,7 @@ class Recipe:
         training = _from_table(Training, tables.get("training", {}), f"{source}, [training]")
         if training.regularise and not hasattr(model, "penalty"):
             raise InputError(f"{source}, [training]: {name} has no penalty of its own; leave out regularise")
-        return cls(name, changes, _from_table(examples.Bank, tables.get("data", {}), f"{source}, [data]"), training)
+        return cls(name, changes, _from_table(tasks.of(model).bank, tables.get("data", {}), f"{source}, [data]"), training)
 
     @property
     def front_end(self):
@@ -247,37 +242,18 @@ def _flat(table, path=""):
     return flat
 
 
-# --- targets ----------------------------------------------------------------------------------------------------------
-
-
-def classes(f0_hz, grid):
-    """Classes of pitches, int64 in the shape of f0_hz: 1 + the nearest bin; 0 for none (NaN) and for those off the grid."""
-    return 1 + grid.nearest_bin(f0_hz).astype(np.int64)
-
-
-def bumps(f0_hz, grid, sigma_bins=1.0):
-    """A picture of pitches: 1 at the nearest bin, a Gaussian over frequency around it, 0 where there is no pitch.
-
-    f0_hz (..., frames) -> float32 (..., bins, frames). Bittner 2017 draws its targets so, then blurs them over time as well.
-    """
-    nearest = grid.nearest_bin(f0_hz)[..., None, :]
-    distance = (np.arange(grid.n_bins)[:, None] - nearest) / sigma_bins
-    return np.where(nearest >= 0, np.exp(-0.5 * distance**2), 0).astype(np.float32)
-
-
 class _Steps(torch.utils.data.Dataset):
     """Steps first..stop-1 of the examples with the network's targets, as one of `ranks` devices sees them."""
 
-    def __init__(self, source, first, stop, network, rank=0, ranks=1):
-        self.source, self.first, self.stop, self.rank, self.ranks = source, first, stop, rank, ranks
-        self.grid, self.target = network.grid, classes if network.has_unvoiced_class else bumps
+    def __init__(self, task, source, first, stop, network, rank=0, ranks=1):
+        self.task, self.source, self.network = task, source, network
+        self.first, self.stop, self.rank, self.ranks = first, stop, rank, ranks
 
     def __len__(self):
         return self.stop - self.first
 
     def __getitem__(self, index):
-        x, f0_hz = self.source.batch((self.first + index) * self.ranks + self.rank)
-        return x, torch.from_numpy(self.target(np.asarray(f0_hz), self.grid))
+        return self.task.batch(self.source, (self.first + index) * self.ranks + self.rank, self.network)
 
 
 # --- the loop ---------------------------------------------------------------------------------------------------------
@@ -288,6 +264,7 @@ class _Lesson(pl.LightningModule):
 
     def __init__(self, network, training, source, songs, out, on_step, on_validation):
         super().__init__()
+        self.task = tasks.of(network)
         self.network = network.to(memory_format=torch.channels_last)  # five times faster on CPUs
         self.averaged = copy.deepcopy(self.network).requires_grad_(False) if training.average else None
         self.training_plan, self.source, self.songs, self.out = training, source, songs, out
@@ -306,7 +283,7 @@ class _Lesson(pl.LightningModule):
 
     def configure_optimizers(self):
         plan = self.training_plan
-        optimizer = torch.optim.AdamW(
+        optimizer = {"adamw": torch.optim.AdamW, "sgd": functools.partial(torch.optim.SGD, momentum=0.9)}[plan.optimizer](
             [p for p in self.network.parameters() if p.requires_grad], lr=plan.learning_rate, weight_decay=plan.weight_decay
         )
         if plan.schedule == "plateau":
@@ -325,7 +302,7 @@ class _Lesson(pl.LightningModule):
         plan, trainer = self.training_plan, self.trainer
         first = trainer.current_epoch * plan.validate_every
         stop = min(first + plan.validate_every, plan.steps)
-        steps = _Steps(self.source, first, stop, self.network, trainer.global_rank, trainer.world_size)
+        steps = _Steps(self.task, self.source, first, stop, self.network, trainer.global_rank, trainer.world_size)
         return torch.utils.data.DataLoader(steps, batch_size=None)
 
     def val_dataloader(self):
@@ -336,10 +313,8 @@ class _Lesson(pl.LightningModule):
         torch.manual_seed(self.training_plan.seed + self.global_step * self.trainer.world_size + self.global_rank)
 
     def training_step(self, batch, batch_idx):
-        x, target = batch
-        logits = self.network(x.contiguous(memory_format=torch.channels_last)).float()
-        one_of_many = self.network.has_unvoiced_class
-        loss = (F.cross_entropy if one_of_many else F.binary_cross_entropy_with_logits)(logits, target)
+        x, *truth = batch
+        loss = self.task.loss(self.network, x.contiguous(memory_format=torch.channels_last), *truth)
         return loss + self.network.penalty() if self.training_plan.regularise else loss
 
     def on_train_batch_end(self, outputs, batch, batch_idx):
@@ -371,7 +346,7 @@ class _Lesson(pl.LightningModule):
             norm.momentum = None  # the plain mean
         self.judged.train()
         for step in range(max(self.global_step - _MEASURED_STEPS, 0), self.global_step if norms else 0):
-            x, _ = self.source.batch(step * self.trainer.world_size + self.global_rank)
+            x, *_ = self.task.batch(self.source, step * self.trainer.world_size + self.global_rank, self.network)
             self.judged(x.to(self.device).contiguous(memory_format=torch.channels_last))
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
@@ -383,30 +358,24 @@ class _Lesson(pl.LightningModule):
     def validation_step(self, number, batch_idx):
         if batch_idx == 0:  # here the precision is the training's
             self._measure_norms()
-        _, features, truth = self.songs[int(number)]
-        estimate = decode.peak(run.salience(self.judged, features, blocks_at_once=4, device=self.device))
-        sweep = evaluate.other_thresholds(estimate, truth, _CONSTANTS / (1 + _CONSTANTS))
-        self.found.append(evaluate.score_melody(estimate, truth) | sweep)
+        self.found.append(self.task.examine(self.judged, self.songs[int(number)], self.device))
 
     def on_validation_epoch_end(self):
         found, self.found = self.found, []
-        mean_OA = np.mean([song["OAs"] for song in found], axis=0)
-        best = _best(mean_OA)
         entry = {
             "step": self.global_step,
             "loss": float(np.mean(self.losses)),
             "learning_rate": float(self.optimizers().param_groups[0]["lr"]),
-            **{name: _mean(song[name] for song in found) for name in ("RPA", "RCA", "AUC", "OA")},
-            "best_OA": float(mean_OA[best]),
-            "constant": float(_usual_constant(self.network)[1] * _CONSTANTS[best]),
+            **self.task.summary(found, self.network),
             "wall_s": round(self.wall_s, 1),
         }
         entry = self.trainer.strategy.broadcast(entry)
         self.losses = []
         self.history.append(entry)
-        self.log("best_OA", entry["best_OA"])
+        score = entry[self.task.score]
+        self.log(self.task.score, score)
         if self.plateau is not None:
-            self.plateau.step(entry["best_OA"])
+            self.plateau.step(score)
         if self.trainer.is_global_zero:
             _write_log(self.out / "log.csv", self.history)
             if self.on_validation:
@@ -417,7 +386,7 @@ class _Lesson(pl.LightningModule):
             "history": self.history,
             "wall_s": self.wall_s,
             "plateau": self.plateau.state_dict() if self.plateau is not None else {},
-            "songs": [name for name, _, _ in self.songs],
+            "songs": [name for name, *_ in self.songs],
         }
 
     def on_load_checkpoint(self, checkpoint):
@@ -488,10 +457,12 @@ def fit(
 ):
     """Train by a recipe (a Recipe, or a dict of its tables): (model in eval mode with the best weights, history).
 
-    history: one dict a validation: step, mean loss since the one before, learning_rate, RPA, RCA, AUC of the voicing, OA as
-    published, best_OA at the one best constant, that constant, wall_s. The weights of the best best_OA are the model's.
+    history: one dict a validation: step, mean loss since the one before, learning_rate, the figures of the task, wall_s; for
+    melodies RPA, RCA, AUC of the voicing, OA as published, best_OA at the one best constant, that constant. The weights of the
+    best validation are the model's.
     out: folder for what the module's header lists; None keeps nothing. resume: go on from its last checkpoint.
-    validate: folder of songs with melodies (see `datasets`), list of Songs, or None for synthetic songs that are held out.
+    validate: folder of songs with melodies and, for masks, stems (see `datasets`), list of Songs, or None for synthetic songs
+    that are held out.
     device: "cpu", "gpu", "gpu:2" (two of them) or "auto". features: folder for the bank's features, which several runs may
     share. dask: address of a cluster that computes them. on_step(step, loss), on_validation(entry): called as it goes.
     Raises InputError, one sentence, for whatever is given and cannot be used, for a full disk and for a loss of NaN.
@@ -502,7 +473,10 @@ def fit(
         stack.enter_context(_quiet_lightning())
         stack.enter_context(torch.random.fork_rng(devices=range(torch.cuda.device_count())))
         accelerator, devices = _accelerator(device)
-        songs = _songs(validate)
+        torch.manual_seed(plan.seed)
+        network = recipe.create_model().train()
+        task = tasks.of(network)
+        songs = _songs(validate, task)
         earlier = weights.card(plan.start_from) if plan.start_from else None
         if out is None:
             out = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -512,8 +486,6 @@ def fit(
         last = out / "checkpoints" / "last.ckpt"
         last = last if resume and last.exists() else None
         _check_checkpoint(last, songs)
-        torch.manual_seed(plan.seed)
-        network = recipe.create_model().train()
         if plan.start_from and last is None:
             _warm_start(network, plan.start_from)
 
@@ -529,9 +501,9 @@ def fit(
             use_distributed_sampler=False,
             deterministic=None if accelerator == "cpu" else "warn",
             callbacks=[
-                *([_Patience("best_OA", mode="max", patience=plan.patience)] if plan.patience else []),
+                *([_Patience(task.score, mode="max", patience=plan.patience)] if plan.patience else []),
                 *([_Bar(plan.steps)] if progress else []),
-                _Checkpoint(out / "checkpoints", "best", monitor="best_OA", mode="max", **each_epoch),
+                _Checkpoint(out / "checkpoints", "best", monitor=task.score, mode="max", **each_epoch),
                 _Checkpoint(out / "checkpoints", "last", **each_epoch),  # knows of the best, for it comes after it
             ],
             plugins=[_CompleteOrAbsent()],
@@ -540,28 +512,14 @@ def fit(
             enable_model_summary=False,
             default_root_dir=out,
         )
-        source = examples.Examples(
-            recipe.front_end,
-            recipe.data,
-            batch_size=plan.batch_size,
-            frames=plan.frames,
-            shift_semitones=plan.shift_semitones,
-            equaliser_db=plan.equaliser_db,
-            ambience=plan.ambience,
-            stretch=plan.stretch,
-            seed=plan.seed,
-            steps=plan.steps * trainer.world_size,
-            cache=features,
-        )
-        held_out = dataclasses.replace(recipe.data, seed=recipe.data.seed + _HELD_OUT_SEED, songs=HELD_OUT_SONGS, mixes=1)
-        held_out = examples.Examples(recipe.front_end, held_out, cache=features)
+        source = task.source(recipe, trainer.world_size, features)
+        n_jobs = -1 if recipe.data.songs > _SONGS_FOR_ONE and not dask else None
         if first_process():
-            n_jobs = -1 if recipe.data.songs > _SONGS_FOR_ONE and not dask else None
             with evaluate.cluster(dask) if dask else contextlib.nullcontext():
                 source.prepare(progress=progress, n_jobs=n_jobs)
-                if songs is None:
-                    held_out.prepare(n_jobs=n_jobs)
-        heard = _held_out(held_out) if songs is None else [_heard(song, recipe.front_end) for song in songs]
+                heard = task.examinees(recipe, songs, features, n_jobs)
+        else:
+            heard = task.examinees(recipe, songs, features)
 
         lesson = _Lesson(network, plan, source, heard, out, on_step, on_validation)
         _train(trainer, lesson, last)
@@ -572,7 +530,7 @@ def fit(
         prefix = "averaged." if plan.average else "network."
         model.load_state_dict({name[len(prefix) :]: kept[name] for name in kept if name.startswith(prefix)})
         if trainer.is_global_zero:
-            scores = _scores(model, heard, lesson.history, trainer.strategy.root_device)
+            scores = task.scores(model, heard, trainer.strategy.root_device)
             weights.save(model, _card(recipe, earlier, best["global_step"], lesson, scores, trainer), out, recipe.model)
     return model, lesson.history
 
@@ -636,7 +594,7 @@ def _check_checkpoint(last, songs):
         names = checkpoint["melodylab"]["songs"]
     except Exception as error:  # torch raises whatever its readers raise
         raise InputError(f"{last} cannot be read ({type(error).__name__}); begin again in a fresh folder") from None
-    if names != _names(songs):
+    if names != tasks.names(songs):
         raise InputError(f"this training was validated on other songs ({', '.join(names)}); validate on the same again")
 
 
@@ -675,94 +633,22 @@ def _quiet_lightning():
 # --- validation -------------------------------------------------------------------------------------------------------
 
 
-def _songs(validate):
-    """Songs with their melodies to validate on; None for songs that are still to be made."""
+def _songs(validate, task):
+    """Songs with their truth to validate on; None for songs that are still to be made."""
     songs = validate
     if isinstance(validate, str | os.PathLike):
-        songs = [datasets.read_song(folder, stems=False) for folder in datasets.song_folders(validate)]
+        songs = [datasets.read_song(folder, stems=task.needs_stems) for folder in datasets.song_folders(validate)]
     for song in songs or ():
-        if song.melody is None:
-            raise InputError(f"{song.name} holds no melody2.csv or melody.csv; add the true melody")
+        task.check(song)
     if songs is not None and not songs:
         raise InputError("there is no song to validate on; give at least one, or None for synthetic ones")
-    if songs is not None and len(set(_names(songs))) < len(songs):
-        raise InputError(f"some songs to validate on have the same name ({', '.join(_names(songs))}); rename them")
+    if songs is not None and len(set(tasks.names(songs))) < len(songs):
+        raise InputError(f"some songs to validate on have the same name ({', '.join(tasks.names(songs))}); rename them")
     return songs
 
 
-def _names(songs):
-    return [f"held-out {n + 1}" for n in range(HELD_OUT_SONGS)] if songs is None else [song.name for song in songs]
-
-
-def _heard(song, front_end):
-    """(name, Features of the mix, true Melody)."""
-    return song.name, frontends.FRONT_ENDS[front_end](Song(song.audio, song.sr, song.name)), song.melody
-
-
-def _held_out(source):
-    """The same for the songs of a bank."""
-    front_end, found = frontends.FRONT_ENDS[source.front_end], []
-    for n, name in enumerate(_names(None)):
-        values, f0_hz = source.song(n)
-        times_s = grids.frame_times_s(values.shape[2], front_end.hop_samples, front_end.sr)
-        features = Features(values, front_end.freqs_hz, times_s, front_end.name)
-        found.append((name, features, Melody.from_signed(times_s, f0_hz)))
-    return found
-
-
-def _usual_constant(model):
-    """(option of `run.salience` that moves the voicing, its usual value)."""
-    return ("unvoiced_gain", 1.0) if model.has_unvoiced_class else ("threshold", 0.3)
-
-
-def _best(mean_OA):
-    """Index of the best constant; of equals, the one nearest to the usual."""
-    return max(range(len(_CONSTANTS)), key=lambda n: (mean_OA[n], -abs(math.log(_CONSTANTS[n]))))
-
-
-def _scores(model, songs, history, device):
-    """Three times the figures per song and their means: decoded as usual, at the constant that suits all songs best, and at the
-    one that suits all others best, which alone is fair to compare; the means of these come first."""
-    option, usual = _usual_constant(model)
-    model = copy.deepcopy(model).to(device)
-
-    saliences = [run.salience(model, features, **{option: usual}, blocks_at_once=4, device=device) for _, features, _ in songs]
-
-    def estimate(n, constant=usual):
-        unvoiced = saliences[n].unvoiced * (constant / usual)  # what either option does
-        return decode.peak(dataclasses.replace(saliences[n], unvoiced=unvoiced))
-
-    found = [(estimate(n), truth) for n, (_, _, truth) in enumerate(songs)]
-    sweeps = [evaluate.other_thresholds(*pair, _CONSTANTS / (1 + _CONSTANTS)) for pair in found]
-    OAs = np.array([sweep["OAs"] for sweep in sweeps])
-    best = usual * _CONSTANTS[_best(OAs.mean(axis=0))]
-    result = {
-        "validated_on": [name for name, _, _ in songs],
-        "as_published": {},
-        "best_constant": {},
-        "leave_one_out": {},
-    }
-    for n, (name, _, truth) in enumerate(songs):
-        result["as_published"][name] = {**evaluate.score_melody(*found[n]), "AUC": sweeps[n]["AUC"]}
-        result["best_constant"][name] = {**evaluate.score_melody(estimate(n, best), truth), option: best}
-        if len(songs) > 1:
-            others = usual * _CONSTANTS[_best(np.delete(OAs, n, axis=0).mean(axis=0))]
-            result["leave_one_out"][name] = {**evaluate.score_melody(estimate(n, others), truth), option: others}
-    for table in ("as_published", "best_constant", "leave_one_out"):
-        rows = list(result[table].values())
-        if rows:
-            result[table]["mean"] = {figure: _mean(row[figure] for row in rows) for figure in rows[0] if figure != option}
-    told = result["leave_one_out"] or result["as_published"]
-    return {**told["mean"], **result, "option": option, "best": best, "validations": history}
-
-
-def _mean(values):
-    values = [value for value in values if not math.isnan(value)]
-    return float(np.mean(values)) if values else math.nan
-
-
 def _card(recipe, earlier, steps, lesson, scores, trainer):
-    option, best = scores.pop("option"), scores.pop("best")
+    figures, decoding = scores
     device = trainer.strategy.root_device
     processor = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine() + " CPU"
     number = trainer.world_size if device.type == "cuda" else torch.get_num_threads() * trainer.world_size
@@ -776,8 +662,8 @@ def _card(recipe, earlier, steps, lesson, scores, trainer):
         "steps_trained": lesson.history[-1]["step"],
         "wall_time_s": round(lesson.wall_s, 1),
         "device": f"{number} x {processor}" if device.type == "cuda" else f"{processor}, {number} threads",
-        "scores": _tidy(scores),
-        "decoding": {option: _tidy(best)},
+        "scores": _tidy({**figures, "validations": lesson.history}),
+        "decoding": _tidy(decoding),
         "licence": "MIT",
         "library_versions": {
             "melodylab": __version__,
@@ -800,13 +686,12 @@ def _tidy(value):
 
 def line(entry, steps):
     """A validation in one line."""
-    figures = ", ".join(f"{name} {entry[name]:.3f}" for name in ("RPA", "RCA", "AUC", "OA"))
-    best = f"best OA {entry['best_OA']:.3f} at {entry['constant']:.2f}"
-    return f"step {entry['step']} of {steps}: loss {entry['loss']:.3f}, {figures}, {best}, {entry['wall_s'] / 60:.1f} min"
+    task = next(task for task in tasks.TASKS.values() if task.score in entry)
+    return f"step {entry['step']} of {steps}: loss {entry['loss']:.3f}, {task.line(entry)}, {entry['wall_s'] / 60:.1f} min"
 
 
 def _write_log(path, history):
     with files.complete_or_absent(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as sink:
-        rows = csv.DictWriter(sink, _COLUMNS, lineterminator="\n")
+        rows = csv.DictWriter(sink, list(history[0]), lineterminator="\n")
         rows.writeheader()
         rows.writerows({name: f"{value:.6g}" for name, value in entry.items()} for entry in history)

@@ -23,6 +23,7 @@ FLOORS = [  # from the ground up; a name without a dot may be a module or a subp
     "weights explain examples drum_examples separation drums",
     "api",
     "evaluate sonify plot",
+    "tasks",
     "train",
     "widgets checks",
     "cli",
@@ -44,10 +45,10 @@ ROOMS = {  # library -> the modules that may import it; the standard library and
     "nbformat": "cli",
     "pretty_midi": "midi",
     "safetensors": "weights",
-    "scipy": "synth features sfnmf decode drums evaluate",
+    "scipy": "synth features sfnmf decode separation drums evaluate",
     "soundfile": "audio sonify",
     "soxr": "audio",
-    "torch": "sfnmf models weights explain examples drum_examples train",
+    "torch": "sfnmf models weights explain examples drum_examples tasks train",
     "tqdm": "evaluate examples drum_examples train cli",
 }
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from melodylab import audio, features, grids, models, sfnmf
+from melodylab import audio, features, grids, models, sfnmf, tasks
 from melodylab.files import InputError
 from melodylab.models import crnn, deep_salience, frontends, run
 from melodylab.records import Features, Song
@@ -214,7 +214,11 @@ def test_every_network_has_a_front_end_that_fits():
         assert end.name == front_end
         with torch.inference_mode():
             made = model(torch.zeros(1, end.channels, len(end.freqs_hz), 2))
-        assert made.shape == (1, model.grid.n_bins + model.has_unvoiced_class, 2)
+        if tasks.of(model) is tasks.Masks:
+            shares, gate = model.shares(made)
+            assert shares.shape[-2:] == (len(end.freqs_hz), 2) and gate.shape == (1, 2)
+        else:
+            assert made.shape == (1, model.grid.n_bins + model.has_unvoiced_class, 2)
 
 
 SHAPES = {"sf": (1, 301), "cqt": (1, 301), "hcqt": (6, 360), "cfp": (3, 320), "spectra": (2, 312), "wave": (1, 160)}

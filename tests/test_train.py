@@ -20,7 +20,7 @@ import soundfile as sf
 import torch
 from click.testing import CliRunner
 
-from melodylab import cli, examples, models, synth, train, weights
+from melodylab import cli, examples, models, synth, tasks, train, weights
 from melodylab.files import InputError
 from melodylab.grids import PitchGrid
 from melodylab.models import run as networks
@@ -157,17 +157,17 @@ GRID = PitchGrid(100.0, 12, 13)
 
 def test_classes_are_nearest_notes_and_0_is_no_melody():
     f0_hz = np.array([[100.0, 100 * 2 ** (0.49 / 12), 100 * 2 ** (0.51 / 12)], [200.0, np.nan, 99 * 2 ** (-0.6 / 12)]])
-    found = train.classes(f0_hz, GRID)
+    found = tasks.classes(f0_hz, GRID)
     assert found.tolist() == [[1, 1, 2], [13, 0, 0]] and found.dtype == np.int64
 
 
 def test_bumps_stand_on_the_nearest_bin_and_nowhere_without_melody():
     f0_hz = np.array([[100 * 2 ** (4.3 / 12), np.nan, 200.0]])
-    found = train.bumps(f0_hz, GRID)
+    found = tasks.bumps(f0_hz, GRID)
     assert found.shape == (1, 13, 3) and found.dtype == np.float32
     assert found[0, :, 0].argmax() == 4 and found[0, 4, 0] == 1 and not found[0, :, 1].any() and found[0, 12, 2] == 1
     np.testing.assert_allclose(found[0, [3, 5, 2, 6], 0], np.exp([-0.5, -0.5, -2, -2]), rtol=1e-6)
-    np.testing.assert_allclose(train.bumps(f0_hz, GRID, sigma_bins=2.0)[0, 3, 0], np.exp(-0.125), rtol=1e-6)
+    np.testing.assert_allclose(tasks.bumps(f0_hz, GRID, sigma_bins=2.0)[0, 3, 0], np.exp(-0.125), rtol=1e-6)
 
 
 # --- learning ---------------------------------------------------------------------------------------------------------
@@ -214,7 +214,7 @@ def test_the_loss_is_what_the_papers_say(shared):
         network = models.create_model(name)
         x, f0_hz = torch.rand(2, channels, bins, 25), torch.full((2, 25), math.nan)
         f0_hz[:, 5:] = 220.0
-        target = (train.classes if name == "sf-crnn-1" else train.bumps)(f0_hz.numpy(), network.grid)
+        target = (tasks.classes if name == "sf-crnn-1" else tasks.bumps)(f0_hz.numpy(), network.grid)
         p = network(x).detach().double()
         if name == "sf-crnn-1":
             p = torch.softmax(p, 1).numpy()
@@ -392,7 +392,7 @@ def test_what_starts_from_other_weights_takes_what_fits(fit, tmp_path):
 
 
 def test_a_loss_that_is_no_number_ends_in_a_sentence(fit, monkeypatch):
-    monkeypatch.setattr(train.F, "cross_entropy", lambda y, target: y.sum() * math.nan)
+    monkeypatch.setattr(tasks.F, "cross_entropy", lambda y, target: y.sum() * math.nan)
     with pytest.raises(InputError, match="the loss is no number any more at step 1; lower learning_rate"):
         fit(recipe())
 
@@ -444,37 +444,37 @@ def test_the_constant_for_a_song_comes_from_the_others(monkeypatch):
     peaks = {"a": 3, "b": 3, "c": 10}  # where a song has its best constant
     one = Salience(np.ones((1, 1)), [100.0], [0.0], unvoiced=np.ones(1))
     monkeypatch.setattr(
-        train.run, "salience", lambda model, features, **options: dataclasses.replace(one, unvoiced=[options["unvoiced_gain"]])
+        tasks.run, "salience", lambda model, features, **options: dataclasses.replace(one, unvoiced=[options["unvoiced_gain"]])
     )
-    monkeypatch.setattr(train.decode, "peak", lambda salience: float(salience.unvoiced[0]))
-    monkeypatch.setattr(train.evaluate, "score_melody", lambda estimate, truth: {"OA": 0.5, "RPA": estimate})
+    monkeypatch.setattr(tasks.decode, "peak", lambda salience: float(salience.unvoiced[0]))
+    monkeypatch.setattr(tasks.evaluate, "score_melody", lambda estimate, truth: {"OA": 0.5, "RPA": estimate})
 
     def sweep(estimate, truth, thresholds):
-        np.testing.assert_allclose(thresholds / (1 - thresholds), train._CONSTANTS)
+        np.testing.assert_allclose(thresholds / (1 - thresholds), tasks._CONSTANTS)
         return {"OAs": 1 - 0.1 * np.abs(np.arange(len(thresholds)) - peaks[truth]), "AUC": math.nan}
 
-    monkeypatch.setattr(train.evaluate, "other_thresholds", sweep)
+    monkeypatch.setattr(tasks.evaluate, "other_thresholds", sweep)
     songs = [(name, None, name) for name in peaks]
-    scores = train._scores(models.create_model("sf-crnn-1"), songs, [], torch.device("cpu"))
-    gain = {n: train._CONSTANTS[n] for n in (3, 8)}
-    usual = float(train._CONSTANTS[8])
+    scores, decoding = tasks.Melodies.scores(models.create_model("sf-crnn-1"), songs, torch.device("cpu"))
+    gain = {n: tasks._CONSTANTS[n] for n in (3, 8)}
+    usual = float(tasks._CONSTANTS[8])
     assert usual == 1.0
     assert [scores["as_published"][name]["RPA"] for name in "abc"] == [1.0, 1.0, 1.0]
-    assert [scores["best_constant"][name]["unvoiced_gain"] for name in "abc"] == [gain[3]] * 3 == [scores["best"]] * 3
+    assert [scores["best_constant"][name]["unvoiced_gain"] for name in "abc"] == [gain[3]] * 3 == [decoding["unvoiced_gain"]] * 3
     # without c both others agree on 3; without a or b all between 3 and 10 is equally good, and 8 is the usual one
     assert [scores["leave_one_out"][name]["unvoiced_gain"] for name in "abc"] == [1.0, 1.0, gain[3]]
     assert scores["RPA"] == scores["leave_one_out"]["mean"]["RPA"] == pytest.approx((2 + gain[3]) / 3)
 
 
 def test_held_out_songs_are_of_the_same_kind_and_not_in_the_bank(shared, monkeypatch):
-    monkeypatch.setattr(train, "HELD_OUT_SONGS", 2)
+    monkeypatch.setattr(tasks, "HELD_OUT_SONGS", 2)
     asked = []
     original = examples.Bank.song
     monkeypatch.setattr(examples.Bank, "song", lambda self, *a: asked.append((self, a)) or original(self, *a))
     plan = recipe(steps=1)
     names = []
     monkeypatch.setattr(
-        train, "_scores", lambda model, songs, *_: names.extend(songs) or {"option": "unvoiced_gain", "best": 1.0}
+        tasks.Melodies, "scores", lambda model, songs, *_: names.extend(songs) or ({}, {"unvoiced_gain": 1.0})
     )
     _, history = train.fit(plan, features=shared / "features", device="cpu")
     held_out = {(bank.seed, *rest) for bank, rest in asked if bank.seed != plan.data.seed}
@@ -556,7 +556,7 @@ def planted(monkeypatch, values):
     def other_thresholds(estimate, truth, thresholds):
         return {"OAs": np.full(len(thresholds), next(values, 0.0)), "AUC": 0.5}
 
-    monkeypatch.setattr(train.evaluate, "other_thresholds", other_thresholds)
+    monkeypatch.setattr(tasks.evaluate, "other_thresholds", other_thresholds)
 
 
 @pytest.mark.parametrize("interrupted", [False, True])

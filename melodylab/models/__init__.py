@@ -1,4 +1,4 @@
-"""The networks by name, untrained, one file per paper; `run` takes them from features to a salience."""
+"""The networks by name, untrained, one file per paper; `run` takes them from features to a salience or a mask."""
 
 import importlib
 import inspect
@@ -26,6 +26,7 @@ NETWORKS = {
     "multires-no-pretraining": ("multires", "Multires", {}, "wave"),
     "multires-1d": ("multires", "Multires1d", {}, "wave"),
     "segnet": ("segnet", "SegNet", {}, "cfp"),
+    "unet": ("unet", "UNet", {}, "spectra"),
     "drum-cnn": ("drum_cnn", "DrumCNN", {}, "drum-mel"),
 }
 

@@ -1,4 +1,4 @@
-"""From features to a salience: a network over a song of any length, block by block on an absolute grid.
+"""From features to a salience or a mask: a network over a song of any length, block by block on an absolute grid.
 
 Conventions: blocks begin at frames 0, 500, 1000...; the last incomplete one is replaced by the last 500 frames of the song, whose
 predictions overwrite (Basaran 2018). A shorter song is one shorter block. Networks without memory see `context_frames`
@@ -6,16 +6,17 @@ of the song on either side of a block, so that no border shows. How many blocks 
 """
 
 import contextlib
+from dataclasses import replace
 
 import numpy as np
 import torch
 
 from melodylab.files import InputError
-from melodylab.records import Salience
+from melodylab.records import Mask, Salience
 
 
 def logits(model, features, *, blocks_at_once=1, device="cpu"):
-    """A network's output for a whole song before softmax or sigmoid: float32 (classes, time).
+    """A network's output for a whole song before softmax or sigmoid: float32 (classes, time), or more axes before the time.
 
     features: (channels, freq, time) as the model's front end makes them. Raises InputError if they do not fit the model.
     """
@@ -32,9 +33,9 @@ def logits(model, features, *, blocks_at_once=1, device="cpu"):
                 for same in _of_equal_length(waiting):
                     x = torch.from_numpy(np.stack([values[:, :, a:b] for _, _, a, b in same])).to(device)
                     y = model(x.contiguous(memory_format=torch.channels_last)).float().cpu().numpy()
-                    out = np.empty((y.shape[1], n_frames), np.float32) if out is None else out
+                    out = np.empty((*y.shape[1:-1], n_frames), np.float32) if out is None else out
                     for (block_first, block_stop, a, _), block in zip(same, y, strict=True):
-                        out[:, block_first:block_stop] = block[:, block_first - a : block_stop - a]
+                        out[..., block_first:block_stop] = block[..., block_first - a : block_stop - a]
                 waiting = []
     except RuntimeError as error:
         raise InputError(f"features of shape {values.shape} do not fit the network ({error}); use its own front end") from None
@@ -96,3 +97,24 @@ def salience(model, features, *, unvoiced_gain=1.0, threshold=0.3, blocks_at_onc
     return Salience(
         pitches, model.grid.freqs_hz, features.times_s, unvoiced=unvoiced, made_by=getattr(model, "name", "")
     )
+
+
+def mask(model, features, melody=None, *, blocks_at_once=1, device="cpu"):
+    """A network's mask for the melody, and how sure it is that there is one: (Mask (freq, time), gate (time,) in 0..1).
+
+    melody: one to follow, for networks that can be told (`model.led`). A share above one is cut to one. Rows that the front end
+    cannot hear are left out. Frames of all-zero features (silence) have the share 0. Raises InputError for a melody that the network
+    cannot be told.
+    """
+    values = features.values
+    if melody is not None:
+        if not model.led:
+            raise InputError(f"{model.name} cannot be told a melody; leave it out, or take unet")
+        told = model.lead_picture(melody.resampled(features.times_s).sung_hz)
+        values = np.concatenate([values, told])
+    y = logits(model, replace(features, values=values), blocks_at_once=blocks_at_once, device=device)
+    shares, gate = (part.numpy() for part in model.shares(torch.from_numpy(y)))
+    shares = np.minimum(shares, 1)
+    shares *= np.any([channel.any(axis=0) for channel in features.values], axis=0)
+    heard = features.freqs_hz <= model.highest_hz
+    return Mask(shares[heard], features.freqs_hz[heard], features.times_s), gate

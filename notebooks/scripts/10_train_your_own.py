@@ -47,7 +47,7 @@ import numpy as np
 import torch
 
 import melodylab as ml
-from melodylab import checks, decode, features, plot, sonify, synth, train, weights
+from melodylab import checks, decode, features, plot, sonify, synth, tasks, train, weights
 from melodylab.files import InputError
 from melodylab.models import frontends, run
 from melodylab.models.crnn import NOTES
@@ -113,7 +113,7 @@ show(ax, alt="A constant-Q transform; two thin lines a tone apart run above and 
 # %%
 sharp_hz = 440 * 2 ** (48 / 1200)
 by_hand = [0, 1, 37, 37, 61]
-assert train.classes(np.array([np.nan, 55, 440, sharp_hz, 1760]), NOTES).tolist() == by_hand
+assert tasks.classes(np.array([np.nan, 55, 440, sharp_hz, 1760]), NOTES).tolist() == by_hand
 
 frame = int(np.flatnonzero(song.melody.voiced)[300])  # one label of the song, the long way round
 f0_hz = song.melody.f0_hz[frame]
@@ -121,7 +121,7 @@ semitones = 12 * np.log2(f0_hz / 55)
 print(f"at {song.melody.times_s[frame]:.2f} s: {f0_hz:.1f} Hz, {semitones:.2f} semitones above 55 Hz")
 distances = np.abs(np.log2(f0_hz / NOTES.freqs_hz))  # to all 61 notes
 label = 1 + int(distances.argmin())
-assert label == train.classes(f0_hz, NOTES) == 1 + round(semitones), "three ways to one label"
+assert label == tasks.classes(f0_hz, NOTES) == 1 + round(semitones), "three ways to one label"
 
 # %% [markdown]
 # Is the label also where the sound is? Ask the picture: under the label it must be brighter than a tritone beside it.
@@ -501,7 +501,7 @@ checks.check_10_a(label_of)
 # that only *counts* (always answers with the shares)? Which of the two did the training of part 4 get below?
 
 # %%
-labels = np.concatenate([train.classes(one.melody.sung_hz, NOTES) for one in held_out])
+labels = np.concatenate([tasks.classes(one.melody.sung_hz, NOTES) for one in held_out])
 shares = np.bincount(labels, minlength=62) / len(labels)
 print(f"no melody in {shares[0]:.0%} of the frames; {np.sum(shares > 0)} of 62 classes occur")
 

@@ -1,0 +1,302 @@
+"""What a network can be taught: melodies or masks. The examples, the loss, the examination; `train` runs the loop around it.
+
+A task is found by what its network `learns`. Each answers the same questions:
+
+    bank        the dataclass of a recipe's table [data]
+    source      examples without end, the same for the same (seed, step)
+    batch       one step of them as tensors, the input first
+    loss        of a network on a batch
+    examinees   the songs to validate on, heard once
+    examine     how a network does on one of them: a dict
+    summary     the figures of a validation, from all of these; `score` names the one that the best checkpoint has most of
+    scores      what the card tells of the finished network, and how its output is to be decoded
+
+Sources: Basaran 2018 and Bittner 2017 for the melodies' losses. The masks' stand with their networks.
+"""
+
+import copy
+import dataclasses
+import math
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from melodylab import decode, evaluate, examples, grids, separation
+from melodylab.files import InputError
+from melodylab.models import frontends, run
+from melodylab.records import Features, Melody, Song
+
+HELD_OUT_SONGS = 8
+_HELD_OUT_SEED = 500_000  # added to the bank's seed: songs that this training has not heard
+_CONSTANTS = 2.0 ** np.arange(-4, 4.25, 0.5)  # voicing constants that are tried, as multiples of the usual one
+
+
+def of(network):
+    """The task of a network."""
+    return TASKS[getattr(network, "learns", "melody")]
+
+
+def held_out(recipe):
+    """A `Bank` of songs that a recipe's training does not hear."""
+    return dataclasses.replace(recipe.data, seed=recipe.data.seed + _HELD_OUT_SEED, songs=HELD_OUT_SONGS, mixes=1)
+
+
+def names(songs):
+    """Names of the songs to validate on; None stands for those held out."""
+    return [f"held-out {n + 1}" for n in range(HELD_OUT_SONGS)] if songs is None else [song.name for song in songs]
+
+
+def _source(recipe, ranks, cache, **more):
+    plan = recipe.training
+    return examples.Examples(
+        recipe.front_end,
+        recipe.data,
+        batch_size=plan.batch_size,
+        frames=plan.frames,
+        shift_semitones=plan.shift_semitones,
+        equaliser_db=plan.equaliser_db,
+        ambience=plan.ambience,
+        stretch=plan.stretch,
+        seed=plan.seed,
+        steps=plan.steps * ranks,
+        cache=cache,
+        **more,
+    )
+
+
+def mean(values):
+    """Of what is a number; NaN where nothing is."""
+    values = [value for value in values if not math.isnan(value)]
+    return float(np.mean(values)) if values else math.nan
+
+
+# --- melodies ---------------------------------------------------------------------------------------------------------
+
+
+def classes(f0_hz, grid):
+    """Classes of pitches, int64 in the shape of f0_hz: 1 + the nearest bin; 0 for none (NaN) and for those off the grid."""
+    return 1 + grid.nearest_bin(f0_hz).astype(np.int64)
+
+
+def bumps(f0_hz, grid, sigma_bins=1.0):
+    """A picture of pitches: 1 at the nearest bin, a Gaussian over frequency around it, 0 where there is no pitch.
+
+    f0_hz (..., frames) -> float32 (..., bins, frames). Bittner 2017 draws its targets so, then blurs them over time as well.
+    """
+    nearest = grid.nearest_bin(f0_hz)[..., None, :]
+    distance = (np.arange(grid.n_bins)[:, None] - nearest) / sigma_bins
+    return np.where(nearest >= 0, np.exp(-0.5 * distance**2), 0).astype(np.float32)
+
+
+class Melodies:
+    """Pitch and voicing. Examined by decoding frame by frame, as published, and by asking which one constant for the voicing
+    would have suited all songs best: voicing swings between checkpoints while pitch hardly moves."""
+
+    bank, needs_stems, score = examples.Bank, False, "best_OA"
+
+    @staticmethod
+    def source(recipe, ranks, cache):
+        return _source(recipe, ranks, cache)
+
+    @staticmethod
+    def batch(source, step, network):
+        x, f0_hz = source.batch(step)
+        target = classes if network.has_unvoiced_class else bumps
+        return x, torch.from_numpy(target(np.asarray(f0_hz), network.grid))
+
+    @staticmethod
+    def loss(network, x, target):
+        loss = F.cross_entropy if network.has_unvoiced_class else F.binary_cross_entropy_with_logits
+        return loss(network(x).float(), target)
+
+    @staticmethod
+    def check(song):
+        if song.melody is None:
+            raise InputError(f"{song.name} holds no melody2.csv or melody.csv; add the true melody")
+
+    @staticmethod
+    def examinees(recipe, songs, cache, n_jobs=None):
+        """(name, Features of the mix, true Melody) of each song; songs None: held-out ones of the bank."""
+        front_end = frontends.FRONT_ENDS[recipe.front_end]
+        if songs is not None:
+            return [(song.name, front_end(Song(song.audio, song.sr, song.name)), song.melody) for song in songs]
+        source = examples.Examples(recipe.front_end, held_out(recipe), cache=cache)
+        source.prepare(n_jobs=n_jobs)
+        found = []
+        for n, name in enumerate(names(None)):
+            values, f0_hz = source.song(n)
+            times_s = grids.frame_times_s(values.shape[2], front_end.hop_samples, front_end.sr)
+            features = Features(values, front_end.freqs_hz, times_s, front_end.name)
+            found.append((name, features, Melody.from_signed(times_s, f0_hz)))
+        return found
+
+    @staticmethod
+    def examine(network, examinee, device):
+        _, features, truth = examinee
+        estimate = decode.peak(run.salience(network, features, blocks_at_once=4, device=device))
+        sweep = evaluate.other_thresholds(estimate, truth, _CONSTANTS / (1 + _CONSTANTS))
+        return evaluate.score_melody(estimate, truth) | sweep
+
+    @staticmethod
+    def summary(found, network):
+        mean_OA = np.mean([song["OAs"] for song in found], axis=0)
+        best = _best(mean_OA)
+        return {
+            **{name: mean(song[name] for song in found) for name in ("RPA", "RCA", "AUC", "OA")},
+            "best_OA": float(mean_OA[best]),
+            "constant": float(_usual_constant(network)[1] * _CONSTANTS[best]),
+        }
+
+    @staticmethod
+    def line(entry):
+        figures = ", ".join(f"{name} {entry[name]:.3f}" for name in ("RPA", "RCA", "AUC", "OA"))
+        return f"{figures}, best OA {entry['best_OA']:.3f} at {entry['constant']:.2f}"
+
+    @staticmethod
+    def scores(model, songs, device):
+        """Three times the figures per song and their means: decoded as usual, at the constant that suits all songs best, and at the
+        one that suits all others best, which alone is fair to compare; the means of these come first."""
+        option, usual = _usual_constant(model)
+        model = copy.deepcopy(model).to(device)
+
+        saliences = [
+            run.salience(model, features, **{option: usual}, blocks_at_once=4, device=device) for _, features, _ in songs
+        ]
+
+        def estimate(n, constant=usual):
+            unvoiced = saliences[n].unvoiced * (constant / usual)  # what either option does
+            return decode.peak(dataclasses.replace(saliences[n], unvoiced=unvoiced))
+
+        found = [(estimate(n), truth) for n, (_, _, truth) in enumerate(songs)]
+        sweeps = [evaluate.other_thresholds(*pair, _CONSTANTS / (1 + _CONSTANTS)) for pair in found]
+        OAs = np.array([sweep["OAs"] for sweep in sweeps])
+        best = usual * _CONSTANTS[_best(OAs.mean(axis=0))]
+        result = {"as_published": {}, "best_constant": {}, "leave_one_out": {}}
+        for n, (name, _, truth) in enumerate(songs):
+            result["as_published"][name] = {**evaluate.score_melody(*found[n]), "AUC": sweeps[n]["AUC"]}
+            result["best_constant"][name] = {**evaluate.score_melody(estimate(n, best), truth), option: best}
+            if len(songs) > 1:
+                others = usual * _CONSTANTS[_best(np.delete(OAs, n, axis=0).mean(axis=0))]
+                result["leave_one_out"][name] = {**evaluate.score_melody(estimate(n, others), truth), option: others}
+        for table in ("as_published", "best_constant", "leave_one_out"):
+            rows = list(result[table].values())
+            if rows:
+                result[table]["mean"] = {figure: mean(row[figure] for row in rows) for figure in rows[0] if figure != option}
+        told = result["leave_one_out"] or result["as_published"]
+        return {**told["mean"], "validated_on": [name for name, _, _ in songs], **result}, {option: best}
+
+
+def _usual_constant(model):
+    """(option of `run.salience` that moves the voicing, its usual value)."""
+    return ("unvoiced_gain", 1.0) if model.has_unvoiced_class else ("threshold", 0.3)
+
+
+def _best(mean_OA):
+    """Index of the best constant; of equals, the one nearest to the usual."""
+    return max(range(len(_CONSTANTS)), key=lambda n: (mean_OA[n], -abs(math.log(_CONSTANTS[n]))))
+
+
+# --- masks ------------------------------------------------------------------------------------------------------------
+
+
+class Masks:
+    """The melody's share of each cell. Examined by the SDR of the lead in the first 20 s, alone and led by the true melody."""
+
+    bank, needs_stems, score = examples.Bank, True, "SDR"
+
+    @staticmethod
+    def source(recipe, ranks, cache):
+        return _source(recipe, ranks, cache, without_lead=recipe.training.without_lead)
+
+    @staticmethod
+    def batch(source, step, network):
+        x, f0_hz, share = source.parts(step)
+        if network.led:
+            rng = np.random.default_rng([source.seed, step, 1])
+            led = np.stack([_told(one, network, rng) for one in np.asarray(f0_hz)])
+            x = torch.cat([x, torch.from_numpy(led)], dim=1)
+        return x, share, (~f0_hz.isnan()).float()
+
+    @staticmethod
+    def loss(network, x, share, voiced):
+        return network.loss(network(x).float(), x, share, voiced)
+
+    @staticmethod
+    def check(song):
+        if "melody" not in song.stems or song.melody is None:
+            raise InputError(f"{song.name} holds no stem melody or no melody.csv; add both, masks are judged by them")
+
+    @staticmethod
+    def examinees(recipe, songs, cache, n_jobs=None):
+        """(name, Song of 20 s at 22,050 Hz with its stem "melody", its Features, Features of it without the melody)."""
+        if songs is None:
+            songs = [dataclasses.replace(held_out(recipe).song(n), name=name) for n, name in enumerate(names(None))]
+        front_end, found = frontends.FRONT_ENDS[recipe.front_end], []
+        for song in songs:
+            song = evaluate.separation_excerpt(song)
+            rest = Song(song.audio - song.stems["melody"], song.sr, song.name)
+            found.append((song.name, song, front_end(song), front_end(rest)))
+        return found
+
+    @staticmethod
+    def examine(network, examinee, device):
+        _, song, features, features_of_rest = examinee
+        truth, rest = song.stems["melody"], song.audio - song.stems["melody"]
+
+        def sdr(melody):
+            lead = separation.lead_by_mask(song, *run.mask(network, features, melody, device=device))
+            return float(evaluate.bss_eval_sdr(truth, lead)[0])
+
+        nothing = separation.lead_by_mask(Song(rest, song.sr), *run.mask(network, features_of_rest, device=device))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            removed_db = 20 * np.log10(np.sqrt(np.mean(nothing**2)) / np.sqrt(np.mean(rest**2)))
+        return {
+            "SDR": sdr(None),
+            "SDR_led": sdr(song.melody) if network.led else math.nan,
+            "removed_db": max(float(removed_db), -120.0),
+        }
+
+    @classmethod
+    def summary(cls, found, network):
+        return {name: mean(song[name] for song in found) for name in found[0]}
+
+    @staticmethod
+    def line(entry):
+        led = "" if math.isnan(entry["SDR_led"]) else f", led by the true melody {entry['SDR_led']:.2f} dB"
+        return f"lead SDR {entry['SDR']:.2f} dB{led}; without a melody {entry['removed_db']:.1f} dB come out"
+
+    @classmethod
+    def scores(cls, model, examinees, device):
+        """The figures per song, and their means first."""
+        model = copy.deepcopy(model).to(device)
+        found = {examinee[0]: cls.examine(model, examinee, device) for examinee in examinees}
+        return {**cls.summary(list(found.values()), model), "validated_on": list(found), "songs": found}, {}
+
+
+_TOLD = 0.5  # share of the examples that come with their melody
+_SLIP_FRAMES = 30  # how long a stretch is in which it is right or wrong, in the mean
+_SLIPS = (0.06, 0.12, 0.18)  # of these stretches: left out, at another pitch, made up
+_WRONG_SEMITONES = (-12, 12, -7, 7, -5, 5, 3, 4)
+
+
+def _told(f0_hz, network, rng):
+    """What the network is told of a melody: nothing, or the truth with the mistakes that another network makes."""
+    told_hz = f0_hz.astype(float)
+    if rng.random() >= _TOLD:
+        return np.zeros_like(network.lead_picture(told_hz))
+    first = 0
+    while first < len(told_hz):
+        stretch = slice(first, first + int(rng.exponential(_SLIP_FRAMES)) + 4)
+        kind = np.searchsorted(_SLIPS, rng.random())
+        if kind == 0:
+            told_hz[stretch] = np.nan
+        elif kind == 1:
+            told_hz[stretch] *= 2 ** (rng.choice(_WRONG_SEMITONES) / 12)
+        elif kind == 2 and np.isnan(told_hz[stretch]).all():
+            told_hz[stretch] = 110 * 2 ** rng.uniform(0, 3)
+        first = stretch.stop
+    return network.lead_picture(told_hz * 2 ** (rng.normal(0, 0.15) / 12))
+
+
+TASKS = {"melody": Melodies, "mask": Masks}

@@ -40,6 +40,11 @@ class Loops:
         if not (self.seed >= 0 and self.loops >= 1 and 1 <= self.seconds < np.inf):
             raise InputError(f"loops need seed >= 0, loops >= 1 and seconds >= 1, not {self.seed}, {self.loops} and {self.seconds}")
 
+    @property
+    def songs(self):
+        """How many there are, by the name that every bank has."""
+        return self.loops
+
     def loop(self, number, *, sr=_SR):
         """The `Song` with its truth; number 0..loops-1. Banks with different seeds share no kit and no groove."""
         return synth.drum_loop(20_000_000 + 1_000_000 * self.seed + number, self.seconds, sr=sr)

@@ -52,9 +52,17 @@ def transcribe(song, model, *, threshold=THRESHOLD, min_gap_s=MIN_GAP_S):
 def onset_profile(song, model):
     """What the network says: (times_s (time,), probabilities (classes, time) of a hit near each frame); 0 where it is silent."""
     heard = frontends.FRONT_ENDS["drum-mel"](song)
-    profiles = 1 / (1 + np.exp(-run.logits(model, heard)))
+    return heard.times_s, profile_of(heard, model)
+
+
+def profile_of(heard, model, *, device="cpu"):
+    """The same of `Features` as the front end makes them: (classes, time)."""
+    if getattr(model, "reading", "") != "R5":
+        raise InputError("this network gives no onset profile; take load_model('drum-cnn') or another one in the reading R5")
+    y = run.logits(model, heard, device=device)
+    profiles = 1 / (1 + np.exp(-np.clip(y, -50, 50)))
     profiles[:, ~heard.values[0].any(axis=0)] = 0
-    return heard.times_s, profiles
+    return profiles
 
 
 def pick(times_s, profiles, *, threshold=THRESHOLD, min_gap_s=MIN_GAP_S):

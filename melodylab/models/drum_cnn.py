@@ -47,6 +47,7 @@ class DrumCNN(nn.Module):
     Raises InputError for a reading that does not exist and for fewer than 125 bands or, but in R5, 125 frames.
     """
 
+    learns = "hits"
     block_frames, context_frames = 1000, 200  # 12 s of R5; a GRU forgets within the two seconds on either side
 
     def __init__(self, n_classes=5, reading="R1", bands=512, frames=344, *, dropout=(0.25, 0.5, 0.5), norm=False, units=0):

@@ -45,11 +45,11 @@ class FrontEnd:
     sr: int = _SR
     hop_samples: int = _HOP_SAMPLES
     magnitudes: Callable | None = None
+    rows: np.ndarray | None = None  # the rows' axis where there is no grid: Hz, or for a waveform the sample in the hop
 
     @property
     def freqs_hz(self):
-        """The rows' axis: Hz, or for a waveform the sample in the hop."""
-        return np.arange(self.hop_samples) if self.grid is None else self.grid.freqs_hz
+        return self.rows if self.grid is None else self.grid.freqs_hz
 
     def __call__(self, song, *, seed=0):
         return self.compute(song, seed)
@@ -156,6 +156,6 @@ FRONT_ENDS = {
     "hcqt": FrontEnd("hcqt", 6, deep_salience.BINS, _hcqt("hcqt", deep_salience.BINS, features.HARMONICS)),
     "cfp": FrontEnd("cfp", 3, ftanet.BINS, _cfp, 8000, 80),
     "spectra": FrontEnd("spectra", 2, harmonic_crnn.SPECTRA, _spectra, _SR, 2 * _HOP_SAMPLES, _magnitudes),
-    "wave": FrontEnd("wave", 1, None, _wave, multires.SR, multires.HOP_SAMPLES),
-    "drum-mel": FrontEnd("drum-mel", 1, None, _drum_mel),
+    "wave": FrontEnd("wave", 1, None, _wave, multires.SR, multires.HOP_SAMPLES, rows=np.arange(multires.HOP_SAMPLES)),
+    "drum-mel": FrontEnd("drum-mel", 1, None, _drum_mel, rows=features.mel_triangles(_SR, _DRUM_FFT, DRUM_BANDS)[1]),
 }

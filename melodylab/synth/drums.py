@@ -30,13 +30,15 @@ def _burst(rng, low_hz, high_hz, decay_s, samples, sr):
 
 
 def _kick(rng, sr, machine):
-    low_hz, decay_s = rng.uniform(38, 78), rng.uniform(0.05, 0.16) if rng.random() < 0.7 else rng.uniform(0.2, 0.5)
+    low_hz, decay_s = rng.uniform(38, 85), np.exp(rng.uniform(np.log(0.015), np.log(0.2)))
+    if machine and rng.random() < 0.5:
+        decay_s = rng.uniform(0.2, 0.5)
     fall, fall_s = rng.uniform(0.6, 6) if machine else rng.uniform(0.3, 2.5), rng.uniform(0.005, 0.05)
-    click, click_hz, click_s = rng.uniform(0, 0.5), rng.uniform(1200, 6000), rng.uniform(0.002, 0.012)
+    click, click_hz, click_s = rng.uniform(0, 0.7), rng.uniform(1000, 6000), rng.uniform(0.002, 0.02)
     shell, drive, beater = 0 if machine else rng.uniform(0.05, 0.5), rng.uniform(0.3, 3), rng.uniform(0, 0.4)
 
     def strike(take, hardness):
-        samples = round(min(0.9, 6 * decay_s + 0.05) * sr)
+        samples = round(min(0.9, 6 * decay_s + 0.08) * sr)
         hit = _skin(low_hz, fall * (0.5 + 0.5 * hardness), fall_s, decay_s, samples, sr)
         hit += click * hardness * _burst(take, click_hz / 2, click_hz * 2, click_s, samples, sr)
         if shell:
@@ -50,11 +52,11 @@ def _kick(rng, sr, machine):
 
 
 def _snare(rng, sr, machine):
-    low_hz, fall, fall_s = rng.uniform(130, 290), rng.uniform(0.05, 0.8), rng.uniform(0.01, 0.04)
+    low_hz, fall, fall_s = rng.uniform(110, 290), rng.uniform(0.05, 0.8), rng.uniform(0.01, 0.04)
     ratios = np.array([1, rng.uniform(1.4, 1.95), rng.uniform(2.1, 2.6), rng.uniform(2.9, 3.6)])
     strengths, body_s = rng.uniform(0.2, 1, 4) / np.arange(1, 5), rng.uniform(0.02, 0.14)
-    wires, wires_s, tail_s = rng.uniform(0.2, 1.2), rng.uniform(0.03, 0.12), rng.uniform(0.08, 0.25)
-    low_cut_hz, high_cut_hz, tail = rng.uniform(400, 3000), rng.uniform(5000, 15000), rng.uniform(0, 0.3)
+    wires, wires_s, tail_s = np.exp(rng.uniform(np.log(0.05), np.log(1.2))), rng.uniform(0.03, 0.12), rng.uniform(0.08, 0.25)
+    low_cut_hz, high_cut_hz, tail = rng.uniform(300, 3000), rng.uniform(5000, 15000), rng.uniform(0, 0.3)
     drive, stick = rng.uniform(0.3, 2.5), rng.uniform(0, 0.5)
 
     def strike(take, hardness):
@@ -107,13 +109,19 @@ def _metal(rng, machine):
         freqs_hz, strengths = np.exp(rng.uniform(np.log(2000), np.log(16000), count)), rng.uniform(0.2, 1, count) / count
     tilt = rng.uniform(-0.5, 1.5)
     strengths = strengths * np.minimum(freqs_hz / 8000, 3) ** tilt
-    return freqs_hz, strengths / np.sqrt(np.sum(strengths**2)), rng.uniform(0.1, 0.95)
+    strengths = strengths / np.sqrt(np.sum(strengths**2))
+    if rng.random() < 0.6:  # a plate rings low, too
+        body = rng.uniform(0.1, 1.2) * rng.uniform(0.2, 1, int(rng.integers(3, 10)))
+        freqs_hz = np.concatenate([freqs_hz, np.exp(rng.uniform(np.log(250), np.log(2500), len(body)))])
+        strengths = np.concatenate([strengths, body / np.sqrt(len(body))])
+    return freqs_hz, strengths, rng.uniform(0.05, 0.95)
 
 
 def _hat(rng, sr, metal, decay_s):
     freqs_hz, strengths, noisy = metal
-    low_hz, high_hz = rng.uniform(2500, 8000), rng.uniform(9000, 18000)
-    tap = rng.uniform(0, 0.6)
+    low_hz, high_hz = np.exp(rng.uniform(np.log(800), np.log(8000))), rng.uniform(9000, 18000)
+    tap, thump = rng.uniform(0, 0.6), rng.choice([0, 0.1, 0.3]) * rng.random()
+    bloom_s = rng.uniform(0.01, 0.06) if decay_s > 0.1 and rng.random() < 0.5 else 0.0  # a plate needs time to ring
 
     def strike(take, hardness):
         samples = round(min(6 * decay_s + 0.01, 1.6) * sr)
@@ -121,6 +129,9 @@ def _hat(rng, sr, metal, decay_s):
         jitter = np.exp(take.normal(0, 0.15, len(strengths)))
         hit = (1 - noisy) * partials(freqs_hz, strengths * jitter, decays_s, samples, sr)
         hit += noisy * _burst(take, low_hz * (1.2 - 0.2 * hardness), high_hz, decay_s, samples, sr)
+        if bloom_s:
+            hit *= 0.3 + 0.7 * ramp(np.arange(samples) / (bloom_s * sr))
+        hit += thump * _burst(take, 60, 400, 0.015, samples, sr)
         return hit + tap * hardness * _burst(take, low_hz / 2, high_hz, 0.004, samples, sr)
 
     return strike
@@ -129,14 +140,15 @@ def _hat(rng, sr, metal, decay_s):
 def _tom(rng, sr, machine, low_hz):
     fall, fall_s, decay_s = rng.uniform(0.1, 1.2), rng.uniform(0.015, 0.08), rng.uniform(0.07, 0.32)
     second, second_level = rng.uniform(1.45, 1.7), rng.uniform(0, 0.5)
-    stick, noise, drive = rng.uniform(0, 0.35), 0 if machine else rng.uniform(0, 0.2), rng.uniform(0.3, 1.5)
+    stick, noise, drive = rng.uniform(0, 0.6), rng.uniform(0, 0.1 if machine else 0.35), rng.uniform(0.3, 1.5)
+    noise_s, noise_hz = rng.uniform(0.02, 0.15), rng.uniform(1500, 8000)
 
     def strike(take, hardness):
         samples = round(min(5 * decay_s + 0.05, 1.2) * sr)
         hit = _skin(low_hz, fall * hardness, fall_s, decay_s, samples, sr)
         hit += second_level * _skin(second * low_hz, fall * hardness, fall_s, decay_s / 2, samples, sr)
-        hit += stick * hardness * _burst(take, 900, 5000, 0.006, samples, sr)
-        hit += noise * _burst(take, 200, 1500, 0.05, samples, sr)
+        hit += stick * hardness * _burst(take, 900, 7000, 0.006, samples, sr)
+        hit += noise * _burst(take, 200, noise_hz, noise_s, samples, sr)
         return np.tanh(drive * hit) / drive
 
     return strike
@@ -328,7 +340,7 @@ def groove(style, bars, rng):
 # ---- the loop -------------------------------------------------------------------------------------------------------
 
 _ABSENT = {"kick": 0.06, "snare": 0.08, "open_hihat": 0.2, "closed_hihat": 0.12, "toms": 0.25}
-_LEVELS_DB = {"kick": (0, 3), "snare": (-1, 3), "open_hihat": (-8, 4.5), "closed_hihat": (-7, 4.5), "toms": (-3, 4)}
+_LEVELS_DB = {"kick": (0, 3), "snare": (-1, 3.5), "open_hihat": (-8, 5), "closed_hihat": (-8, 5), "toms": (-3, 4)}
 _SMALLEST_GAP_S = 0.018  # no drum is struck twice within
 
 

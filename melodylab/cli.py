@@ -517,7 +517,7 @@ def _weight_findings():
             continue
         size_mb = (weights.FOLDER / f"{name}.safetensors").stat().st_size / 1e6
         scores = card["scores"] if isinstance(card["scores"], dict) else {}
-        told = "".join(f", {key} {scores[key]:.3f}" for key in ("OA", "RPA") if isinstance(scores.get(key), float))
+        told = "".join(f", {key} {scores[key]:.3f}" for key in ("OA", "RPA", "F") if isinstance(scores.get(key), float))
         yield True, f"weights of {name} present and verified: {size_mb:.1f} MB{told}"
 
 

@@ -210,13 +210,15 @@ def pictures(sound):
 def test_every_network_has_a_front_end_that_fits():
     assert set(frontends.FRONT_ENDS) == {front_end for *_, front_end in models.NETWORKS.values()}
     for name, (*_, front_end) in models.NETWORKS.items():
-        end, model = frontends.FRONT_ENDS[front_end], models.create_model(name)
+        end, model = frontends.FRONT_ENDS[front_end], models.create_model(name, **SMALL.get(name, {}))
         assert end.name == front_end
         with torch.inference_mode():
             made = model(torch.zeros(1, end.channels, len(end.freqs_hz), 2))
         if tasks.of(model) is tasks.Masks:
             shares, gate = model.shares(made)
             assert shares.shape[-2:] == (len(end.freqs_hz), 2) and gate.shape == (1, 2)
+        elif tasks.of(model) is tasks.Hits:
+            assert made.shape == (1, 5, 2)
         else:
             assert made.shape == (1, model.grid.n_bins + model.has_unvoiced_class, 2)
 

@@ -291,7 +291,7 @@ def test_a_card_without_an_entry(path, key):
     [
         {"model": "sf-crnn-9"},
         {"model": ["sf-crnn-1"]},
-        {"front_end": "mel"},
+        {"front_end": "mfcc"},
         {"front_end": {}},
         {"changes": []},
         {"changes": {"depth": 3}},

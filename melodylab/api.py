@@ -69,11 +69,18 @@ def is_network(method):
 def separate(song, method="sfnmf", *, melody=None, **options):
     """The song as {"melody", "accompaniment"}: float32 (channels, samples) at the song's rate, their sum is the song.
 
-    melody: what to follow; extracted by the method if not given. Frames without melody and all that lies above the
-    method's band go to the accompaniment. Silence gives silent stems. Options: `separation.lead_by_sfnmf`.
+    method: a name in SEPARATION_METHODS, or "unet+best": one of them led by the melody that another method finds. melody: what to
+    follow; without one, sfnmf follows the melody that it extracts itself, and unet finds its own way. unet-mel cannot be led.
+    Frames without melody and all that lies above the method's band go to the accompaniment. Silence gives silent stems.
+    Options: `separation.lead_by_sfnmf`; for the networks gated=False, to hear what comes out where there is no melody.
     """
-    _check(method, SEPARATION_METHODS)
-    lead = separation.lead_by_sfnmf(song, extract_melody(song, method) if melody is None else melody, **options)
+    own, leader = check_separation_method(method)
+    if melody is None and leader:
+        melody = extract_melody(song, leader)
+    if own in _TRAINED_SEPARATORS:
+        lead = _lead_by_network(song, own, melody, **options)
+    else:
+        lead = separation.lead_by_sfnmf(song, extract_melody(song, own) if melody is None else melody, **options)
     return {"melody": lead, "accompaniment": separation.rest(song, lead)}
 
 
@@ -103,6 +110,18 @@ def is_drum_method(method):
     return method in DRUM_METHODS or (is_network(method) and weights.card(method)["model"] in DRUM_METHODS)
 
 
+def check_separation_method(method):
+    """("unet", "best") from "unet+best", ("unet", "") from "unet". Raises InputError for what does not exist or cannot be led."""
+    own, _, leader = method.partition("+")
+    _check(own, SEPARATION_METHODS)
+    if leader:
+        if own in separation.UNLED:
+            raise InputError(f"{own} cannot be led by a melody; take {own} alone or unet+{leader}")
+        if not is_network(leader):
+            _check(leader, METHODS)
+    return own, weights.resolved(leader)
+
+
 def _check(method, known):
     if method not in known:
         raise InputError(f"there is no method {method!r}; choose one of {', '.join(known)}")
@@ -130,7 +149,7 @@ def _melody_by_pyin(song, *, hop_samples=256, fmin_hz=55.0, fmax_hz=1760.0, seed
     )
 
 
-@functools.lru_cache(maxsize=2)
+@functools.lru_cache(maxsize=3)
 def _trained(name):
     return weights.load_model(name)
 
@@ -139,9 +158,17 @@ def _salience_by_network(song, name, *, seed=0, **options):
     name = weights.resolved(name)
     model = _trained(name) if name in models.NETWORKS else weights.load_model(name)
     if getattr(model, "learns", "melody") != "melody":
-        raise InputError(f"{model.name} finds no melody; choose one of {', '.join(METHODS)}")
+        finds = {"mask": "it separates", "hits": "it finds drum hits"}[model.learns]
+        raise InputError(f"{model.name} finds no melody, {finds}; choose one of {', '.join(METHODS)}")
     features = frontends.FRONT_ENDS[model.card["front_end"]](song, seed=seed)
     return run.salience(model, features, **model.card["decoding"] | options)
+
+
+def _lead_by_network(song, name, melody, *, gated=True):
+    model = _trained(name)
+    features = frontends.FRONT_ENDS[model.card["front_end"]](song)
+    mask, gate = run.mask(model, features, melody)
+    return separation.lead_by_mask(song, mask, gate if gated else None)
 
 
 _MELODY = {"sfnmf": _melody_by_sfnmf, "pyin": _melody_by_pyin}
@@ -180,4 +207,10 @@ def _methods():
 METHODS = _methods()
 DRUM_CLASSES = synth.DRUM_CLASSES
 DRUM_METHODS = {"drum-cnn": "a convolutional network that finds hits, then NMF led by them (Koretzky 2021)"}
-SEPARATION_METHODS = {"sfnmf": "source-filter NMF led by a melody, Wiener filtering"}
+_TRAINED_SEPARATORS = {
+    "unet": "U-Net with a bounded mask, a gate for songs without melody, and a melody to follow if there is one",
+    "unet-mel": "U-Net on a mel spectrogram as the report wrote it: a mask without bound or gate",
+}
+SEPARATION_METHODS = {"sfnmf": "source-filter NMF led by a melody, Wiener filtering"} | {
+    name: line for name, line in _TRAINED_SEPARATORS.items() if name in weights.names()
+}

@@ -200,6 +200,13 @@ def stft(y, *, window, hop_samples, first_frame=0, frames=None):
     return librosa.stft(np.pad(part, missing), n_fft=length, hop_length=hop_samples, window=window, center=False)
 
 
+def griffin_lim(magnitudes, *, window, hop_samples, samples, iterations=32, seed=0):
+    """Sound (..., samples) for magnitudes (..., len(window) // 2 + 1, frames) whose phases are lost (librosa's Griffin-Lim)."""
+    return librosa.griffinlim(
+        magnitudes, n_iter=iterations, n_fft=len(window), hop_length=hop_samples, window=window, length=int(samples), random_state=seed
+    )
+
+
 def istft(spectra, *, window, hop_samples, samples):
     """Least-squares inverse of `stft` from frame 0 of `spectra` on, (..., samples); float32 from complex64.
 

@@ -122,7 +122,7 @@ def separate(audio, method, out):
     from melodylab import api
     from melodylab import audio as sound
 
-    _check_method(method, api.SEPARATION_METHODS)
+    _check_separation_method(method)
     names = _unique_names(audio)
 
     def work(source):
@@ -205,6 +205,16 @@ def _check_method(name, choices):
         raise click.BadParameter(f"{name!r} is not one of {', '.join(choices)}.", param_hint="--method")
 
 
+def _check_separation_method(name):
+    from melodylab import api
+
+    own, _, leader = name.partition("+")
+    _check_method(own, api.SEPARATION_METHODS)
+    if leader:
+        _checked_melody_method(leader)
+    api.check_separation_method(name)
+
+
 def _checked_melody_method(name):
     """The name without alias; says what an alias stands for."""
     from melodylab import api, weights
@@ -270,7 +280,7 @@ def evaluate_songs(folder, more_methods, task, methods, out, dask):
     methods = dict.fromkeys([*methods, *more_methods] or ["drum-cnn" if task == "drums" else "sfnmf"])
     if task == "separation":
         for name in methods:
-            _check_method(name, api.SEPARATION_METHODS)
+            _check_separation_method(name)
     elif task == "drums":
         for name in methods:
             if not api.is_drum_method(name):

@@ -30,7 +30,7 @@ import numpy as np
 from scipy import fft, linalg
 from tqdm import tqdm
 
-from melodylab import audio, datasets, files
+from melodylab import audio, datasets, files, separation
 from melodylab.files import InputError
 from melodylab.records import Song
 
@@ -279,8 +279,8 @@ def evaluate_folder(folder, task, methods, *, progress=False, n_jobs=1, extract=
     """Score methods on every song of a folder (see `datasets`): Table with one row a song and method.
 
     task "melody": the five figures of `score_melody` on the whole song. task "separation": SDR and SI-SDR in dB of melody
-    stem and accompaniment (mix - melody), mono, 22.05 kHz, first 20 s, which is also all the method gets; each method is led
-    once by its own melody and, where the truth is known, once by the true one, in a row "METHOD (true melody)".
+    stem and accompaniment (mix - melody), mono, 22.05 kHz, first 20 s, which is also all the method gets; a method that can be
+    led does it once on its own and, where the truth is known, once by the true melody, in a row "METHOD (true melody)".
     task "drums": onset F (50 ms) of each class that truly plays, their mean, and where there are stems the SI-SDR in dB of each and
     its mean; the method hears the stem "drums" where there is one, else the mix. Where true hits and stems are known, it is also led
     by these hits, in a row "METHOD (true onsets)". hihat is open and closed together, for truths that do not tell them apart.
@@ -297,10 +297,12 @@ def evaluate_folder(folder, task, methods, *, progress=False, n_jobs=1, extract=
         from melodylab import api, weights  # here, because they bring every method along and a score alone needs none
 
         run = {"melody": api.extract_melody, "separation": api.separate, "drums": api.separate_drums}[task]
-        known = {"melody": api.METHODS, "separation": api.SEPARATION_METHODS, "drums": api.DRUM_METHODS}[task]
+        known = api.DRUM_METHODS if task == "drums" else api.METHODS
         methods = tuple(dict.fromkeys(map(weights.resolved, methods)))  # the table tells what was run
         for method in methods:
-            if (task == "melody" and api.is_network(method)) or (task == "drums" and api.is_drum_method(method)):
+            if task == "separation":
+                api.check_separation_method(method)
+            elif api.is_drum_method(method) if task == "drums" else api.is_network(method):
                 weights.verify(method)  # before the first song
             elif method not in known:
                 raise InputError(f"there is no method {method!r}; choose from {', '.join(known)}")
@@ -383,8 +385,8 @@ def _separation_scores(path, methods, run):
         return [*bss_eval_sdr(references, estimates).tolist(), *map(si_sdr, references, estimates)]
 
     own = [(method, partial(score, method)) for method in methods]
-    led = [(method + TRUE_MELODY, partial(score, method, melody=song.melody)) for method in methods if song.melody]
-    return own + led
+    leadable = [method for method in methods if song.melody and "+" not in method and method not in separation.UNLED]
+    return own + [(method + TRUE_MELODY, partial(score, method, melody=song.melody)) for method in leadable]
 
 
 def _drum_scores(path, methods, run):

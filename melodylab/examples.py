@@ -18,7 +18,6 @@ import torch
 from tqdm.auto import tqdm
 
 from melodylab import files, synth
-from melodylab.features import decibels
 from melodylab.files import InputError
 from melodylab.models.frontends import FRONT_ENDS
 from melodylab.records import Song
@@ -134,7 +133,9 @@ class Examples:
     def song(self, number, mix=0):
         """Features (channels, freq, time) and f0_hz (time,) of a whole song of the bank, as its network hears them."""
         features, f0_hz = self._stored(number, mix)
-        return (features if features.ndim == 3 else _mixed(*features.astype(np.float32))[0].astype(np.float16)), f0_hz
+        if features.ndim == 4:
+            features = _mixed(*features.astype(np.float32), FRONT_ENDS[self.front_end].scale)[0].astype(np.float16)
+        return features, f0_hz
 
     def _stored(self, number, mix):
         """What `heard` gives, from the cache if it is there."""
@@ -152,7 +153,8 @@ class Examples:
 
     def _cut(self, rng, step):
         features, f0_hz = self._stored(int(rng.integers(self.bank.songs)), self._mix(rng, step))
-        if FRONT_ENDS[self.front_end].grid is None:
+        grid = FRONT_ENDS[self.front_end].grid
+        if grid is None and self._is_plain:
             return self._cut_wave(rng, features, f0_hz)
         pace = np.exp(rng.uniform(-1, 1) * np.log1p(self.stretch)) if self.stretch else 1.0
         x, f0_hz = self._excerpt(rng, features, f0_hz, pace)
@@ -165,13 +167,13 @@ class Examples:
         lead_db = rng.uniform(-_REMIX_DB, _REMIX_DB)
         if self.without_lead and rng.random() < self.without_lead:
             lead_db, f0_hz = _QUIET_DB, np.full_like(f0_hz, np.nan)
-        octave = FRONT_ENDS[self.front_end].grid.bins_per_octave
-        if self.equaliser_db:
+        octave = grid.bins_per_octave if grid else 0
+        if self.equaliser_db and grid:
             lead, rest = (part + _equaliser(rng, part.shape[-2], octave, self.equaliser_db) for part in (lead, rest))
-        is_veiled = self.ambience and rng.random() < self.ambience
+        is_veiled = self.ambience and grid and rng.random() < self.ambience
         veil = (lambda power: _veiled(rng, power, octave)) if is_veiled else None
         lead = lead + np.float32(lead_db)
-        x, share = _mixed(lead, rest, louder_db=abs(rng.normal(0, 4)), veil=veil)
+        x, share = _mixed(lead, rest, FRONT_ENDS[self.front_end].scale, louder_db=abs(rng.normal(0, 4)), veil=veil)
         return x, f0_hz, share
 
     def _excerpt(self, rng, features, f0_hz, pace):
@@ -183,7 +185,7 @@ class Examples:
         if pace != 1:
             x, f0_hz = _stretched(x, f0_hz, self.frames if x.shape[-1] == length else round(x.shape[-1] / pace))
         spare = x.shape[-1] - self.frames
-        limit = round(self.shift_semitones * grid.bins_per_semitone)
+        limit = round(self.shift_semitones * grid.bins_per_semitone) if grid else 0
         bins = int(rng.integers(-limit, limit + 1))
         if bins:
             x = np.roll(x, bins, axis=-2)
@@ -257,11 +259,11 @@ class Examples:
             self._memory.popitem(last=False)
 
 
-def _mixed(lead_db, rest_db, louder_db=0.0, veil=None):
+def _mixed(lead_db, rest_db, scale, louder_db=0.0, veil=None):
     """Two sounds in decibels (channels, freq, time) together, as their front end scales them, and the first one's share of the
     power; both float32 0..1.
 
-    Powers add, which they do on average. louder_db: how much louder the loudest cell of the song is than the one of these.
+    Powers add, which they do on average. scale: of the front end. louder_db: how much louder the loudest cell of the song is than the one of these.
     veil: what becomes of the powers before that.
     """
     lead = np.exp(lead_db * np.float32(np.log(10) / 10))
@@ -270,7 +272,7 @@ def _mixed(lead_db, rest_db, louder_db=0.0, veil=None):
         power = veil(power)
     share = lead / power
     magnitude = np.sqrt(power, out=power)
-    return decibels(magnitude, magnitude.max() * np.float32(10 ** (louder_db / 20))), share
+    return scale(magnitude, magnitude.max() * np.float32(10 ** (louder_db / 20))), share
 
 
 def _equaliser(rng, rows, rows_per_octave, spread_db):

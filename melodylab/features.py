@@ -10,6 +10,7 @@ Notebook 01_representations explains this module.
 """
 
 import os
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import librosa
@@ -60,6 +61,36 @@ def mel_triangles(sr, n_fft, n_mels):
     """The triangles of `mel` from 0 Hz to sr / 2: (sparse (n_mels, 1 + n_fft // 2), their tips in Hz (n_mels,))."""
     tips_hz = librosa.mel_frequencies(n_mels + 2, fmin=0, fmax=sr / 2)[1:-1]
     return sparse.csr_array(librosa.filters.mel(sr=sr, n_fft=n_fft, n_mels=n_mels)), tips_hz
+
+
+def stereo_mel(song, *, sr=16000, n_mels=128, win_samples=400, hop_samples=200):
+    """Mel power of a left and a right channel, kind "mel": (2, n_mels, time); a mono song has the same twice.
+
+    The axes are torchaudio's usual ones at the rate of Sheehan's report. The scale of the HTK toolkit, triangles of height one. At these usual axes a bin of the spectrum is 40 Hz wide and the lowest
+    triangles are narrower: those between two bins are empty (trap T49).
+    """
+    window = signal.get_window("hann", win_samples).astype(np.float32)
+    triangles = _mel_triangles(sr, n_mels, win_samples)
+    channels = song.audio if song.channels == 2 else [song.mono] * 2
+    spectra = (audio.stft(audio.resample(y, song.sr, sr), window=window, hop_samples=hop_samples) for y in channels)
+    values = np.stack([triangles @ np.abs(spectrum / window.sum()) ** 2 for spectrum in spectra])
+    tips_hz = librosa.mel_frequencies(n_mels + 2, fmax=sr / 2, htk=True)[1:-1]
+    return Features(values, tips_hz, grids.frame_times_s(values.shape[2], hop_samples, sr), "mel")
+
+
+def mel_to_magnitudes(values, *, sr=16000, win_samples=400):
+    """Magnitudes (..., win_samples // 2 + 1, time) whose mel powers come nearest to `values` (..., n_mels, time) of `stereo_mel`.
+
+    Fewer equations than unknowns: of many answers non-negative least squares gives one.
+    """
+    triangles = _mel_triangles(sr, values.shape[-2], win_samples)
+    return np.sqrt(librosa.util.nnls(triangles, np.asarray(values, np.float32)))
+
+
+def _mel_triangles(sr, n_mels, win_samples):
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Empty filters")
+        return librosa.filters.mel(sr=sr, n_fft=win_samples, n_mels=n_mels, htk=True, norm=None)
 
 
 def cqt(song, *, sr=22050, hop_samples=256, fmin_hz=55.0, bins_per_octave=60, n_bins=301):

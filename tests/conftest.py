@@ -15,7 +15,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # tests share the cores already; NumPy 
 import numpy as np
 import pytest
 
-OTHER_NETWORKS = ("unet", "drum-cnn")  # which find no melody
+OTHER_NETWORKS = ("unet", "unet-mel", "drum-cnn")  # which find no melody
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 # before anything imports matplotlib or librosa; kernels and commands that tests start inherit both

@@ -470,12 +470,15 @@ def test_songs_side_by_side_give_the_same_table(folder):
 
 
 def test_wrong_orders_are_refused_in_a_sentence(folder, monkeypatch, tmp_path):
+    def check(method):
+        raise InputError(f"there is no method {method!r}; choose one of splits")
+
     api = types.SimpleNamespace(
         METHODS={"known": ""},
-        SEPARATION_METHODS={"splits": ""},
         DRUM_METHODS={"beats": ""},
         is_drum_method=lambda method: False,
         separate_drums=None,
+        check_separation_method=check,
         extract_melody=lambda song, method: constant(song, method),
         separate=None,
         is_network=lambda method: method == "sf-cnn",
@@ -488,7 +491,7 @@ def test_wrong_orders_are_refused_in_a_sentence(folder, monkeypatch, tmp_path):
         ("drums", "known", "no method 'known'; choose from beats"),
         ("lyrics", "known", "no task 'lyrics'; choose drums or melody or separation"),
         ("melody", "unknown", "no method 'unknown'; choose from known"),
-        ("separation", "known", "no method 'known'; choose from splits"),
+        ("separation", "known", "no method 'known'; choose one of splits"),
         ("melody", "sf-cnn", "no trained weights for sf-cnn"),
         ("melody", [], "name at least one"),
     ):

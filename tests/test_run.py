@@ -223,8 +223,8 @@ def test_every_network_has_a_front_end_that_fits():
             assert made.shape == (1, model.grid.n_bins + model.has_unvoiced_class, 2)
 
 
-SHAPES = {"sf": (1, 301), "cqt": (1, 301), "hcqt": (6, 360), "cfp": (3, 320), "spectra": (2, 312), "wave": (1, 160)}
-CLOCKS = {"spectra": (22050, 512), "cfp": (8000, 80), "wave": (16000, 160)}
+SHAPES = {"sf": (1, 301), "cqt": (1, 301), "hcqt": (6, 360), "cfp": (3, 320), "spectra": (2, 312), "mel": (2, 128), "wave": (1, 160)}
+CLOCKS = {"spectra": (22050, 512), "cfp": (8000, 80), "mel": (16000, 200), "wave": (16000, 160)}
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -236,7 +236,10 @@ def test_pictures_lie_on_their_grid_and_on_one_clock(name, pictures, sound):
     assert made.values.shape == (*SHAPES[name], n_frames) and (front_end.channels, len(front_end.freqs_hz)) == SHAPES[name]
     assert made.kind == name and np.array_equal(made.freqs_hz, front_end.freqs_hz)
     assert np.array_equal(made.times_s, grids.frame_times_s(n_frames, hop_samples, sr))
-    assert 0.05 < made.values.max() <= 1
+    if name == "mel":
+        assert made.values.mean() == pytest.approx(1, rel=1e-4)
+    else:
+        assert 0.05 < made.values.max() <= 1
     assert made.values.min() < 0 if name == "wave" else made.values.min() == 0
 
 

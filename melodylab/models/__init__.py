@@ -27,6 +27,7 @@ NETWORKS = {
     "multires-1d": ("multires", "Multires1d", {}, "wave"),
     "segnet": ("segnet", "SegNet", {}, "cfp"),
     "unet": ("unet", "UNet", {}, "spectra"),
+    "unet-mel": ("unet", "MelUNet", {}, "mel"),
     "drum-cnn": ("drum_cnn", "DrumCNN", {}, "drum-mel"),
 }
 

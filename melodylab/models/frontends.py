@@ -5,6 +5,7 @@
     hcqt    the same for six harmonics at once                                    (6, 360, time)   Bittner 2017
     cfp     spectrum, its transform's transform, its cepstrum, each 0..1          (3, 320, time)   Yu 2021
     spectra two log-frequency spectra, windows of 186 and 46 ms, scaled like cqt  (2, 312, time)   our own
+    mel     mel power of two channels, in multiples of the song's mean                (2, 128, time)   Sheehan's report
     wave    the waveform in columns of one hop, at an RMS of 0.1                  (1, 160, time)   Chen 2019
     drum-mel  mel spectrogram in dB below the song's loudest cell, 0..1           (1, 512, time)   Koretzky 2021
 
@@ -21,7 +22,7 @@ from typing import Callable
 import numpy as np
 
 from melodylab import audio, features, grids, sfnmf
-from melodylab.models import crnn, deep_salience, ftanet, harmonic_crnn, multires
+from melodylab.models import crnn, deep_salience, ftanet, harmonic_crnn, multires, unet
 from melodylab.records import Features
 
 _SR, _HOP_SAMPLES = 22050, 256
@@ -32,10 +33,10 @@ DRUM_SR = _SR
 class FrontEnd:
     """`front_end(song)` gives Features of `channels` pictures on `grid`. seed: start of the source-filter NMF, else unused.
 
-    magnitudes: for a front end that is nothing but their decibels: the magnitudes (channel, freq, time) of a song, so that sounds
-    can be mixed after they were analysed.
+    magnitudes: for a front end that is nothing but these, scaled: the magnitudes (channel, freq, time) of a song, so that sounds
+    can be mixed after they were analysed. scale: what makes the picture of magnitudes, which it may overwrite, and their peak.
     grid: of the rows, where one step is the same interval everywhere, so that a song moved up by some rows is that song in another
-    key; None for a waveform, whose rows are the samples of one hop.
+    key; None for mel bands and for a waveform, whose rows are the samples of one hop.
     """
 
     name: str
@@ -45,6 +46,7 @@ class FrontEnd:
     sr: int = _SR
     hop_samples: int = _HOP_SAMPLES
     magnitudes: Callable | None = None
+    scale: Callable = features.decibels
     rows: np.ndarray | None = None  # the rows' axis where there is no grid: Hz, or for a waveform the sample in the hop
 
     @property
@@ -105,6 +107,23 @@ def _spectra(song, seed):
     return Features(features.decibels(made.values.copy()), made.freqs_hz, made.times_s, "spectra")
 
 
+def _mel_magnitudes(song):
+    made = features.stereo_mel(song)
+    return Features(np.sqrt(made.values), unet.MEL_HZ, made.times_s, "magnitudes")
+
+
+def _mel_power(magnitudes, peak=None):
+    """Their squares in multiples of the mean, so that loudness does not matter; the report takes them as they come."""
+    power = np.square(magnitudes, out=magnitudes)
+    mean = power.mean()
+    return np.divide(power, mean, out=power) if mean > 0 else power
+
+
+def _mel(song, seed):
+    made = _mel_magnitudes(song)
+    return Features(_mel_power(made.values.copy()), made.freqs_hz, made.times_s, "mel")
+
+
 def _wave(song, seed):
     sr, hop_samples = multires.SR, multires.HOP_SAMPLES
     y = audio.resample(song.mono, song.sr, sr)
@@ -156,6 +175,7 @@ FRONT_ENDS = {
     "hcqt": FrontEnd("hcqt", 6, deep_salience.BINS, _hcqt("hcqt", deep_salience.BINS, features.HARMONICS)),
     "cfp": FrontEnd("cfp", 3, ftanet.BINS, _cfp, 8000, 80),
     "spectra": FrontEnd("spectra", 2, harmonic_crnn.SPECTRA, _spectra, _SR, 2 * _HOP_SAMPLES, _magnitudes),
+    "mel": FrontEnd("mel", 2, None, _mel, 16000, 200, _mel_magnitudes, _mel_power, unet.MEL_HZ),
     "wave": FrontEnd("wave", 1, None, _wave, multires.SR, multires.HOP_SAMPLES, rows=np.arange(multires.HOP_SAMPLES)),
     "drum-mel": FrontEnd("drum-mel", 1, None, _drum_mel, rows=features.mel_triangles(_SR, _DRUM_FFT, DRUM_BANDS)[1]),
 }

@@ -65,6 +65,13 @@ class HarmonicCRNN(nn.Module):
 
     def forward(self, x):
         """Log-probabilities (batch, 157, time) of two spectra (batch, 2, 312, time)."""
+        x, states = self.body(x)
+        pitch = F.log_softmax(self.pitch(x).squeeze(1).float(), dim=1)  # (batch, 156, time)
+        voicing = self.voicing(states).transpose(1, 2).float()  # (batch, 1, time)
+        return torch.cat([F.logsigmoid(-voicing), F.logsigmoid(voicing) + pitch], dim=1)  # (batch, 157, time)
+
+    def body(self, x):
+        """What both heads read: a map (batch, 24, 156, time) and the GRU's states (batch, time, 192)."""
         x = torch.cat([x[:, :, shift : shift + BINS.n_bins] for shift in _SHIFTS], dim=1)  # (batch, 18, 156, time)
         x1 = self.down1(x)  # (batch, 24, 156, time)
         x2 = self.down2(F.max_pool2d(x1, (3, 1)))  # (batch, 32, 52, time)
@@ -74,12 +81,13 @@ class HarmonicCRNN(nn.Module):
         with torch.autocast(x.device.type, enabled=False):  # hundreds of steps in a row add up rounding
             states, _ = self.gru(states.float())  # (batch, time, 192)
         x = x + self.back(states).transpose(1, 2).unflatten(1, (-1, 13))  # (batch, 64, 13, time)
-        x = self.up3(torch.cat([_higher(x, 2), x3], dim=1))  # (batch, 48, 26, time)
-        x = self.up2(torch.cat([_higher(x, 2), x2], dim=1))  # (batch, 32, 52, time)
-        x = self.up1(torch.cat([_higher(x, 3), x1], dim=1))  # (batch, 24, 156, time)
-        pitch = F.log_softmax(self.pitch(x).squeeze(1).float(), dim=1)  # (batch, 156, time)
-        voicing = self.voicing(states).transpose(1, 2).float()  # (batch, 1, time)
-        return torch.cat([F.logsigmoid(-voicing), F.logsigmoid(voicing) + pitch], dim=1)  # (batch, 157, time)
+        x = self._up(self.up3, _higher(x, 2), x3)  # (batch, 48, 26, time)
+        x = self._up(self.up2, _higher(x, 2), x2)  # (batch, 32, 52, time)
+        x = self._up(self.up1, _higher(x, 3), x1)  # (batch, 24, 156, time)
+        return x, states
+
+    def _up(self, block, below, skip):
+        return block(torch.cat([below, skip], dim=1))
 
 
 def _higher(x, factor):

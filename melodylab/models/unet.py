@@ -20,11 +20,11 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from melodylab.models.harmonic_crnn import SPECTRA as BINS
+from melodylab.models.harmonic_crnn import SPECTRA, HarmonicCRNN
 
-_NEIGHBOURS = (1 / 3, 1 / 2, 2 / 3, 1, 3 / 2, 2, 3)  # a partial of a tone has others of its kind at these multiples
-_SHIFTS = [int(round(BINS.bins_per_octave * np.log2(ratio))) for ratio in _NEIGHBOURS]
-_PARTIALS = np.arange(1, 25)
+MEL_HZ = 700 * (10 ** (np.arange(1, 129) * np.log10(1 + 8000 / 700) / 129) - 1)  # tips of 128 triangles from 0 to 8 kHz
+_PARTIALS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 20)  # of a tone, that a mask is drawn on
+_SHIFTS = [int(round(36 + 36 * np.log2(h))) for h in _PARTIALS]
 
 
 def _double(n_in, n_out, bias=False):
@@ -55,59 +55,90 @@ class AttentionGate(nn.Module):
         return skip * torch.sigmoid(self.weight(F.relu(self.skip(skip) + self.below(below))))
 
 
-class UNet(nn.Module):
-    """channels: of the five levels. units: of the BiGRU at the bottom in each direction. attention: gates on the skips.
+class MelUNet(nn.Module):
+    """The report's network, reading A: channels double from 64 to 1024. channels: of the levels, any number of them.
 
+    Input: (batch, 2, bands, time), mel power of two channels. Output: a mask (batch, 2, bands, time) that is not below zero
+    and may be anything above; mask x input is the melody's mel power.
+    """
+
+    learns, grid, led, highest_hz = "mask", None, False, 8000.0
+    has_unvoiced_class = False
+    block_frames, context_frames = 1024, 96  # 12.8 s; divisible by 16
+
+    def __init__(self, channels=(64, 128, 256, 512, 1024)):
+        super().__init__()
+        pairs = list(zip(channels[:-1], channels[1:], strict=True))
+        self.down = nn.ModuleList([_double(n_in, n_out, bias=True) for n_in, n_out in [(2, channels[0]), *pairs]])
+        self.higher = nn.ModuleList([nn.ConvTranspose2d(n_below, n, 2, stride=2) for n, n_below in reversed(pairs)])
+        self.up = nn.ModuleList([_double(2 * n, n, bias=True) for n, _ in reversed(pairs)])
+        self.out = _double(channels[0], 2, bias=True)
+
+    def forward(self, x):
+        """Mask (batch, 2, bands, time) of mel powers (batch, 2, bands, time)."""
+        size, skips, least = x.shape[-2:], [], 2 ** len(self.up)
+        x = _padded(x, [max(n, least) for n in size])  # something is left at the bottom
+        for level, down in enumerate(self.down):
+            x = down(F.max_pool2d(x, 2) if level else x)  # (batch, 64 * 2 ** level, bands / 2 ** level, time / 2 ** level)
+            skips.append(x)
+        for higher, up, skip in zip(self.higher, self.up, reversed(skips[:-1]), strict=True):
+            x = up(torch.cat([skip, _padded(higher(x), skip.shape[-2:])], dim=1))  # as wide and long as its skip
+        x = self.out(x)  # (batch, 2, bands, time), not below zero
+        x = _padded(F.avg_pool2d(x, 2, stride=1), x.shape[-2:])  # the report's last step: what it takes at the edges comes back
+        return x[..., : size[0], : size[1]]
+
+    def loss(self, y, x, share, voiced):
+        """Mean squared error of the melody's mel power, mask x mixture."""
+        return F.mse_loss(y * x, share * x)
+
+    def shares(self, y):
+        """(mask, mean of both channels, (..., bands, time); gate, which this network lacks: ones (..., time))."""
+        return y.mean(dim=-3), torch.ones(y.shape[:-3] + y.shape[-1:])
+
+
+def _padded(x, size):
+    """Zeros after the last rows and frames up to a size."""
+    return F.pad(x, (0, size[1] - x.shape[-1], 0, size[0] - x.shape[-2]))
+
+
+class UNet(HarmonicCRNN):
+    """channels, units: of harmonic-crnn's U-Net over frequency and of its BiGRU, which are the body. attention: gates on its skips.
+
+    The body stacks the harmonics of each pitch; the way back spreads what it found at a pitch over that pitch's partials, where
+    the mask is drawn. What the GRU knows of the singing becomes the gate.
     Input: (batch, 2, 312, time), the spectra that harmonic-crnn hears, 23 ms a frame; or with two channels more, `lead_picture`
     of a melody that is known. Output: logits (batch, 313, time): row 0 of the gate ("is there a melody?"), then the melody's
     share of each cell, rows as in the input.
     """
 
-    learns, grid, led, highest_hz = "mask", BINS, True, 11025.0
-    has_unvoiced_class = False
-    block_frames, context_frames = 1000, 100  # as harmonic-crnn; both divisible by 4, which the pooling over time asks for
+    learns, grid, led, highest_hz = "mask", SPECTRA, True, 11025.0
+    has_unvoiced_class = voicing_apart = False
 
-    def __init__(self, channels=(16, 32, 48, 64, 64), units=96, attention=False):
-        super().__init__()
-        c1, c2, c3, c4, c5 = channels
-        self.down1 = _double(2 * len(_SHIFTS) + 2, c1)
-        self.down2 = _double(c1, c2)
-        self.down3 = _double(c2, c3)
-        self.down4 = _double(c3, c4)
-        self.bottom = _double(c4, c5)
-        self.gru = nn.GRU(13 * c5, units, batch_first=True, bidirectional=True)
-        self.back = nn.Linear(2 * units, 13 * c5)
-        self.gate = nn.Linear(2 * units, 1)
-        self.up4 = _double(c5 + c4, c4)
-        self.up3 = _double(c4 + c3, c3)
-        self.up2 = _double(c3 + c2, c2)
-        self.up1 = _double(c2 + c1, c1)
-        self.share = nn.Conv2d(c1, 1, 1)
-        pairs = {"attend4": (c4, c5), "attend3": (c3, c4), "attend2": (c2, c3), "attend1": (c1, c2)}
-        self.attend = nn.ModuleDict({k: AttentionGate(*ns, min(ns) // 2) for k, ns in pairs.items()} if attention else {})
+    def __init__(self, channels=(24, 32, 48, 64), units=96, attention=False):
+        super().__init__(channels, units)
+        c1, c2, c3, c4 = channels
+        del self.pitch
+        self.partials = nn.Conv2d(c1, 3 * len(_PARTIALS), 1)
+        self.cells = _double(3 * len(_PARTIALS) + 4, 16)
+        self.share = nn.Conv2d(16, 1, 1)
+        gates = [AttentionGate(skip, below, skip // 2) for below, skip in ((c4, c3), (c3, c2), (c2, c1))]
+        self.attend = nn.ModuleList(gates if attention else [])
 
     def forward(self, x):
         """Logits (batch, 313, time) of two spectra (batch, 2, 312, time), or of these and a lead's picture (batch, 4, 312, time)."""
-        frames = x.shape[-1]
-        x = F.pad(x, (0, -frames % 4, 0, 0, 0, 4 - x.shape[1]))  # (batch, 4, 312, time): nothing is known of the lead
-        heard, lead = x[:, :2], x[:, 2:]
-        x = torch.cat([*(_moved(heard, shift) for shift in _SHIFTS), lead], dim=1)  # (batch, 16, 312, time)
-        x1 = self.down1(x)  # (batch, 16, 312, time)
-        x2 = self.down2(F.max_pool2d(x1, 2))  # (batch, 32, 156, time / 2)
-        x3 = self.down3(F.max_pool2d(x2, 2))  # (batch, 48, 78, time / 4)
-        x4 = self.down4(F.max_pool2d(x3, (2, 1)))  # (batch, 64, 39, time / 4)
-        x = self.bottom(F.max_pool2d(x4, (3, 1)))  # (batch, 64, 13, time / 4)
-        states = x.flatten(1, 2).transpose(1, 2)  # (batch, time / 4, 64 * 13)
-        with torch.autocast(x.device.type, enabled=False):  # hundreds of steps in a row add up rounding
-            states, _ = self.gru(states.float())  # (batch, time / 4, 192)
-        x = x + self.back(states).transpose(1, 2).unflatten(1, (-1, 13))  # (batch, 64, 13, time / 4)
-        x = self._up("4", x, x4, (3, 1))  # (batch, 64, 39, time / 4)
-        x = self._up("3", x, x3, (2, 1))  # (batch, 48, 78, time / 4)
-        x = self._up("2", x, x2, (2, 2))  # (batch, 32, 156, time / 2)
-        x = self._up("1", x, x1, (2, 2))  # (batch, 16, 312, time)
-        share = self.share(x).squeeze(1).float()  # (batch, 312, time)
-        gate = F.interpolate(self.gate(states).transpose(1, 2).float(), share.shape[-1], mode="linear")  # (batch, 1, time)
-        return torch.cat([gate, share], dim=1)[..., :frames]  # (batch, 313, time)
+        x = F.pad(x, (0, 0, 0, 0, 0, 4 - x.shape[1]))  # (batch, 4, 312, time); zeros: nothing is known of the lead
+        found, states = self.body(x[:, :2])  # (batch, 24, 156, time), (batch, time, 192)
+        found = self.partials(found).chunk(len(_PARTIALS), dim=1)  # a map (batch, 3, 156, time) for each partial
+        spread = [_placed(each, shift) for each, shift in zip(found, _SHIFTS, strict=True)]
+        cells = self.cells(torch.cat([*spread, x], dim=1))  # (batch, 16, 312, time)
+        share = self.share(cells).squeeze(1).float()  # (batch, 312, time)
+        gate = self.voicing(states).transpose(1, 2).float()  # (batch, 1, time)
+        return torch.cat([gate, share], dim=1)  # (batch, 313, time)
+
+    def _up(self, block, below, skip):
+        if self.attend:
+            skip = self.attend[(self.up3, self.up2, self.up1).index(block)](skip, below)
+        return super()._up(block, below, skip)
 
     def loss(self, y, x, share, voiced):
         """Cross entropy of the shares, weighted by how loud a cell is, and of the gate; y as from `forward`, x its input.
@@ -132,16 +163,11 @@ class UNet(nn.Module):
         """What `lead_picture` of this module draws."""
         return lead_picture(f0_hz)
 
-    def _up(self, level, below, skip, factor):
-        below = F.interpolate(below, scale_factor=factor)
-        if self.attend:
-            skip = self.attend[f"attend{level}"](skip, below)
-        return getattr(self, f"up{level}")(torch.cat([below, skip], dim=1))
 
-
-def _moved(x, rows):
-    """Row r holds what row r + rows held; zeros come in."""
-    return F.pad(x, (0, 0, max(-rows, 0), max(rows, 0)))[:, :, max(rows, 0) :][:, :, : x.shape[2]]
+def _placed(x, shift):
+    """A map on pitches, moved up by so many rows onto the spectra's: (batch, n, 156, time) -> (batch, n, 312, time)."""
+    x = F.pad(x, (0, 0, shift, 0))[:, :, : SPECTRA.n_bins]
+    return F.pad(x, (0, 0, 0, SPECTRA.n_bins - x.shape[2]))
 
 
 def lead_picture(f0_hz):
@@ -151,13 +177,14 @@ def lead_picture(f0_hz):
     is none. All zero means that nothing is known.
     """
     f0_hz = np.asarray(f0_hz, dtype=float)
-    row = BINS.nearest_bin(f0_hz)[..., None, :]  # (..., 1, time), -1 where there is none
+    row = SPECTRA.nearest_bin(f0_hz)[..., None, :]  # (..., 1, time), -1 where there is none
     sung = np.isfinite(f0_hz)[..., None, :] & (row >= 0)
-    away = np.arange(BINS.n_bins)[:, None] - row  # (..., 312, time)
-    partials = np.where(sung, _COMB[np.clip(away, -1, BINS.n_bins) + 1], 0)
+    away = np.arange(SPECTRA.n_bins)[:, None] - row  # (..., 312, time)
+    partials = np.where(sung, _COMB[np.clip(away, -_BELOW, SPECTRA.n_bins) + _BELOW], 0)
     told = np.broadcast_to(np.where(sung, 1.0, -1.0), partials.shape)
     return np.stack([partials, told], axis=-3).astype(np.float32)
 
 
-_AWAY = np.arange(-1, BINS.n_bins + 1)[:, None]  # in rows from the pitch
-_COMB = np.exp(-0.5 * ((_AWAY - BINS.bins_per_octave * np.log2(_PARTIALS)) / 0.8) ** 2).max(axis=1)  # (314,)
+_BELOW = 6  # rows below a pitch, where its bump has ended
+_AWAY = np.arange(-_BELOW, SPECTRA.n_bins + 1)[:, None]  # in rows from the pitch
+_COMB = np.exp(-0.5 * ((_AWAY - SPECTRA.bins_per_octave * np.log2(np.arange(1, 25))) / 0.8) ** 2).max(axis=1)  # (319,)

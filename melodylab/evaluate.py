@@ -283,7 +283,7 @@ def evaluate_folder(folder, task, methods, *, progress=False, n_jobs=1, extract=
     led does it once on its own and, where the truth is known, once by the true melody, in a row "METHOD (true melody)".
     task "drums": onset F (50 ms) of each class that truly plays, their mean, and where there are stems the SI-SDR in dB of each
     and its mean; the method hears the stem "drums" where there is one, else the mix. Where true hits and stems are known, it is
-    also led by these hits, in a row "METHOD (true onsets)". hihat is open and closed together, for truths that do not tell them apart.
+    also led by these hits, in a row "METHOD (true onsets)". hihat is open and closed together: some truths do not tell them apart.
     Methods see the mix only. What fails becomes a line in `failures`, the rest goes on. n_jobs: songs side by side (joblib).
     extract, separate, separate_drums: functions like `api.extract_melody`... to judge in their place.
     """

@@ -66,8 +66,8 @@ def mel_triangles(sr, n_fft, n_mels):
 def stereo_mel(song, *, sr=16000, n_mels=128, win_samples=400, hop_samples=200):
     """Mel power of a left and a right channel, kind "mel": (2, n_mels, time); a mono song has the same twice.
 
-    The axes are torchaudio's usual ones at the rate of Sheehan's report. The scale of the HTK toolkit, triangles of height one. At these usual axes a bin of the spectrum is 40 Hz wide and the lowest
-    triangles are narrower: those between two bins are empty (trap T49).
+    The axes are torchaudio's usual ones at the rate of Sheehan's report: the scale of the HTK toolkit, triangles of height one.
+    A bin of the spectrum is 40 Hz wide then, and the lowest triangles are narrower: those between two bins are empty (trap T49).
     """
     window = signal.get_window("hann", win_samples).astype(np.float32)
     triangles = _mel_triangles(sr, n_mels, win_samples)

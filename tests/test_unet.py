@@ -126,6 +126,21 @@ def test_silent_cells_do_not_count_in_the_loss():
     assert model.loss(y, x, share, torch.ones(1, 4)).item() > 20
 
 
+def test_the_gate_opens_where_the_network_is_sure_and_looks_a_minute_far():
+    heard, sure = np.ones((2, 312, 4000), np.float32), np.full((312, 4000), 0.02, np.float32)
+    sure[100:110] = 0.9
+    unsure = np.full((312, 4000), 0.2, np.float32)
+    gate = unet.UNet.gate
+    assert gate(heard, sure, 43.0).min() > 0.9 and gate(heard, unsure, 43.0).max() < 0.31
+    changing = np.concatenate([sure, unsure], axis=1)
+    opened = gate(np.concatenate([heard] * 2, axis=2), changing, 43.0)
+    assert opened[0] > 0.9 and opened[-1] < 0.31 and np.abs(np.diff(opened)).max() < 0.05
+    hole = sure.copy()
+    hole[:, 2000:2400] = 0.02  # ten seconds without
+    assert gate(heard, hole, 43.0).min() > 0.7
+    assert np.isfinite(gate(0 * heard, sure, 43.0)).all()
+
+
 # --- what it is taught ------------------------------------------------------------------------------------------------
 
 BANK = examples.Bank(seed=3, songs=2, mixes=1, seconds=4.0)

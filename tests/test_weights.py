@@ -436,7 +436,7 @@ def test_shipped_weights_are_whole_and_small():
     for name in weights.names():
         model = weights.load_model(name)
         assert model.name == name and model.card["front_end"] == models.NETWORKS[name][3]
-        assert model.changes == {} or name == "drum-cnn"  # as printed it has no profile
+        assert model.changes == {} or name in ("drum-cnn", "unet-mel")  # printed without a profile; at full width 62 MB
         assert model.card["licence"] and model.card["recipe"] and model.card["scores"] and model.card["steps"] > 0
         total += sum(p.stat().st_size for p in SHIPPED.glob(f"{name}.*"))
     assert total <= 25e6

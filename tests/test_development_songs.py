@@ -44,7 +44,7 @@ def test_the_lead_is_cleaner_than_the_mix(dev_songs):
 
 
 def test_drums_are_found_and_taken_apart(dev_data):
-    """Anchors, eight loops of one General MIDI kit: the mix -10.8 dB, true hits with one pace a class 9.2 dB, the ideal mask 14.5 dB."""
+    """Anchors, eight loops of one General MIDI kit: mix -10.8 dB, true hits with one pace a class 9.2 dB, ideal mask 14.5 dB."""
     table = evaluate.evaluate_folder(dev_data / "drumloops", "drums", ["drum-cnn"])
     print(table)
     assert not table.failures

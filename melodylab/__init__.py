@@ -8,15 +8,15 @@ import importlib
 __version__ = "0.1.0"
 
 _SUBMODULES = (
-    "api audio checks cli datasets decode evaluate examples explain features files grids midi models nmf plot records separation "
-    "sfnmf sonify synth tasks train weights widgets"
+    "api audio checks cli datasets decode drum_examples drums evaluate examples explain features files grids midi models nmf plot "
+    "records separation sfnmf sonify synth tasks train weights widgets"
 ).split()
 _FROM = {
-    "api": "load_song extract_melody salience separate demo_song METHODS",
+    "api": "load_song extract_melody salience separate separate_drums demo_song METHODS",
     "evaluate": "score_melody",
     "models": "create_model",
     "weights": "load_model",
-    "records": "Song Features Salience Melody Mask DrumOnsets",
+    "records": "Song Features Salience Melody Mask DrumOnsets DrumParts OneShot",
     "files": "InputError",
 }
 _HOME = {name: module for module, names in _FROM.items() for name in names.split()}

@@ -6,7 +6,7 @@ from pathlib import Path
 import librosa
 import numpy as np
 
-from melodylab import audio, decode, grids, models, separation, sfnmf, synth, weights
+from melodylab import audio, decode, drums, grids, models, separation, sfnmf, synth, weights
 from melodylab.files import InputError
 from melodylab.models import frontends, run
 from melodylab.records import Melody, Song
@@ -96,6 +96,32 @@ def check_separation_method(method):
     return own, weights.resolved(leader)
 
 
+def separate_drums(song, method="drum-cnn", *, onsets=None, threshold=None, **options):
+    """Drums taken apart: `DrumParts` with stems "kick", "snare", "open_hihat", "closed_hihat", "toms" that sum to the song.
+
+    method: "drum-cnn", or the path of weights that you trained; it finds the hits unless `onsets` gives them, such as those of an
+    earlier result, edited. threshold: how sure it must be of one, 0..1; None takes what its card says. Silence, and a song without
+    a hit: no onsets, all of the song in "toms". Options: those of `drums.Settings`, or `velocities` as in `drums.separate`.
+    """
+    if onsets is None:
+        onsets = transcribe_drums(song, method, threshold=threshold)
+    return drums.separate(song, onsets, **options)
+
+
+def transcribe_drums(song, method="drum-cnn", *, threshold=None):
+    """The hits that a drum network finds, `DrumOnsets` with velocities 1: measured when the song is taken apart."""
+    if not is_drum_method(method):
+        raise InputError(f"{method!r} finds no drum hits; choose one of {', '.join(DRUM_METHODS)} or weights of your own")
+    model = _trained(method) if method in models.NETWORKS else weights.load_model(method)
+    known = model.card["decoding"].get("threshold", drums.THRESHOLD)
+    return drums.transcribe(song, model, threshold=known if threshold is None else threshold)
+
+
+def is_drum_method(method):
+    """Is this a name in DRUM_METHODS, or the path of weights of a network that learned hits?"""
+    return method in DRUM_METHODS or (is_network(method) and weights.card(method)["model"] in DRUM_METHODS)
+
+
 def _check(method, known):
     if method not in known:
         raise InputError(f"there is no method {method!r}; choose one of {', '.join(known)}")
@@ -132,7 +158,7 @@ def _salience_by_network(song, name, *, seed=0, **options):
     name = weights.resolved(name)
     model = _trained(name) if name in models.NETWORKS else weights.load_model(name)
     if getattr(model, "learns", "melody") != "melody":
-        raise InputError(f"{model.name} finds no melody, it separates; choose one of {', '.join(METHODS)}")
+        raise InputError(f"{model.name} finds no melody; choose one of {', '.join(METHODS)}")
     features = frontends.FRONT_ENDS[model.card["front_end"]](song, seed=seed)
     return run.salience(model, features, **model.card["decoding"] | options)
 
@@ -178,6 +204,8 @@ def _methods():
 
 
 METHODS = _methods()
+DRUM_CLASSES = synth.DRUM_CLASSES
+DRUM_METHODS = {"drum-cnn": "a convolutional network that finds hits, then NMF led by them (Koretzky 2021)"}
 _TRAINED_SEPARATORS = {
     "unet": "U-Net with a bounded mask, a gate for songs without melody, and a melody to follow if there is one",
     "unet-mel": "U-Net on a mel spectrogram as the report wrote it: a mask without bound or gate",

@@ -1,4 +1,4 @@
-"""The commands: `melodylab lab`, `melody`, `separate`, `evaluate`, `train`, `doctor`.
+"""The commands: `melodylab lab`, `melody`, `separate`, `drums`, `evaluate`, `train`, `doctor`.
 
 Conventions: what a command made goes to standard output (paths of files, tables), everything else to standard error, one
 line each, starting with "melodylab:". Exit status 0: all done; 1: `doctor` found something wrong; 2: something given cannot
@@ -142,6 +142,43 @@ def separate(audio, method, out):
     _for_each(audio, work)
 
 
+@main.command()
+@_audio_argument
+@click.option("--method", default="drum-cnn", show_default=True, help="A name, or weights of yours.")
+@click.option("--out", metavar="FOLDER", help="Several inputs get a folder each in it.")
+def drums(audio, method, out):
+    """Take the drums of each AUDIO file apart: kick.wav, snare.wav, open_hihat.wav, closed_hihat.wav, toms.wav.
+
+    32-bit float WAV at the input's rate, channels and length; together they give the input back. Beside them the hits: onsets.csv
+    (time_s,class,velocity) and drums.mid. Without --out they go to NAME-drums in the current folder.
+    """
+    from melodylab import api
+    from melodylab import audio as sound
+
+    if not api.is_drum_method(method):
+        _check_method(method, api.DRUM_METHODS)
+    names = _unique_names(audio)
+
+    def work(source):
+        if out is None:
+            folder = Path(f"{names[source]}-drums")
+        else:
+            folder = Path(out) / names[source] if len(audio) > 1 else Path(out)
+        targets = {name: folder / f"{name}.wav" for name in api.DRUM_CLASSES} | {n: folder / n for n in ("onsets.csv", "drums.mid")}
+        _refuse_early(targets.values(), audio)
+        song = api.load_song(source)
+        parts = api.separate_drums(song, method=method)
+        with contextlib.ExitStack() as all_of_them:  # no file gets its name before all are written
+            new = {name: all_of_them.enter_context(files.complete_or_absent(target)) for name, target in targets.items()}
+            for name in api.DRUM_CLASSES:
+                sound.write(new[name], parts.stems[name], song.sr)
+            parts.onsets.to_csv(new["onsets.csv"])
+            parts.onsets.to_midi(new["drums.mid"])
+        return targets.values()
+
+    _for_each(audio, work)
+
+
 def _for_each(sources, work):
     """`work(source)` returns the paths it wrote. What goes wrong with one source is told and the next one's turn comes."""
     failed = False
@@ -228,7 +265,7 @@ def _refuse_early(targets, sources):
 @click.argument("folder")
 @click.argument("more_methods", nargs=-1, metavar="")
 @click.option("--task", type=click.Choice(["melody", "separation", "drums"]), default="melody", show_default=True)
-@click.option("--method", "methods", multiple=True, metavar="NAME...", help="One or several. [default: sfnmf]")
+@click.option("--method", "methods", multiple=True, metavar="NAME...", help="One or several. [default: sfnmf, for drums drum-cnn]")
 @click.option("--out", metavar="TABLE.csv", help="Write the table to this file, too.")
 @click.option("--dask", metavar="ADDRESS", help="Score the songs on the Dask cluster at this address.")
 def evaluate_songs(folder, more_methods, task, methods, out, dask):
@@ -240,10 +277,14 @@ def evaluate_songs(folder, more_methods, task, methods, out, dask):
     from melodylab import api
     from melodylab import evaluate as judge
 
-    methods = dict.fromkeys([*methods, *more_methods] or ["sfnmf"])
+    methods = dict.fromkeys([*methods, *more_methods] or ["drum-cnn" if task == "drums" else "sfnmf"])
     if task == "separation":
         for name in methods:
             _check_separation_method(name)
+    elif task == "drums":
+        for name in methods:
+            if not api.is_drum_method(name):
+                _check_method(name, api.DRUM_METHODS)
     else:
         methods = dict.fromkeys(_checked_melody_method(name) for name in methods)
     if out is not None:
@@ -486,7 +527,7 @@ def _weight_findings():
             continue
         size_mb = (weights.FOLDER / f"{name}.safetensors").stat().st_size / 1e6
         scores = card["scores"] if isinstance(card["scores"], dict) else {}
-        told = "".join(f", {key} {scores[key]:.3f}" for key in ("OA", "RPA") if isinstance(scores.get(key), float))
+        told = "".join(f", {key} {scores[key]:.3f}" for key in ("OA", "RPA", "F") if isinstance(scores.get(key), float))
         yield True, f"weights of {name} present and verified: {size_mb:.1f} MB{told}"
 
 

@@ -106,11 +106,16 @@ def _entries(folder):
         return []
 
 
+def is_audio(path):
+    """Is this a file with the ending of a sound, and not hidden?"""
+    return path.suffix.lower() in _SUFFIXES and not path.name.startswith(".") and path.is_file()
+
+
 def _audio_files(folder):
     """{lower-case name without suffix: Path}, one file a name."""
     found = {}
     for path in _entries(folder):
-        if path.suffix.lower() in _SUFFIXES and not path.name.startswith(".") and path.is_file():
+        if is_audio(path):
             rank = _SUFFIXES.index(path.suffix.lower())
             name = path.stem.lower()
             found[name] = min(found.get(name, (rank, path)), (rank, path))

@@ -18,6 +18,7 @@ SI-SDR: Le Roux et al. 2019, "SDR - half-baked or well done?".
 
 import contextlib
 import csv
+import math
 import warnings
 from dataclasses import dataclass
 from functools import partial
@@ -36,6 +37,9 @@ from melodylab.records import Song
 SEPARATION_SR, SEPARATION_S = 22050, 20.0
 FILTER_TAPS = 512  # BSS Eval 3 forgives an estimate any fixed filter of this length
 TRUE_MELODY = " (true melody)"  # follows the name of a method that was led by the true melody
+TRUE_ONSETS = " (true onsets)"  # the same for drums
+_DRUM_CLASSES = ("kick", "snare", "open_hihat", "closed_hihat", "toms")
+_DRUM_NAMES = {"KD": "kick", "SD": "snare", "HH": "hihat"}  # of MDB Drums, whose other classes are not judged
 _FIGURES = {
     "OA": "Overall Accuracy",
     "RPA": "Raw Pitch Accuracy",
@@ -271,33 +275,34 @@ class Table:
             csv.writer(sink, lineterminator="\n").writerows([self.columns, *self._all_rows])
 
 
-def evaluate_folder(folder, task, methods, *, progress=False, n_jobs=1, extract=None, separate=None):
+def evaluate_folder(folder, task, methods, *, progress=False, n_jobs=1, extract=None, separate=None, separate_drums=None):
     """Score methods on every song of a folder (see `datasets`): Table with one row a song and method.
 
     task "melody": the five figures of `score_melody` on the whole song. task "separation": SDR and SI-SDR in dB of melody
     stem and accompaniment (mix - melody), mono, 22.05 kHz, first 20 s, which is also all the method gets; a method that can be
     led does it once on its own and, where the truth is known, once by the true melody, in a row "METHOD (true melody)".
+    task "drums": onset F (50 ms) of each class that truly plays, their mean, and where there are stems the SI-SDR in dB of each and
+    its mean; the method hears the stem "drums" where there is one, else the mix. Where true hits and stems are known, it is also led
+    by these hits, in a row "METHOD (true onsets)". hihat is open and closed together, for truths that do not tell them apart.
     Methods see the mix only. What fails becomes a line in `failures`, the rest goes on. n_jobs: songs side by side (joblib).
-    extract, separate: functions like `api.extract_melody` and `api.separate` to judge in their place.
+    extract, separate, separate_drums: functions like `api.extract_melody`... to judge in their place.
     """
     methods = (methods,) if isinstance(methods, str) else tuple(dict.fromkeys(methods))
-    if task == "drums":
-        raise InputError("scoring drums is not part of this version yet; choose the task melody or separation")
     if task not in _TASKS:
         raise InputError(f"there is no task {task!r}; choose {' or '.join(_TASKS)}")
     if not methods:
         raise InputError("no method was named; name at least one")
-    run = extract if task == "melody" else separate
+    run = {"melody": extract, "separation": separate, "drums": separate_drums}[task]
     if run is None:
         from melodylab import api, weights  # here, because they bring every method along and a score alone needs none
 
-        run = api.extract_melody if task == "melody" else api.separate
-        known = api.METHODS if task == "melody" else api.SEPARATION_METHODS
+        run = {"melody": api.extract_melody, "separation": api.separate, "drums": api.separate_drums}[task]
+        known = {"melody": api.METHODS, "drums": api.DRUM_METHODS}.get(task)
         methods = tuple(dict.fromkeys(map(weights.resolved, methods)))  # the table tells what was run
         for method in methods:
             if task == "separation":
                 api.check_separation_method(method)
-            elif task == "melody" and api.is_network(method):
+            elif (api.is_network if task == "melody" else api.is_drum_method)(method):
                 weights.verify(method)  # before the first song
             elif method not in known:
                 raise InputError(f"there is no method {method!r}; choose from {', '.join(known)}")
@@ -384,7 +389,39 @@ def _separation_scores(path, methods, run):
     return own + [(method + TRUE_MELODY, partial(score, method, melody=song.melody)) for method in leadable]
 
 
+def _drum_scores(path, methods, run):
+    song = datasets.read_song(path)
+    if song.onsets is None:
+        raise InputError(f"{path} holds no onsets.csv or drums.csv; add the true hits")
+    sound = Song(song.stems.get("drums", song.audio), song.sr, song.name)
+    names = [_DRUM_NAMES.get(name, name) for name in song.onsets.classes]
+    truth = {name: song.onsets.times_s[[n == name for n in names]] for name in (*_DRUM_CLASSES, "hihat")}
+    told = [name for name, times_s in truth.items() if len(times_s)]  # those that enter the mean
+    if not told:
+        raise InputError(f"the hits of {path} have none of the classes {', '.join((*_DRUM_CLASSES, *_DRUM_NAMES))}; rename them")
+    if not len(truth["hihat"]):
+        truth["hihat"] = np.concatenate([truth["open_hihat"], truth["closed_hihat"]])
+
+    def score(method, **led):
+        parts = run(sound, method=method, **led)
+        found = {name: parts.onsets.of_class(name) for name in _DRUM_CLASSES}
+        found["hihat"] = np.concatenate([found["open_hihat"], found["closed_hihat"]])
+        Fs = {name: onset_f_measure(truth[name], found[name]) if len(truth[name]) else math.nan for name in truth}
+        ratios = [si_sdr(song.stems[name], parts.stems[name]) if name in song.stems else math.nan for name in _DRUM_CLASSES]
+        with _quiet():
+            return [*Fs.values(), float(np.mean([Fs[name] for name in told])), *ratios, float(np.nanmean(ratios))]
+
+    own = [(method, partial(score, method)) for method in methods]
+    if not any(name in song.stems for name in _DRUM_CLASSES) or not set(song.onsets.classes) <= set(_DRUM_CLASSES):
+        return own
+    return own + [(method + TRUE_ONSETS, partial(score, method, onsets=song.onsets)) for method in methods]
+
+
 _TASKS = {  # name: (scores of one song, columns)
+    "drums": (
+        _drum_scores,
+        (*(f"F_{n}" for n in (*_DRUM_CLASSES, "hihat")), "F", *(f"{n}_si_sdr_db" for n in _DRUM_CLASSES), "si_sdr_db"),
+    ),
     "melody": (_melody_scores, tuple(_FIGURES)),
     "separation": (_separation_scores, ("lead_sdr_db", "accompaniment_sdr_db", "lead_si_sdr_db", "accompaniment_si_sdr_db")),
 }

@@ -60,8 +60,8 @@ def mel(song, *, sr=22050, n_mels=128, fmin_hz=0.0, fmax_hz=None, win_samples=20
 def stereo_mel(song, *, sr=16000, n_mels=128, win_samples=400, hop_samples=200):
     """Mel power of a left and a right channel, kind "mel": (2, n_mels, time); a mono song has the same twice.
 
-    The axes are torchaudio's usual ones at the rate of Sheehan's report. The scale of the HTK toolkit, triangles of height one. At these usual axes a bin of the spectrum is 40 Hz wide and the lowest
-    triangles are narrower: those between two bins are empty (trap T49).
+    The axes are torchaudio's usual ones at the rate of Sheehan's report: the scale of the HTK toolkit, triangles of height one.
+    A bin of the spectrum is 40 Hz wide then, and the lowest triangles are narrower: those between two bins are empty (trap T49).
     """
     window = signal.get_window("hann", win_samples).astype(np.float32)
     triangles = mel_triangles(sr, n_mels, win_samples)
@@ -86,6 +86,12 @@ def mel_triangles(sr=16000, n_mels=128, win_samples=400):
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Empty filters")
         return librosa.filters.mel(sr=sr, n_fft=win_samples, n_mels=n_mels, htk=True, norm=None)
+
+
+def mel_triangles(sr, n_fft, n_mels):
+    """The triangles of `mel` from 0 Hz to sr / 2: (sparse (n_mels, 1 + n_fft // 2), their tips in Hz (n_mels,))."""
+    tips_hz = librosa.mel_frequencies(n_mels + 2, fmin=0, fmax=sr / 2)[1:-1]
+    return sparse.csr_array(librosa.filters.mel(sr=sr, n_fft=n_fft, n_mels=n_mels)), tips_hz
 
 
 def cqt(song, *, sr=22050, hop_samples=256, fmin_hz=55.0, bins_per_octave=60, n_bins=301):

@@ -54,6 +54,34 @@ def write_melody(path, times_s, f0_hz, voiced, **options):
         score.write(str(temporary))
 
 
+DRUM_NOTES = {"kick": 36, "snare": 38, "open_hihat": 46, "closed_hihat": 42, "toms": 45}  # of General MIDI's drum channel
+_HIT_S = 0.05
+
+
+def write_hits(path, onsets):
+    """Write drum hits (`times_s`, `classes`, `velocity` 0..1 of a `DrumOnsets`) as General MIDI drums on channel 10.
+
+    Times are exact to a third of a millisecond. Two hits of a class within one tick of 0.5 ms are one note, since they have one pitch.
+    Raises InputError for a class that is not in DRUM_NOTES. Complete or absent.
+    """
+    import pretty_midi
+
+    if unknown := sorted(set(onsets.classes) - set(DRUM_NOTES)):
+        raise files.InputError(f"no drum note is known for {unknown[0]!r}; choose classes of {', '.join(DRUM_NOTES)}")
+    score = pretty_midi.PrettyMIDI(resolution=960)  # ticks a quarter note, which lasts half a second
+    track = pretty_midi.Instrument(0, is_drum=True, name="drums")
+    next_s = {}
+    for time_s, kind, velocity in reversed(list(zip(onsets.times_s, onsets.classes, onsets.velocity, strict=True))):
+        end_s = min(time_s + _HIT_S, next_s.get(kind, np.inf))
+        if score.time_to_tick(end_s) > score.time_to_tick(time_s):
+            strength = int(np.clip(round(127 * velocity), 1, 127))
+            track.notes.append(pretty_midi.Note(strength, DRUM_NOTES[kind], float(time_s), float(end_s)))
+            next_s[kind] = time_s
+    score.instruments.append(track)
+    with files.complete_or_absent(path) as temporary:
+        score.write(str(temporary))
+
+
 BEND_SEMITONES = 12.0  # as far as a part with bends of its own can go
 
 

@@ -163,6 +163,32 @@ class DrumOnsets:
         """Times in seconds of one class, (hits,)."""
         return self.times_s[np.array([c == name for c in self.classes], dtype=bool)]
 
+    def to_csv(self, path):
+        """Write `time_s,class,velocity` and one row a hit. Complete or absent; `datasets.read_onsets` reads it."""
+        rows = [f"{t:.6f},{c},{v:.4f}" for t, c, v in zip(self.times_s, self.classes, self.velocity, strict=True)]
+        with files.complete_or_absent(path) as temporary:
+            temporary.write_text("\n".join(["time_s,class,velocity", *rows]) + "\n")
+
+    def to_midi(self, path):
+        """Write the hits as General MIDI drums; see `midi.write_hits`."""
+        midi.write_hits(path, self)
+
+
+@dataclass(frozen=True, eq=False)
+class OneShot:
+    """One stroke on one drum: its name, its class ("" where nobody said), audio float32 (samples,) at rate `sr`."""
+
+    name: str
+    kind: str
+    audio: np.ndarray
+    sr: int
+
+    def __post_init__(self):
+        audio = _array("audio", self.audio, 1, np.float32)
+        if not len(audio) or not np.isfinite(audio).all() or int(self.sr) <= 0:
+            raise ValueError(f"the one-shot {self.name} needs samples that are finite and a positive rate")
+        _set(self, audio=audio, sr=int(self.sr))
+
 
 @dataclass(frozen=True, eq=False)
 class Song:
@@ -236,6 +262,39 @@ class Song:
             )
         stems = {name: stem[:, a:b] for name, stem in self.stems.items()}
         return Song(self.audio[:, a:b], self.sr, self.name, stems, melody, onsets)
+
+
+@dataclass(frozen=True, eq=False)
+class DrumParts:
+    """Drums taken apart: stems (name -> float32 (channels, samples)) that sum to the song, the hits, and what NMF learned.
+
+    templates: W (freq, parts) >= 0, a spectrum for each part; activations: H (parts, time) >= 0. parts: the class of each column of W
+    and row of H, a class may own several. A class without hits has a silent stem and zeros.
+    """
+
+    stems: dict
+    onsets: DrumOnsets
+    templates: np.ndarray
+    activations: np.ndarray
+    freqs_hz: np.ndarray
+    times_s: np.ndarray
+    parts: tuple
+
+    def __post_init__(self):
+        arrays = {n: _array(n, getattr(self, n), 2) for n in ("templates", "activations")}
+        axes = {n: _array(n, getattr(self, n), 1) for n in ("freqs_hz", "times_s")}
+        shapes = ((len(axes["freqs_hz"]), len(self.parts)), (len(self.parts), len(axes["times_s"])))
+        if tuple(array.shape for array in arrays.values()) != shapes:
+            raise ValueError(f"templates and activations are {[a.shape for a in arrays.values()]} and the axes ask for {shapes}")
+        _set(self, **arrays, **axes, parts=tuple(self.parts))
+
+    def template(self, name):
+        """Spectra of one class, (freq, its parts)."""
+        return self.templates[:, [part == name for part in self.parts]]
+
+    def activation(self, name):
+        """Levels of one class, (its parts, time)."""
+        return self.activations[[part == name for part in self.parts]]
 
 
 @dataclass(frozen=True, eq=False)

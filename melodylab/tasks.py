@@ -1,4 +1,4 @@
-"""What a network can be taught: melodies or masks. The examples, the loss, the examination; `train` runs the loop around it.
+"""What a network can be taught: melodies, masks or drum hits. The examples, the loss, the examination; `train` runs the loop around it.
 
 A task is found by what its network `learns`. Each answers the same questions:
 
@@ -22,9 +22,10 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from melodylab import decode, evaluate, examples, grids, separation
+from melodylab import decode, drum_examples, drums, evaluate, examples, grids, separation
 from melodylab.files import InputError
 from melodylab.models import frontends, run
+from melodylab.models.drum_cnn import CLASSES
 from melodylab.records import Features, Melody, Song
 
 HELD_OUT_SONGS = 8
@@ -299,4 +300,105 @@ def _told(f0_hz, network, rng):
     return network.lead_picture(told_hz * 2 ** (rng.normal(0, 0.15) / 12))
 
 
-TASKS = {"melody": Melodies, "mask": Masks}
+# --- hits -------------------------------------------------------------------------------------------------------------
+
+_LOOPS_EACH = 4  # held-out loops, one after the other, make a song to validate on
+_THRESHOLDS = np.arange(0.1, 0.75, 0.05).round(2)
+
+
+class Hits:
+    """Onset profiles of five drums. Examined by the onset F-measure (50 ms) of each class at the one threshold that suits all loops
+    and classes best; classes that neither play nor are found do not count."""
+
+    bank, needs_stems, score = drum_examples.Loops, False, "F"
+
+    @staticmethod
+    def source(recipe, ranks, cache):
+        plan, network = recipe.training, recipe.create_model()
+        if network.reading != "R5":
+            raise InputError(f'the reading {network.reading} does not answer frame by frame; set reading = "R5" under [model]')
+        return drum_examples.DrumExamples(
+            recipe.data,
+            batch_size=plan.batch_size,
+            frames=plan.frames,
+            stretch=plan.stretch,
+            equaliser_db=plan.equaliser_db,
+            noise=plan.ambience,
+            bands=network.bands,
+            seed=plan.seed,
+            cache=cache,
+        )
+
+    @staticmethod
+    def batch(source, step, network):
+        return source.batch(step)
+
+    @staticmethod
+    def loss(network, x, profile):
+        return F.binary_cross_entropy_with_logits(network(x).float(), profile)
+
+    @staticmethod
+    def check(song):
+        if song.onsets is None:
+            raise InputError(f"{song.name} holds no onsets.csv; add the true hits")
+
+    @staticmethod
+    def examinees(recipe, songs, cache, n_jobs=None):
+        """(name, Features, true times {class: seconds}) of each song; songs None: loops that the training does not hear."""
+        front_end = frontends.FRONT_ENDS[recipe.front_end]
+        if songs is not None:
+            return [(s.name, front_end(s), {kind: s.onsets.of_class(kind) for kind in CLASSES}) for s in songs]
+        loops = HELD_OUT_SONGS * _LOOPS_EACH
+        bank = dataclasses.replace(recipe.data, seed=recipe.data.seed + _HELD_OUT_SEED, loops=loops)
+        source = drum_examples.DrumExamples(bank, bands=recipe.create_model().bands, cache=cache)
+        source.prepare(n_jobs=n_jobs)
+        found = []
+        for n, name in enumerate(names(None)):
+            heard = [source.loop(number) for number in range(n * _LOOPS_EACH, (n + 1) * _LOOPS_EACH)]
+            starts = np.cumsum([0, *(values.shape[2] for values, _ in heard)])
+            hits = np.concatenate([hits + [start, 0] for (_, hits), start in zip(heard, starts, strict=False)])
+            values = np.concatenate([values for values, _ in heard], axis=2)
+            times_s = grids.frame_times_s(values.shape[2], front_end.hop_samples, front_end.sr)
+            features = Features(values, np.arange(values.shape[1]), times_s, front_end.name)
+            hop_s = front_end.hop_samples / front_end.sr
+            found.append((name, features, {kind: hits[hits[:, 1] == k, 0] * hop_s for k, kind in enumerate(CLASSES)}))
+        return found
+
+    @staticmethod
+    def examine(network, examinee, device):
+        _, features, truth = examinee
+        profiles = drums.profile_of(features, network, device=device)
+        return {"Fs": [_hit_scores(features, profiles, truth, threshold) for threshold in _THRESHOLDS]}
+
+    @staticmethod
+    def summary(found, network):
+        tables = np.array([song["Fs"] for song in found], dtype=float)  # (songs, thresholds, classes)
+        by_class = np.array([[mean(tables[:, t, k]) for k in range(len(CLASSES))] for t in range(len(_THRESHOLDS))])
+        means = [mean(row) for row in by_class]
+        best = int(np.nanargmax(means)) if np.isfinite(means).any() else 0
+        figures = {f"F_{kind}": float(value) for kind, value in zip(CLASSES, by_class[best], strict=True)}
+        return {**figures, "F": float(means[best]), "threshold": float(_THRESHOLDS[best])}
+
+    @staticmethod
+    def line(entry):
+        figures = ", ".join(f"{kind} {entry[f'F_{kind}']:.3f}" for kind in CLASSES)
+        return f"F {entry['F']:.3f} at {entry['threshold']:.2f} ({figures})"
+
+    @classmethod
+    def scores(cls, model, examinees, device):
+        """F of each class at the best common threshold, which is how the profile is to be picked; then per song."""
+        model = copy.deepcopy(model).to(device)
+        found = [cls.examine(model, examinee, device) for examinee in examinees]
+        told = cls.summary(found, model)
+        at = int(np.argmin(np.abs(_THRESHOLDS - told["threshold"])))
+        songs = {name: dict(zip(CLASSES, one["Fs"][at], strict=True)) for (name, *_), one in zip(examinees, found, strict=True)}
+        return {**told, "validated_on": list(songs), "songs": songs}, {"threshold": told["threshold"]}
+
+
+def _hit_scores(features, profiles, truth, threshold):
+    """F of each class, NaN where it neither plays nor is found."""
+    onsets = drums.pick(features.times_s, profiles, threshold=threshold)
+    return [evaluate.onset_f_measure(truth[kind], onsets.of_class(kind)) for kind in CLASSES]
+
+
+TASKS = {"melody": Melodies, "mask": Masks, "hits": Hits}

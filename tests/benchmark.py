@@ -193,7 +193,7 @@ def networks():
     from melodylab import api, weights
 
     song = api.demo_song(seed=0, seconds=36.4)
-    for name in weights.names():
+    for name in _melody_networks():
         api.extract_melody(song.excerpt(0, 5), name)  # loads the weights
         t = time.perf_counter()
         api.extract_melody(song, name)
@@ -219,7 +219,7 @@ def memory():
     from melodylab import weights
 
     with tempfile.TemporaryDirectory() as folder:
-        _ten_minutes(folder, [["separate"], *(["melody", "--method", name] for name in weights.names())])
+        _ten_minutes(folder, [["separate"], *(["melody", "--method", name] for name in _melody_networks())])
 
 
 def _ten_minutes(folder, commands):

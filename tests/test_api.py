@@ -9,6 +9,7 @@ import pytest
 
 import melodylab as ml
 from melodylab import api, audio, grids, models, sfnmf, weights
+from melodylab.files import InputError
 from melodylab.models import frontends, run
 from melodylab.records import Melody, Song
 
@@ -115,6 +116,9 @@ def test_separate_keeps_rate_and_channels(rng):
     assert {(stem.shape, stem.dtype) for stem in stems.values()} == {((2, 22050), np.dtype("float32"))}
 
 
+MELODY_NETWORKS = [name for name in models.NETWORKS if name not in ("unet", "drum-cnn")]
+
+
 # --- networks ---------------------------------------------------------------------------------------------------------
 
 
@@ -125,14 +129,23 @@ def decode_by(folder, name, **decoding):
     api._trained.cache_clear()
 
 
+MELODY_NETWORKS = [name for name, (file, *_) in models.NETWORKS.items() if file not in ("unet", "drum_cnn")]
+
+
 def test_a_network_becomes_a_method_with_its_weights(random_weights):
-    assert set(api._methods()) == {"best", "sfnmf", "pyin", *models.NETWORKS} and all(api._methods().values())
+    assert set(api._methods()) == {"best", "sfnmf", "pyin", *MELODY_NETWORKS} and all(api._methods().values())
     for ending in (".safetensors", ".json"):
         (random_weights / f"sf-cnn{ending}").unlink()
-    assert set(api._methods()) == {"best", "sfnmf", "pyin", *models.NETWORKS} - {"sf-cnn"}
+    assert set(api._methods()) == {"best", "sfnmf", "pyin", *MELODY_NETWORKS} - {"sf-cnn"}
 
 
-@pytest.mark.parametrize("name", models.NETWORKS)
+@pytest.mark.parametrize("name", ["unet", "unet-mel"])
+def test_a_network_that_separates_is_asked_for_no_melody(name, two, random_weights):
+    with pytest.raises(InputError, match=f"{name} finds no melody; choose one of best"):
+        ml.extract_melody(two, method=name)
+
+
+@pytest.mark.parametrize("name", MELODY_NETWORKS)
 def test_a_network_goes_from_its_front_end_to_its_salience_and_each_frame_decides_alone(name, two, random_weights):
     melody, salience = ml.extract_melody(two, method=name), ml.salience(two, method=name)
     model = ml.load_model(name)
@@ -206,6 +219,57 @@ def test_weights_of_ones_own_are_a_method_by_their_path(two, random_weights, tmp
 def test_a_path_without_weights_is_refused_in_a_sentence(two, tmp_path):
     with pytest.raises(ml.InputError, match="nothing.safetensors"):
         ml.extract_melody(two, method=str(tmp_path / "nothing.safetensors"))
+
+
+@pytest.mark.parametrize("call", [ml.extract_melody, ml.salience])
+def test_a_network_for_something_else_finds_no_melody(call, two, random_weights):
+    with pytest.raises(ml.InputError, match="drum-cnn finds no melody; choose one of"):
+        call(two, method="drum-cnn")
+
+
+# --- drums ------------------------------------------------------------------------------------------------------------
+
+STEMS = ["kick", "snare", "open_hihat", "closed_hihat", "toms"]
+
+
+@pytest.fixture(scope="module")
+def loop():
+    return ml.synth.drum_loop(seed=3, seconds=2.5)
+
+
+def test_drums_are_taken_apart_and_add_up(loop):
+    kit = ml.separate_drums(loop)
+    assert isinstance(kit, ml.DrumParts) and list(kit.stems) == STEMS
+    assert np.abs(sum(kit.stems[name].astype(float) for name in STEMS) - loop.audio).max() < 1e-6
+    assert len(kit.onsets.times_s) > 3 and kit.activations.shape[1] == len(kit.times_s)
+    assert ml.separate_drums(loop, threshold=0.999).onsets.classes == ()
+
+
+def test_edited_hits_lead_without_the_network(loop, monkeypatch):
+    monkeypatch.setattr(api, "_trained", None)
+    kit = ml.separate_drums(loop, onsets=loop.onsets, iterations=20)
+    assert kit.onsets.times_s.tolist() == loop.onsets.times_s.tolist()
+
+
+def test_silence_has_no_hits():
+    kit = ml.separate_drums(Song.from_array(np.zeros(SR, np.float32), SR))
+    assert not len(kit.onsets.times_s) and not any(kit.stems[name].any() for name in STEMS)
+
+
+def test_a_hit_at_one_second_is_found_at_one_second():
+    y, kick = np.zeros(2 * 44100, np.float32), next(s for s in ml.synth.kit_shots(3) if s.kind == "kick")
+    y[44100 : 44100 + len(kick.audio)] = kick.audio[: len(y) - 44100]
+    found = ml.separate_drums(Song.from_array(y, 44100)).onsets
+    assert "kick" in found.classes and np.min(np.abs(found.of_class("kick") - 1.0)) < 0.015
+
+
+@pytest.mark.parametrize("method", ["sf-crnn-1", "sfnmf", "drumcnn"])
+def test_a_method_that_knows_no_drums_is_refused(loop, method):
+    with pytest.raises(ml.InputError, match="finds no drum hits; choose one of drum-cnn"):
+        ml.separate_drums(loop, method=method)
+
+
+# --- separation -------------------------------------------------------------------------------------------------------
 
 
 def test_a_network_separates_nothing_yet(two, random_weights):

@@ -1,4 +1,4 @@
-"""Difficult, broken and unreadable files through `melodylab melody` and `melodylab separate`, with the real method.
+"""Difficult, broken and unreadable files through `melodylab melody`, `separate` and `drums`, with the real methods.
 
 Whatever decodes gives complete and finite results; whatever does not gives exit status 2, one line that names the file and
 the next step, and no file at all. Where the sound itself is difficult the method runs all its updates; where only the file
@@ -22,7 +22,8 @@ from click.testing import CliRunner
 from melodylab import api, cli, sfnmf
 
 SR = 22050
-COMMANDS = ("melody", "separate")
+COMMANDS = ("melody", "separate", "drums")
+STEMS = {"separate": ("stems", ("melody", "accompaniment")), "drums": ("drums", ("kick", "snare", "open_hihat", "closed_hihat", "toms"))}
 
 
 @pytest.fixture(autouse=True)
@@ -152,12 +153,16 @@ def check_results(command, name):
         rows = np.loadtxt(f"{stem}.melody.csv", delimiter=",", ndmin=2)
         assert np.isfinite(rows).all() and len(rows) >= 1 and np.all(np.diff(rows[:, 0]) > 0)
         return rows[:, 1]
-    (lead, sr), (rest, _) = (sf.read(f"{stem}-stems/{n}.wav", always_2d=True) for n in ("melody", "accompaniment"))
-    y, input_sr = sf.read(name, always_2d=True) if name not in BROKEN_OFF else (lead + rest, sr)
+    ending, names = STEMS[command]
+    (first, sr), *others = (sf.read(f"{stem}-{ending}/{n}.wav", always_2d=True) for n in names)
+    together = first + sum(other for other, _ in others)
+    y, input_sr = sf.read(name, always_2d=True) if name not in BROKEN_OFF else (together, sr)
     y = np.where(np.isfinite(y), y, 0)
-    assert lead.shape == rest.shape == y.shape and sr == input_sr and np.isfinite(lead).all()
-    np.testing.assert_allclose(lead + rest, y, atol=1e-6 * max(1, np.abs(y).max()))
-    return lead
+    assert {first.shape, y.shape} == {other.shape for other, _ in others} | {first.shape} and sr == input_sr
+    np.testing.assert_allclose(together, y, atol=1e-6 * max(1, np.abs(y).max()))
+    if command == "drums":
+        assert Path(f"{stem}-drums/onsets.csv").read_text().startswith("time_s,class,velocity") and Path(f"{stem}-drums/drums.mid").is_file()
+    return first
 
 
 @pytest.mark.parametrize("name", DIFFICULT_SOUND)
@@ -294,7 +299,7 @@ def test_ctrl_c_in_the_middle(command, rng):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="the limit is set the POSIX way")
-@pytest.mark.parametrize("command, limit_bytes", [("melody", 500), ("separate", 30_000)])
+@pytest.mark.parametrize("command, limit_bytes", [("melody", 500), ("separate", 30_000), ("drums", 30_000)])
 def test_a_full_disk(command, limit_bytes):
     import resource
 

@@ -19,7 +19,7 @@ from click.testing import CliRunner
 
 from melodylab import api, cli, files, weights
 from melodylab import audio as sound
-from melodylab.records import Melody
+from melodylab.records import DrumOnsets, DrumParts, Melody
 
 SR = 22050
 ROOT = Path(cli.__file__).resolve().parents[1]
@@ -49,6 +49,13 @@ def quick(monkeypatch):
     monkeypatch.setattr(api, "extract_melody", extract_melody)
     halves = ("melody", "accompaniment")
     monkeypatch.setattr(api, "separate", lambda song, method="sfnmf": dict.fromkeys(halves, song.audio / 2))
+    onsets = DrumOnsets([0.01, 0.02], ("kick", "snare"), [1.0, 0.5])
+
+    def separate_drums(song, method="drum-cnn"):
+        stems = dict.fromkeys(api.DRUM_CLASSES, song.audio / 5)
+        return DrumParts(stems, onsets, np.zeros((2, 1)), np.zeros((1, 3)), np.arange(2.0), np.arange(3.0), ("kick",))
+
+    monkeypatch.setattr(api, "separate_drums", separate_drums)
 
 
 def tone(path, seconds=1.0, sr=SR, f0_hz=220.0, channels=1):
@@ -234,6 +241,54 @@ def test_both_stems_or_none(run, quick, monkeypatch):
     assert result.exit_code == 2 and len(calls) == 2 and found(".") == ["a.wav"]
 
 
+# --- drums ------------------------------------------------------------------------------------------------------------
+
+DRUMS = ["closed_hihat.wav", "drums.mid", "kick.wav", "onsets.csv", "open_hihat.wav", "snare.wav", "toms.wav"]
+
+
+@pytest.mark.parametrize(
+    "inputs, options, folders",
+    [(["a.wav"], [], ["a-drums"]), (["x/a.wav"], ["--out", "o"], ["o"]), (["a.wav", "x/a.wav"], ["--out", "o"], ["o/a", "o/a-2"])],
+)
+def test_where_drums_go(run, quick, inputs, options, folders):
+    for name in inputs:
+        tone(name, 0.1)
+    assert run("drums", *inputs, *options).exit_code == 0
+    assert found(".") == sorted([*inputs, *(f"{folder}/{name}" for folder in folders for name in DRUMS)])
+    rows = (Path(folders[0]) / "onsets.csv").read_text().splitlines()
+    assert rows == ["time_s,class,velocity", "0.010000,kick,1.0000", "0.020000,snare,0.5000"]
+
+
+def test_drums_of_a_loop_add_up(run):
+    loop = api.synth.drum_loop(3, 2.0)
+    sound.write("loop.wav", loop.audio, loop.sr)
+    result = run("drums", "loop.wav", "--out", "o")
+    assert result.exit_code == 0 and len(result.stdout.split()) == 7 and result.stderr == ""
+    parts = [sound.read(f"o/{name}.wav") for name in api.DRUM_CLASSES]
+    assert np.abs(sum(part.astype(float) for part, _ in parts) - loop.audio).max() < 1e-6 and {sr for _, sr in parts} == {loop.sr}
+
+
+def test_all_of_the_drums_or_nothing(run, quick, monkeypatch):
+    def full_disk(path, onsets):
+        raise files.InputError(f"cannot write {path} (no space left); free some space")
+
+    monkeypatch.setattr(DrumOnsets, "to_midi", lambda self, path: full_disk(path, self))
+    result = run("drums", tone("a.wav"), "--out", "o")
+    assert result.exit_code == 2 and "free some space" in result.stderr and found(".") == ["a.wav"]
+
+
+def test_drums_refuse_what_is_bad_and_go_on(run, quick):
+    Path("bad.wav").write_text("no sound at all")
+    result = run("drums", "bad.wav", tone("b.wav"), "--out", "o")
+    assert result.exit_code == 2 and len(result.stderr.splitlines()) == 1 and "bad.wav" in result.stderr
+    assert found("o") == sorted(f"b/{name}" for name in DRUMS)
+    tone("kick.wav")
+    result = run("drums", "kick.wav", "--out", ".")
+    assert result.exit_code == 2 and "is an input" in result.stderr
+    result = run("drums", "kick.wav", "--method", "sfnmf")
+    assert result.exit_code == 2 and "'sfnmf' is not one of drum-cnn" in result.stderr
+
+
 # --- mistakes ---------------------------------------------------------------------------------------------------------
 
 
@@ -354,7 +409,7 @@ def test_evaluate_takes_several_methods_either_way(run, quick, songs):
 
 
 def test_evaluate_refuses_in_a_sentence(run, quick, songs):
-    for arguments in ("nowhere", "songs --method magic", "songs --task drums", "songs --out songs/one/mix.wav/t.csv"):
+    for arguments in ("nowhere", "songs --method magic", "songs --task drums --method sfnmf", "songs --out songs/one/mix.wav/t.csv"):
         result = run("evaluate", *arguments.split())
         assert result.exit_code == 2 and result.stdout == "", arguments
 

@@ -18,7 +18,7 @@ def test_the_melody_beats_the_anchors(dev_songs):
     assert mean["RCA"] >= mean["RPA"] and 0 < mean["VFA"] < mean["VR"] < 1
 
 
-@pytest.mark.parametrize("name", weights.names())
+@pytest.mark.parametrize("name", [name for name in weights.names() if "OA" in weights.card(name)["scores"]])
 def test_a_network_scores_what_its_card_says(dev_songs, name):
     card = weights.card(name)
     table = evaluate.evaluate_folder(dev_songs, "melody", [name])

@@ -22,7 +22,7 @@ from melodylab.evaluate import (
     si_sdr,
 )
 from melodylab.files import InputError
-from melodylab.records import Melody
+from melodylab.records import DrumOnsets, Melody
 
 FRAMES, HOP_S = 400, 256 / 22050
 
@@ -423,15 +423,62 @@ def test_a_table_of_separations(folder):
     assert "no stem of the melody" in table.failures[1]
 
 
+@pytest.fixture
+def drum_folder(tmp_path, rng):
+    """loop: stems and five classes; song: drums.wav and the three classes of MDB Drums, a cymbal among them; none: no truth."""
+    stems = {name: 0.1 * rng.standard_normal(8000).astype(np.float32) for name in ("kick", "open_hihat", "closed_hihat")}
+    for name, stem in stems.items():
+        audio.write(tmp_path / "loop" / f"{name}.wav", stem, 8000)
+    audio.write(tmp_path / "loop" / "snare.wav", np.zeros(8000), 8000)
+    for name in ("loop", "song", "none"):
+        audio.write(tmp_path / name / "mix.wav", sum(stems.values()) + (0.5 if name == "song" else 0), 8000)
+    audio.write(tmp_path / "song" / "drums.wav", sum(stems.values()), 8000)
+    (tmp_path / "loop" / "onsets.csv").write_text(
+        "time_s,class,midi,velocity\n0.1,kick,36,100\n0.2,open_hihat,46,50\n0.4,closed_hihat,42,60\n0.6,kick,36,127\n"
+    )
+    (tmp_path / "song" / "drums.csv").write_text("0.1,KD\n0.2,HH\n0.4,HH\n0.5,CY\n0.6,KD\n")
+    return tmp_path
+
+
+def test_a_table_of_drums(drum_folder):
+    seen = []
+
+    def separate_drums(song, method, onsets=None):
+        assert song.onsets is None and song.stems == {}
+        seen.append((song.name, float(np.abs(song.audio).max()) < 0.9, onsets is None))
+        found = onsets or DrumOnsets([0.1, 0.2, 0.41, 0.9], ("kick", "closed_hihat", "closed_hihat", "toms"), np.ones(4))
+        stems = {"kick": song.audio, "snare": 0 * song.audio, "toms": 0 * song.audio}
+        return types.SimpleNamespace(onsets=found, stems=stems | {"open_hihat": song.audio, "closed_hihat": song.audio})
+
+    table = evaluate_folder(drum_folder, "drums", ["beats"], separate_drums=separate_drums)
+    assert [row[:2] for row in table.rows] == [("loop", "beats"), ("loop", "beats (true onsets)"), ("song", "beats")]
+    assert [line[:5] for line in table.failures] == ["none:"] and "add the true hits" in table.failures[0]
+    assert set(seen) == {("loop", True, True), ("loop", True, False), ("song", True, True)}  # the song's drums, not its mix
+    loop, led, song = (dict(zip(table.columns, row, strict=True)) for row in table.rows)
+    assert loop["F_kick"] == pytest.approx(2 / 3) and loop["F_open_hihat"] == 0 and loop["F_closed_hihat"] == pytest.approx(2 / 3)
+    assert loop["F_hihat"] == 1 and np.isnan(loop["F_toms"]) and np.isnan(loop["F_snare"])
+    assert loop["F"] == pytest.approx((2 / 3 + 0 + 2 / 3) / 3) and led["F"] == 1
+    assert -6 < loop["si_sdr_db"] < 0 and np.isnan(loop["snare_si_sdr_db"])  # one of three in the mix
+    assert loop["si_sdr_db"] == pytest.approx(np.mean([loop[f"{n}_si_sdr_db"] for n in ("kick", "open_hihat", "closed_hihat")]))
+    assert song["F_hihat"] == 1 and song["F_kick"] == pytest.approx(2 / 3) and np.isnan(song["F_snare"])
+    assert song["F"] == pytest.approx((1 + 2 / 3) / 2) and np.isnan(song["si_sdr_db"])
+
+
 def test_songs_side_by_side_give_the_same_table(folder):
     tables = [evaluate_folder(folder, "melody", ["flat"], extract=constant, n_jobs=n) for n in (1, 2)]
     assert str(tables[0]) == str(tables[1])
 
 
 def test_wrong_orders_are_refused_in_a_sentence(folder, monkeypatch, tmp_path):
+    def check(method):
+        raise InputError(f"there is no method {method!r}; choose one of splits")
+
     api = types.SimpleNamespace(
         METHODS={"known": ""},
-        SEPARATION_METHODS={"splits": ""},
+        check_separation_method=check,
+        DRUM_METHODS={"beats": ""},
+        is_drum_method=lambda method: False,
+        separate_drums=None,
         extract_melody=lambda song, method: constant(song, method),
         separate=None,
         is_network=lambda method: method == "sf-cnn",
@@ -441,10 +488,10 @@ def test_wrong_orders_are_refused_in_a_sentence(folder, monkeypatch, tmp_path):
     monkeypatch.setattr(melodylab.weights, "FOLDER", tmp_path)
     assert len(evaluate_folder(folder, "melody", "known").rows) == 2
     for task, methods, words in (
-        ("drums", "known", "not part of this version yet"),
-        ("lyrics", "known", "no task 'lyrics'; choose melody or separation"),
+        ("drums", "known", "no method 'known'; choose from beats"),
+        ("lyrics", "known", "no task 'lyrics'; choose drums or melody or separation"),
         ("melody", "unknown", "no method 'unknown'; choose from known"),
-        ("separation", "known", "no method 'known'; choose from splits"),
+        ("separation", "known", "no method 'known'; choose one of splits"),
         ("melody", "sf-cnn", "no trained weights for sf-cnn"),
         ("melody", [], "name at least one"),
     ):

@@ -160,8 +160,8 @@ def test_a_bank_without_songs_is_refused(wrong):
 
 
 def test_an_unknown_front_end_is_refused():
-    with pytest.raises(InputError, match="no front end 'mel'; choose one of sf, cqt, hcqt"):
-        Examples("mel", BANK)
+    with pytest.raises(InputError, match="no front end 'mfcc'; choose one of sf, cqt, hcqt"):
+        Examples("mfcc", BANK)
 
 
 # --- mixed after the analysis -----------------------------------------------------------------------------------------

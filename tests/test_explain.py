@@ -567,7 +567,7 @@ def test_kernels_are_channels_and_no_pitches(rng):
     assert explain.attribution(model, wave, 0.2, 220.0, steps=4).values.shape[:2] == (1, 160)
 
 
-def test_every_tap_says_what_it_is():
+def test_the_taps_of_other_networks_say_what_they_are():
     for name in ("ftanet", "segnet", "multires", "multires-1d", "harmonic-crnn"):
         for tap, words in explain.tap_names(models.create_model(name)).items():
             assert words and not words.startswith(("Conv", "Batch", "SELU(", "ReLU")), (name, tap, words)

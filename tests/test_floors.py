@@ -20,7 +20,7 @@ FLOORS = [  # from the ground up; a name without a dot may be a module or a subp
     "synth datasets features",
     "sfnmf decode",
     "models",
-    "weights explain examples separation",
+    "weights explain examples drum_examples separation drums",
     "api",
     "evaluate sonify plot",
     "tasks",
@@ -37,7 +37,7 @@ ROOMS = {  # library -> the modules that may import it; the standard library and
     "click": "cli",
     "distributed": "evaluate",
     "ipywidgets": "widgets",
-    "joblib": "features evaluate examples",
+    "joblib": "features evaluate examples drum_examples",
     "librosa": "audio features decode api",
     "lightning": "train",
     "matplotlib": "plot widgets",
@@ -45,11 +45,11 @@ ROOMS = {  # library -> the modules that may import it; the standard library and
     "nbformat": "cli",
     "pretty_midi": "midi",
     "safetensors": "weights",
-    "scipy": "synth features sfnmf decode separation evaluate",
+    "scipy": "synth features sfnmf decode separation drums evaluate",
     "soundfile": "audio sonify",
     "soxr": "audio",
-    "torch": "sfnmf models weights explain examples tasks train",
-    "tqdm": "evaluate examples train cli",
+    "torch": "sfnmf models weights explain examples drum_examples tasks train",
+    "tqdm": "evaluate examples drum_examples train cli",
 }
 
 

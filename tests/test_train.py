@@ -24,7 +24,7 @@ from melodylab import cli, examples, models, synth, tasks, train, weights
 from melodylab.files import InputError
 from melodylab.grids import PitchGrid
 from melodylab.models import run as networks
-from melodylab.records import Features, Salience
+from melodylab.records import Features, Salience, Song
 from melodylab.train import Recipe, Training
 
 ROOT = Path(cli.__file__).resolve().parents[1]
@@ -699,3 +699,53 @@ def test_the_recipe_on_a_shipped_card_can_be_trained_again(name):
     if name == "ftanet-thin":  # as the README says
         recipe["model"]["name"] = "ftanet"
         assert sum(p.numel() for p in Recipe.from_dict(recipe).create_model().parameters()) == 3_386_007
+
+
+# --- hits -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def drum_recipe(monkeypatch):
+    """Four steps of two examples of a second, on three loops of two seconds."""
+    monkeypatch.setattr(tasks, "_LOOPS_EACH", 1)
+    plan = {"steps": 4, "validate_every": 2, "batch_size": 2, "frames": 86, "average": 0.9, "ambience": 0.5}
+    ours = {"name": "drum-cnn", "reading": "R5", "bands": 128, "units": 8}
+    return {"model": ours, "data": {"loops": 3, "seconds": 2.0}, "training": plan}
+
+
+def test_a_drum_network_trains_resumes_and_tells_its_scores(drum_recipe, tmp_path):
+    plan = Recipe.from_dict(drum_recipe)
+    assert plan.data.loops == plan.data.songs == 3 and plan.front_end == "drum-mel"
+    options = {"features": tmp_path / "features", "device": "cpu"}
+    model, history = train.fit(plan, out=tmp_path / "whole", **options)
+    assert [entry["step"] for entry in history] == [2, 4] and history[1]["loss"] < 1
+    assert {"F", "threshold", "F_kick", "F_toms"} <= set(history[0]) and "F 0." in train.line(history[0], 4)
+    card = weights.card(tmp_path / "whole")
+    assert card["model"] == "drum-cnn" and card["changes"] == {"reading": "R5", "bands": 128, "units": 8}
+    assert card["decoding"].keys() == {"threshold"} and card["front_end"] == "drum-mel"
+    assert set(card["scores"]["songs"]) == set(card["scores"]["validated_on"]) and len(card["scores"]["songs"]) == 8
+    assert set(card["scores"]["songs"]["held-out 1"]) == {"kick", "snare", "open_hihat", "closed_hihat", "toms"}
+
+    def stop(entry):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train.fit(plan, out=tmp_path / "cut", on_validation=stop, **options)
+    again, _ = train.fit(plan, out=tmp_path / "cut", resume=True, **options)
+    assert_same(tensors(again), tensors(model))
+    assert weights.load_model(tmp_path / "cut").reading == "R5"
+
+
+def test_a_drum_network_validates_on_songs_with_hits(drum_recipe, tmp_path):
+    loop = synth.drum_loop(1, 2.0, sr=22050)
+    plan = Recipe.from_dict(drum_recipe)
+    _, history = train.fit(plan, out=tmp_path, validate=[loop], device="cpu")
+    assert history[0]["F"] >= 0
+    with pytest.raises(InputError, match="holds no onsets.csv; add the true hits"):
+        train.fit(plan, out=tmp_path / "other", validate=[Song.from_array(loop.mono, loop.sr)], device="cpu")
+
+
+def test_a_reading_without_a_profile_is_not_taught(drum_recipe, tmp_path):
+    drum_recipe["model"] = {"name": "drum-cnn"}
+    with pytest.raises(InputError, match='set reading = "R5" under'):
+        train.fit(Recipe.from_dict(drum_recipe), out=tmp_path, device="cpu")

@@ -28,6 +28,7 @@ NETWORKS = {
     "segnet": ("segnet", "SegNet", {}, "cfp"),
     "unet": ("unet", "UNet", {}, "spectra"),
     "unet-mel": ("unet", "MelUNet", {}, "mel"),
+    "drum-cnn": ("drum_cnn", "DrumCNN", {}, "drum-mel"),
 }
 
 

@@ -100,7 +100,7 @@ def salience(model, features, *, unvoiced_gain=1.0, threshold=0.3, blocks_at_onc
 
 
 def mask(model, features, melody=None, *, blocks_at_once=1, device="cpu"):
-    """A network's mask for the melody, and how sure it is that there is one: (Mask (freq, time), gate (time,) in 0..1).
+    """A network's mask for the melody, and how far its gate is open: (Mask (freq, time), gate (time,) in 0..1).
 
     melody: one to follow, for networks that can be told (`model.led`). A share above one is cut to one. Rows that the front end
     cannot hear are left out. Frames of all-zero features (silence) have the share 0. Raises InputError for a melody that the network
@@ -113,8 +113,9 @@ def mask(model, features, melody=None, *, blocks_at_once=1, device="cpu"):
         told = model.lead_picture(melody.resampled(features.times_s).sung_hz)
         values = np.concatenate([values, told])
     y = logits(model, replace(features, values=values), blocks_at_once=blocks_at_once, device=device)
-    shares, gate = (part.numpy() for part in model.shares(torch.from_numpy(y)))
-    shares = np.minimum(shares, 1)
+    shares = np.minimum(model.shares(torch.from_numpy(y))[0].numpy(), 1)
     shares *= np.any([channel.any(axis=0) for channel in features.values], axis=0)
+    frames_per_s = 1 / np.diff(features.times_s[:2]).mean() if len(features.times_s) > 1 else 1.0
+    gate = model.gate(features.values, shares, frames_per_s)
     heard = features.freqs_hz <= model.highest_hz
     return Mask(shares[heard], features.freqs_hz[heard], features.times_s), gate

@@ -23,6 +23,7 @@ from torch.nn import functional as F
 from melodylab.models.harmonic_crnn import SPECTRA, HarmonicCRNN
 
 MEL_HZ = 700 * (10 ** (np.arange(1, 129) * np.log10(1 + 8000 / 700) / 129) - 1)  # tips of 128 triangles from 0 to 8 kHz
+_MINUTE_S, _SHUT, _OPEN, _LEAST = 60.0, 0.42, 0.5, 0.3  # of the gate; _LEAST is -10 dB
 _PARTIALS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 20)  # of a tone, that a mask is drawn on
 _SHIFTS = [int(round(36 + 36 * np.log2(h))) for h in _PARTIALS]
 
@@ -92,8 +93,13 @@ class MelUNet(nn.Module):
         return F.mse_loss(y * x, share * x)
 
     def shares(self, y):
-        """(mask, mean of both channels, (..., bands, time); gate, which this network lacks: ones (..., time))."""
+        """(mask, mean of both channels, (..., bands, time); is there a melody? which this network does not ask: ones (..., time))."""
         return y.mean(dim=-3), torch.ones(y.shape[:-3] + y.shape[-1:])
+
+    @staticmethod
+    def gate(heard, share, frames_per_s):
+        """It has none: ones (time,)."""
+        return np.ones(share.shape[-1], np.float32)
 
 
 def _padded(x, size):
@@ -154,14 +160,35 @@ class UNet(HarmonicCRNN):
         return (loud * cells).mean() + 0.3 * F.binary_cross_entropy_with_logits(y[:, 0], voiced)
 
     def shares(self, y):
-        """(share of each cell, gate) in 0..1, from logits (..., 313, time)."""
+        """(share of each cell (..., 312, time), is there a melody? (..., time)) in 0..1, from logits (..., 313, time)."""
         y = torch.sigmoid(y)
         return y[..., 1:, :], y[..., 0, :]
+
+    @staticmethod
+    def gate(heard, share, frames_per_s):
+        """How far the lead's fader is open, float32 (time,) in 0.3..1, from the spectra (2, 312, time) and the shares (312, time).
+
+        A network that separates a melody is sure of what it takes: cells that are half and half mean that it follows some other
+        instrument, for want of a melody. So the mean share, weighted by what was taken, of the minute around each frame
+        opens the gate; below _SHUT 10 dB are taken off. Frame by frame it would cost 1 dB and more where there is a melody.
+        """
+        taken = (10 ** (4 * (heard.mean(axis=0) - 1)) * (heard[0] > 0) * share).astype(float)
+        half = max(round(_MINUTE_S * frames_per_s / 2), 1)
+        sure = _sum_around((taken * share).sum(axis=0), half) / np.maximum(_sum_around(taken.sum(axis=0), half), 1e-9)
+        opened = np.clip((sure - _SHUT) / (_OPEN - _SHUT), 0, 1)
+        return (_LEAST + (1 - _LEAST) * opened).astype(np.float32)
 
     @staticmethod
     def lead_picture(f0_hz):
         """What `lead_picture` of this module draws."""
         return lead_picture(f0_hz)
+
+
+def _sum_around(values, half):
+    """The sum of the values up to `half` places away, (n,)."""
+    sums = np.concatenate([[0], np.cumsum(values)])
+    n = np.arange(len(values))
+    return sums[np.minimum(n + half + 1, len(values))] - sums[np.maximum(n - half, 0)]
 
 
 def _placed(x, shift):
@@ -180,10 +207,11 @@ def lead_picture(f0_hz):
     row = SPECTRA.nearest_bin(f0_hz)[..., None, :]  # (..., 1, time), -1 where there is none
     sung = np.isfinite(f0_hz)[..., None, :] & (row >= 0)
     away = np.arange(SPECTRA.n_bins)[:, None] - row  # (..., 312, time)
-    partials = np.where(sung, _COMB[np.clip(away, -1, SPECTRA.n_bins) + 1], 0)
+    partials = np.where(sung, _COMB[np.clip(away, -_BELOW, SPECTRA.n_bins) + _BELOW], 0)
     told = np.broadcast_to(np.where(sung, 1.0, -1.0), partials.shape)
     return np.stack([partials, told], axis=-3).astype(np.float32)
 
 
-_AWAY = np.arange(-1, SPECTRA.n_bins + 1)[:, None]  # in rows from the pitch
-_COMB = np.exp(-0.5 * ((_AWAY - SPECTRA.bins_per_octave * np.log2(np.arange(1, 25))) / 0.8) ** 2).max(axis=1)  # (314,)
+_BELOW = 6  # rows below a pitch, where its bump has ended
+_AWAY = np.arange(-_BELOW, SPECTRA.n_bins + 1)[:, None]  # in rows from the pitch
+_COMB = np.exp(-0.5 * ((_AWAY - SPECTRA.bins_per_octave * np.log2(np.arange(1, 25))) / 0.8) ** 2).max(axis=1)  # (319,)

@@ -7,9 +7,11 @@ seconds; the voices (`sing`, `struck`, `drum_hit`) know nothing of songs and can
     sounds       notes, ramps, noise            voice   pulses, throats, a singer
     instruments  strings, keys, drums, rooms    demo    the demo song
     soundfont    parts through fluidsynth       training   songs to learn from
+    drums        kits, grooves, drum loops
 """
 
 from melodylab.synth.demo import Score, compose, demo_song
+from melodylab.synth.drums import Kit, drum_loop, groove, kit_shots, one_shots
 from melodylab.synth.sounds import Note, noise_band
 from melodylab.synth.instruments import DRUM_CLASSES, INSTRUMENTS, Hit, Timbre, drum_hit, partials, play, play_drums, room, struck
 from melodylab.synth.training import Ingredients, training_song
@@ -18,5 +20,5 @@ from melodylab.synth.voice import VOWELS_HZ, Performance, perform, pulses, sing,
 __all__ = [
     "Score", "compose", "demo_song", "Note", "noise_band", "DRUM_CLASSES", "INSTRUMENTS", "Hit", "Timbre", "drum_hit",
     "partials", "play", "play_drums", "room", "struck", "VOWELS_HZ", "Performance", "perform", "pulses", "sing",
-    "vocal_tract", "Ingredients", "training_song",
+    "vocal_tract", "Ingredients", "training_song", "Kit", "drum_loop", "groove", "kit_shots", "one_shots",
 ]

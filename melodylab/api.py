@@ -84,18 +84,6 @@ def separate(song, method="sfnmf", *, melody=None, **options):
     return {"melody": lead, "accompaniment": separation.rest(song, lead)}
 
 
-def check_separation_method(method):
-    """("unet", "best") from "unet+best", ("unet", "") from "unet". Raises InputError for what does not exist or cannot be led."""
-    own, _, leader = method.partition("+")
-    _check(own, SEPARATION_METHODS)
-    if leader:
-        if own in separation.UNLED:
-            raise InputError(f"{own} cannot be led by a melody; take {own} alone or unet+{leader}")
-        if not is_network(leader):
-            _check(leader, METHODS)
-    return own, weights.resolved(leader)
-
-
 def separate_drums(song, method="drum-cnn", *, onsets=None, threshold=None, **options):
     """Drums taken apart: `DrumParts` with stems "kick", "snare", "open_hihat", "closed_hihat", "toms" that sum to the song.
 
@@ -120,6 +108,18 @@ def transcribe_drums(song, method="drum-cnn", *, threshold=None):
 def is_drum_method(method):
     """Is this a name in DRUM_METHODS, or the path of weights of a network that learned hits?"""
     return method in DRUM_METHODS or (is_network(method) and weights.card(method)["model"] in DRUM_METHODS)
+
+
+def check_separation_method(method):
+    """("unet", "best") from "unet+best", ("unet", "") from "unet". Raises InputError for what does not exist or cannot be led."""
+    own, _, leader = method.partition("+")
+    _check(own, SEPARATION_METHODS)
+    if leader:
+        if own in separation.UNLED:
+            raise InputError(f"{own} cannot be led by a melody; take {own} alone or unet+{leader}")
+        if not is_network(leader):
+            _check(leader, METHODS)
+    return own, weights.resolved(leader)
 
 
 def _check(method, known):
@@ -158,7 +158,8 @@ def _salience_by_network(song, name, *, seed=0, **options):
     name = weights.resolved(name)
     model = _trained(name) if name in models.NETWORKS else weights.load_model(name)
     if getattr(model, "learns", "melody") != "melody":
-        raise InputError(f"{model.name} finds no melody; choose one of {', '.join(METHODS)}")
+        finds = {"mask": "it separates", "hits": "it finds drum hits"}[model.learns]
+        raise InputError(f"{model.name} finds no melody, {finds}; choose one of {', '.join(METHODS)}")
     features = frontends.FRONT_ENDS[model.card["front_end"]](song, seed=seed)
     return run.salience(model, features, **model.card["decoding"] | options)
 

@@ -1,8 +1,8 @@
-"""Training examples for drums without end: a bank of synthetic loops, heard as mel spectrograms, cut into batches that (seed, step) determines.
+"""Training examples for drums without end: synthetic loops as mel spectrograms, in batches that (seed, step) determines.
 
-A loop is made and analysed once (8 s: a seventh of a second on one core) and kept, in memory up to a limit and in a folder if one is
-given. Every example is a stretch cut out anew, played faster or slower, through another equaliser, louder or softer, over more or
-less noise.
+A loop is made and analysed once (8 s: a seventh of a second on one core) and kept, in memory up to a limit and in a folder if
+one is given. Every example is a stretch cut out anew, played faster or slower, through another equaliser, louder or softer, over
+more or less noise.
 """
 
 import hashlib
@@ -51,7 +51,7 @@ class Loops:
 
 
 def heard(bank, number, bands=128):
-    """One loop through the front end: (features float16 (1, bands, time), hits float32 (hits, 2): frame, with fractions, and class)."""
+    """One loop through the front end: (features float16 (1, bands, time), hits float32 (hits, 2): frame and class)."""
     song, end = bank.loop(number), FRONT_ENDS["drum-mel"]
     values = drum_mel(song, bands=bands).values.astype(np.float16)
     frames = song.onsets.times_s * end.sr / end.hop_samples

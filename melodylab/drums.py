@@ -6,8 +6,8 @@
     similar         one-shots of a library that sound like it
     replace         the loop played anew with other sounds
 
-Conventions: the classes are those of `models.drum_cnn.CLASSES`, in this order. Five stems in the song's rate, channels and length sum
-to the song (to float32's rounding). Where nothing is hit in the whole song there is nothing to divide by: all of it is in "toms".
+Conventions: the classes are those of `models.drum_cnn.CLASSES`, in this order. Five stems in the song's rate, channels and length
+sum to the song (to float32's rounding). Where nothing is hit in the whole song nothing can divide it: all of it is in "toms".
 
 What the paper leaves open, and is chosen here: H falls from each hit exponentially, at the class's own pace, and is seen through
 the window of the transform, so a frame that only just reaches a hit is lower; a stroke on a hi-hat ends an open one. A class has
@@ -98,11 +98,11 @@ def _onsets(hits):
 class Settings:
     """How `separate` works. Times in seconds.
 
-    decays_s: in what time each of a class's activations falls to 1/e, a tuple for all classes or a dict by class. iterations: updates of W. power: of the Wiener masks. velocity_rounds:
-    how often the hits' velocities are measured, between updates of W, where they are not given. free_iterations: at the end W and
-    H move together. residual: a part that is always on, for hiss and hum; it is shared out with the rest.
-    win_s: about how long the window is; the next power of two is taken, and a quarter of it as hop. most_frames: W is learned from at
-    most so many frames, those after hits all over the song, so that a long song takes no more memory.
+    decays_s: in what time each of a class's activations falls to 1/e, a tuple for all classes or a dict by class.
+    iterations: updates of W. power: of the Wiener masks. velocity_rounds: how often the hits' velocities are measured, between
+    updates of W, where they are not given. free_iterations: at the end W and H move together. residual: a part that is always on, for hiss and hum; it is shared out with the rest.
+    win_s: about how long the window is; the nearest power of two is taken, and a quarter of it as hop. most_frames: W is learned
+    from at most so many frames, those after hits all over the song, so that a long song takes no more memory.
     """
 
     decays_s: tuple | dict = (0.015, 0.05, 0.15, 0.5)
@@ -342,7 +342,8 @@ class _Stems(Mapping):
         total, mine = 0.0, None
         for kind in playing:
             own = self.owners == kind
-            power = (self.W[:, own].astype(np.float32) @ self.H[own, frames].astype(np.float32) + np.float32(1e-15)) ** np.float32(self.power)
+            model = self.W[:, own].astype(np.float32) @ self.H[own, frames].astype(np.float32)
+            power = (model + np.float32(1e-15)) ** np.float32(self.power)
             total = total + power
             mine = power if kind == name else mine
         return mine / total
@@ -360,7 +361,7 @@ _GROUPS = np.array([1.0] * 7 + [8 / _BANDS] * _BANDS + [4 / _BANDS] * _BANDS)  #
 
 
 def purities(song, parts, name):
-    """How little else sounds in each hit of a class, (hits,) in 0..1: energy of its stem over that of all five in the same stretch."""
+    """How little else sounds in each hit of a class, (hits,) in 0..1: the share of its stem in the energy of all five."""
     stems = {kind: parts.stems[kind] for kind in CLASSES}
     found = []
     for start, stop in _stretches(song, parts.onsets, name):
@@ -430,7 +431,8 @@ def _described(shot):
     ]
     first, last = y[: round(0.06 * sr)], y[round(0.06 * sr) : round(0.26 * sr)]
     # a window that begins in the middle of a sound must begin softly, or the cut is heard in every band
-    bands = [_band_levels_db(first * np.hanning(2 * len(first))[len(first) :], sr), _band_levels_db(last * np.hanning(len(last)), sr)]
+    first, last = first * np.hanning(2 * len(first))[len(first) :], last * np.hanning(len(last))
+    bands = [_band_levels_db(part, sr) for part in (first, last)]
     return np.concatenate([scalars, *bands])
 
 
@@ -443,7 +445,7 @@ def _band_levels_db(y, sr):
 
 @dataclass(frozen=True, eq=False)
 class Match:
-    """A one-shot of a library, its distance to the hit, and how much each of `FEATURES` adds to the distance's square, (features,)."""
+    """A one-shot of a library, its distance to the hit, and what each of `FEATURES` adds to its square, (features,)."""
 
     shot: OneShot
     distance: float
@@ -454,8 +456,8 @@ def similar(hit, library, count=5):
     """The `count` one-shots of a library that sound most like a hit (`OneShot`), nearest first: a list of `Match`.
 
     Each feature is measured in standard deviations over the library, so none rules by its unit; a band weighs less than a number
-    that describes the whole sound; beyond 0.7 deviations a feature is just wrong, for a rest of another drum in the hit spoils a few
-    of them thoroughly (24 kits: the own sound among the first 5 of 100 for 81 % of the layers, without that limit 62 %).
+    that describes the whole sound; beyond 0.7 deviations a feature is just wrong, for a rest of another drum in the hit spoils a
+    few of them thoroughly (24 kits: the own sound among the first 5 of 100 for 81 % of the layers, without that limit 62 %).
     Classes are not looked at. Raises InputError for an empty library.
     """
     if not library:
@@ -468,7 +470,7 @@ def similar(hit, library, count=5):
 
 
 def read_library(folder):
-    """Every sound file of a folder, subfolders too, as a list of `OneShot` in order of names: mono, two seconds at most, of no class.
+    """Every sound file of a folder, subfolders too, as a list of `OneShot` by name: mono, two seconds at most, of no class.
 
     Other files, and sounds that cannot be read, are passed over. Raises InputError where nothing is left.
     """

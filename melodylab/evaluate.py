@@ -281,9 +281,9 @@ def evaluate_folder(folder, task, methods, *, progress=False, n_jobs=1, extract=
     task "melody": the five figures of `score_melody` on the whole song. task "separation": SDR and SI-SDR in dB of melody
     stem and accompaniment (mix - melody), mono, 22.05 kHz, first 20 s, which is also all the method gets; a method that can be
     led does it once on its own and, where the truth is known, once by the true melody, in a row "METHOD (true melody)".
-    task "drums": onset F (50 ms) of each class that truly plays, their mean, and where there are stems the SI-SDR in dB of each and
-    its mean; the method hears the stem "drums" where there is one, else the mix. Where true hits and stems are known, it is also led
-    by these hits, in a row "METHOD (true onsets)". hihat is open and closed together, for truths that do not tell them apart.
+    task "drums": onset F (50 ms) of each class that truly plays, their mean, and where there are stems the SI-SDR in dB of each
+    and its mean; the method hears the stem "drums" where there is one, else the mix. Where true hits and stems are known, it is
+    also led by these hits, in a row "METHOD (true onsets)". hihat is open and closed together, for truths that do not tell them apart.
     Methods see the mix only. What fails becomes a line in `failures`, the rest goes on. n_jobs: songs side by side (joblib).
     extract, separate, separate_drums: functions like `api.extract_melody`... to judge in their place.
     """
@@ -297,12 +297,12 @@ def evaluate_folder(folder, task, methods, *, progress=False, n_jobs=1, extract=
         from melodylab import api, weights  # here, because they bring every method along and a score alone needs none
 
         run = {"melody": api.extract_melody, "separation": api.separate, "drums": api.separate_drums}[task]
-        known = {"melody": api.METHODS, "drums": api.DRUM_METHODS}.get(task)
+        known = api.DRUM_METHODS if task == "drums" else api.METHODS
         methods = tuple(dict.fromkeys(map(weights.resolved, methods)))  # the table tells what was run
         for method in methods:
             if task == "separation":
                 api.check_separation_method(method)
-            elif (api.is_network if task == "melody" else api.is_drum_method)(method):
+            elif api.is_drum_method(method) if task == "drums" else api.is_network(method):
                 weights.verify(method)  # before the first song
             elif method not in known:
                 raise InputError(f"there is no method {method!r}; choose from {', '.join(known)}")

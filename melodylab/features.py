@@ -57,6 +57,12 @@ def mel(song, *, sr=22050, n_mels=128, fmin_hz=0.0, fmax_hz=None, win_samples=20
     return Features((triangles @ power.values[0])[None], tips_hz, power.times_s, "mel")
 
 
+def mel_triangles(sr, n_fft, n_mels):
+    """The triangles of `mel` from 0 Hz to sr / 2: (sparse (n_mels, 1 + n_fft // 2), their tips in Hz (n_mels,))."""
+    tips_hz = librosa.mel_frequencies(n_mels + 2, fmin=0, fmax=sr / 2)[1:-1]
+    return sparse.csr_array(librosa.filters.mel(sr=sr, n_fft=n_fft, n_mels=n_mels)), tips_hz
+
+
 def stereo_mel(song, *, sr=16000, n_mels=128, win_samples=400, hop_samples=200):
     """Mel power of a left and a right channel, kind "mel": (2, n_mels, time); a mono song has the same twice.
 
@@ -86,12 +92,6 @@ def htk_triangles(sr=16000, n_mels=128, win_samples=400):
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Empty filters")
         return librosa.filters.mel(sr=sr, n_fft=win_samples, n_mels=n_mels, htk=True, norm=None)
-
-
-def mel_triangles(sr, n_fft, n_mels):
-    """The triangles of `mel` from 0 Hz to sr / 2: (sparse (n_mels, 1 + n_fft // 2), their tips in Hz (n_mels,))."""
-    tips_hz = librosa.mel_frequencies(n_mels + 2, fmin=0, fmax=sr / 2)[1:-1]
-    return sparse.csr_array(librosa.filters.mel(sr=sr, n_fft=n_fft, n_mels=n_mels)), tips_hz
 
 
 def cqt(song, *, sr=22050, hop_samples=256, fmin_hz=55.0, bins_per_octave=60, n_bins=301):

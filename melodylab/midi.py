@@ -61,7 +61,7 @@ _HIT_S = 0.05
 def write_hits(path, onsets):
     """Write drum hits (`times_s`, `classes`, `velocity` 0..1 of a `DrumOnsets`) as General MIDI drums on channel 10.
 
-    Times are exact to a third of a millisecond. Two hits of a class within one tick of 0.5 ms are one note, since they have one pitch.
+    Times are exact to a third of a millisecond. Two hits of a class within one tick of 0.5 ms are one note.
     Raises InputError for a class that is not in DRUM_NOTES. Complete or absent.
     """
     import pretty_midi

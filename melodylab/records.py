@@ -268,8 +268,8 @@ class Song:
 class DrumParts:
     """Drums taken apart: stems (name -> float32 (channels, samples)) that sum to the song, the hits, and what NMF learned.
 
-    templates: W (freq, parts) >= 0, a spectrum for each part; activations: H (parts, time) >= 0. parts: the class of each column of W
-    and row of H, a class may own several. A class without hits has a silent stem and zeros.
+    templates: W (freq, parts) >= 0, a spectrum for each part; activations: H (parts, time) >= 0. parts: the class of each column of
+    W and row of H, a class may own several. A class without hits has a silent stem and zeros.
     """
 
     stems: dict

@@ -1,4 +1,4 @@
-"""What a network can be taught: melodies, masks or drum hits. The examples, the loss, the examination; `train` runs the loop around it.
+"""What a network can be taught: melodies, masks or drum hits. The examples, the loss, the examination; `train` runs the loop.
 
 A task is found by what its network `learns`. Each answers the same questions:
 

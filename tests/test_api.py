@@ -116,9 +116,6 @@ def test_separate_keeps_rate_and_channels(rng):
     assert {(stem.shape, stem.dtype) for stem in stems.values()} == {((2, 22050), np.dtype("float32"))}
 
 
-MELODY_NETWORKS = [name for name in models.NETWORKS if name not in ("unet", "drum-cnn")]
-
-
 # --- networks ---------------------------------------------------------------------------------------------------------
 
 
@@ -141,7 +138,7 @@ def test_a_network_becomes_a_method_with_its_weights(random_weights):
 
 @pytest.mark.parametrize("name", ["unet", "unet-mel"])
 def test_a_network_that_separates_is_asked_for_no_melody(name, two, random_weights):
-    with pytest.raises(InputError, match=f"{name} finds no melody; choose one of best"):
+    with pytest.raises(InputError, match=f"{name} finds no melody, it separates; choose one of best"):
         ml.extract_melody(two, method=name)
 
 
@@ -223,7 +220,7 @@ def test_a_path_without_weights_is_refused_in_a_sentence(two, tmp_path):
 
 @pytest.mark.parametrize("call", [ml.extract_melody, ml.salience])
 def test_a_network_for_something_else_finds_no_melody(call, two, random_weights):
-    with pytest.raises(ml.InputError, match="drum-cnn finds no melody; choose one of"):
+    with pytest.raises(ml.InputError, match="drum-cnn finds no melody, it finds drum hits; choose one of"):
         call(two, method="drum-cnn")
 
 

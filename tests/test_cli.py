@@ -409,7 +409,7 @@ def test_evaluate_takes_several_methods_either_way(run, quick, songs):
 
 
 def test_evaluate_refuses_in_a_sentence(run, quick, songs):
-    for arguments in ("nowhere", "songs --method magic", "songs --task drums --method sfnmf", "songs --out songs/one/mix.wav/t.csv"):
+    for arguments in ("nowhere", "songs --method magic", "songs --task drums --method pyin", "songs --out songs/one/mix.wav/t.csv"):
         result = run("evaluate", *arguments.split())
         assert result.exit_code == 2 and result.stdout == "", arguments
 

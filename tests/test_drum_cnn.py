@@ -29,7 +29,7 @@ def parameters(model):
 
 def test_as_printed_layer_by_layer():
     model = models.create_model("drum-cnn")
-    counts = {name: parameters(module) for name, module in model.named_modules() if not list(module.children()) and parameters(module)}
+    counts = {name: parameters(m) for name, m in model.named_modules() if not list(m.children()) and parameters(m)}
     assert counts == LAYERS and parameters(model) == 319_941 and model.reading == "R1"
 
 
@@ -156,7 +156,8 @@ def test_a_wrong_bank_is_refused(wrong):
 def test_planted_profiles_score_one_and_a_wrong_class_does_not():
     song = synth.drum_loop(20_000_000, 4.0, sr=22050)
     times_s = frontends.drum_mel(song, bands=128).times_s
-    hits = np.array([[t * 22050 / 256, CLASSES.index(kind)] for t, kind in zip(song.onsets.times_s, song.onsets.classes, strict=True)])
+    classes = [CLASSES.index(kind) for kind in song.onsets.classes]
+    hits = np.stack([song.onsets.times_s * 22050 / 256, classes], axis=1)
     profile = drum_examples.profile(hits, len(times_s))
     truth = {kind: song.onsets.of_class(kind) for kind in CLASSES}
     heard = features.Features(np.ones((1, 1, len(times_s))), np.zeros(1), times_s, "drum-mel")

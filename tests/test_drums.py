@@ -15,7 +15,8 @@ SR = 44100
 
 
 def onsets(*hits):
-    return DrumOnsets(np.array([t for t, *_ in hits], float), tuple(k for _, k, *_ in hits), np.array([(h + (1.0,))[2] for h in hits], float))
+    velocity = [(*hit, 1.0)[2] for hit in hits]
+    return DrumOnsets(np.array([t for t, *_ in hits], float), tuple(kind for _, kind, *_ in hits), np.array(velocity, float))
 
 
 def played(hits, seconds=2.0, seed=3, sr=SR):
@@ -227,7 +228,7 @@ def test_same_song_same_bits(loop, parts):
 
 
 def test_the_cleanest_hit_is_the_one_that_is_alone():
-    song = played([(0.2, "kick"), (0.2, "snare"), (0.9, "kick"), (1.5, "kick"), (1.5, "toms"), (0.6, "snare")][:5] + [(1.8, "snare")])
+    song = played([(0.2, "kick"), (0.2, "snare"), (0.9, "kick"), (1.5, "kick"), (1.5, "toms"), (1.8, "snare")])
     parts = drums.separate(song, song.onsets)
     assert np.argmax(drums.purities(song, parts, "kick")) == 1
     hit = drums.best_hit(song, parts, "kick")
@@ -264,7 +265,8 @@ def test_a_sound_is_most_like_itself_at_any_level_and_after_a_pause():
 
 
 def test_features_tell_high_from_low_and_long_from_short():
-    kick, closed, open_hat = (next(s for s in synth.one_shots(5) if s.kind == kind) for kind in ("kick", "closed_hihat", "open_hihat"))
+    library = synth.one_shots(5)
+    kick, closed, open_hat = (next(s for s in library if s.kind == kind) for kind in ("kick", "closed_hihat", "open_hihat"))
     told = [drums.describe(shot) for shot in (kick, closed, open_hat)]
     assert told[0]["centroid_octaves"] < told[1]["centroid_octaves"] - 2
     assert told[2]["decay_octaves"] > told[1]["decay_octaves"] + 1
@@ -284,9 +286,10 @@ def test_a_folder_of_sounds_among_other_files(tmp_path):
     assert [(shot.name, shot.sr, len(shot.audio), shot.kind) for shot in found] == [("b", 22050, 100, ""), ("a", 44100, 50, "")]
 
 
-@pytest.mark.parametrize("prepare", [lambda f: None, lambda f: (f / "notes.txt").write_text("x"), lambda f: (f / "a.wav").write_bytes(b"")])
-def test_a_folder_without_sound_is_an_input_error(tmp_path, prepare):
-    prepare(tmp_path)
+@pytest.mark.parametrize("other", [None, "notes.txt", "empty.wav"])
+def test_a_folder_without_sound_is_an_input_error(tmp_path, other):
+    if other:
+        (tmp_path / other).write_text("")
     with pytest.raises(InputError, match="holds no sound that can be read; put"):
         drums.read_library(tmp_path)
     with pytest.raises(InputError, match="is not a folder"):

@@ -475,10 +475,10 @@ def test_wrong_orders_are_refused_in_a_sentence(folder, monkeypatch, tmp_path):
 
     api = types.SimpleNamespace(
         METHODS={"known": ""},
-        check_separation_method=check,
         DRUM_METHODS={"beats": ""},
         is_drum_method=lambda method: False,
         separate_drums=None,
+        check_separation_method=check,
         extract_melody=lambda song, method: constant(song, method),
         separate=None,
         is_network=lambda method: method == "sf-cnn",

@@ -210,7 +210,7 @@ def pictures(sound):
 def test_every_network_has_a_front_end_that_fits():
     assert set(frontends.FRONT_ENDS) == {front_end for *_, front_end in models.NETWORKS.values()}
     for name, (*_, front_end) in models.NETWORKS.items():
-        end, model = frontends.FRONT_ENDS[front_end], models.create_model(name, **SMALL.get(name, {}))
+        end, model = frontends.FRONT_ENDS[front_end], models.create_model(name, **({"reading": "R5"} if name == "drum-cnn" else {}))
         assert end.name == front_end
         with torch.inference_mode():
             made = model(torch.zeros(1, end.channels, len(end.freqs_hz), 2))

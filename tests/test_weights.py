@@ -291,7 +291,7 @@ def test_a_card_without_an_entry(path, key):
     [
         {"model": "sf-crnn-9"},
         {"model": ["sf-crnn-1"]},
-        {"front_end": "mel"},
+        {"front_end": "melody"},
         {"front_end": {}},
         {"changes": []},
         {"changes": {"depth": 3}},
@@ -444,7 +444,7 @@ def test_shipped_weights_are_whole_and_small():
 
 def test_best_is_the_best():
     scores = {name: weights.card(name)["scores"] for name in weights.names()}
-    accuracy = {name: score["leave_one_out"]["mean"]["OA"] for name, score in scores.items() if "OA" in score}
+    accuracy = {name: told["leave_one_out"]["mean"]["OA"] for name, told in scores.items() if "OA" in told}
     assert weights.BEST == max(accuracy, key=accuracy.get)
     assert weights.card("best") == weights.card(weights.BEST) and weights.load_model("best").name == weights.BEST
     assert weights.resolved("best") == weights.BEST and weights.resolved("sf-cnn") == "sf-cnn"

@@ -1,7 +1,7 @@
 """Drum loops from nothing but a seed: a kit, a groove, a room and a mixing desk, with the exact truth beside them.
 
-A kit is drawn as parameters (a skin's pitch and fall, wires, a cymbal's partials...), so no two seeds share a sound; a groove is a bar
-of steps for each class. Stems are named and ordered as `DRUM_CLASSES`; what a mixing desk does to the sum (compression,
+A kit is drawn as parameters (a skin's pitch and fall, wires, a cymbal's partials...), so no two seeds share a sound; a groove is a
+bar of steps for each class. Stems are named and ordered as `DRUM_CLASSES`; what a mixing desk does to the sum (compression,
 saturation) is a gain over time that all stems share, so they still sum to the mix.
 """
 
@@ -283,7 +283,7 @@ _BACKBEAT = ((4, 12),)
 
 
 def groove(style, bars, rng):
-    """`bars` bars of `Hit`s of a style in `STYLES`, `time_s` in sixteenths; `tune` counts toms and other voices of a class, from 0."""
+    """`bars` bars of `Hit`s of a style in `STYLES`; `time_s` in sixteenths, `tune` counts a class's voices (toms...) from 0."""
     if style == "free":
         density = rng.beta(1.2, 3, len(DRUM_CLASSES))
         pattern = {kind: np.flatnonzero(rng.random(16) < d) for kind, d in zip(DRUM_CLASSES, density, strict=True)}
@@ -447,7 +447,8 @@ def _mixed(stems, rng, sr):
     level = np.abs(mix).max() or 1.0
     gain = np.full(samples, 1 / level)
     if rng.random() < 0.6:
-        gain *= _compression(mix / level, rng.uniform(-24, -6), rng.uniform(1.5, 6), rng.uniform(0.003, 0.03), rng.uniform(0.05, 0.3), sr)
+        threshold_db, ratio, attack_s, release_s = (rng.uniform(*r) for r in ((-24, -6), (1.5, 6), (0.003, 0.03), (0.05, 0.3)))
+        gain *= _compression(mix / level, threshold_db, ratio, attack_s, release_s, sr)
     if rng.random() < 0.4:
         driven = rng.uniform(0.5, 4) * mix * gain
         gain *= np.where(np.abs(driven) > 1e-6, np.tanh(driven) / np.where(driven == 0, 1, driven), 1)

@@ -505,7 +505,7 @@ def check_06_a(sharper):
     if all(np.allclose(given, right(shares, p)) for p, given in found.items()):
         return True, "at p = 1 nothing changes, one half stays, and the two shares still sum to 1."
     if all(np.allclose(given, shares**p) for p, given in found.items()):
-        return False, "with mask ** p the accompaniment's share, treated the same way, no longer makes 1 of both; divide by the sum of both."
+        return False, "mask ** p and (1 - mask) ** p no longer sum to 1; divide by the sum of both."
     if not np.all(np.isfinite(np.concatenate(list(found.values())))):
         return False, "somewhere you divide 0 by 0; m ** p + (1 - m) ** p is never 0."
     if np.allclose(found[2], shares > 0.5) or np.allclose(found[2], shares >= 0.5):

@@ -107,11 +107,11 @@ def sharper(mask, exponent):
 
 
 def by_mel_inversion(song, mask, *, iterations=32, seed=0):
-    """{"melody", "accompaniment"} the way of Sheehan's report, float32 (channels, samples) at the song's rate. Their sum is not the song.
+    """{"melody", "accompaniment"} the way of Sheehan's report, float32 (channels, samples) at the song's rate; not summing to it.
 
-    mask: (2, bands, time), not below zero, on the axes of `features.stereo_mel`. mask x mel power is the melody; mixture minus melody,
-    cut off at zero, is the accompaniment. Each is spread over the bins of a spectrum, gets phases from Griffin-Lim and is resampled.
-    What lies above 8 kHz is lost. Notebook 06_unet_masking hears what else.
+    mask: (2, bands, time), not below zero, on the axes of `features.stereo_mel`. mask x mel power is the melody; mixture minus
+    melody, cut off at zero, the accompaniment. Each is spread over the bins of a spectrum, gets phases from Griffin-Lim and is
+    resampled. What lies above 8 kHz is lost. Notebook 06_unet_masking hears what else.
     """
     sr, win_samples, hop_samples, samples = 16000, 400, 200, song.audio.shape[1]
     power = features.stereo_mel(song, sr=sr, win_samples=win_samples, hop_samples=hop_samples).values

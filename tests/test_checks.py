@@ -371,7 +371,7 @@ CASES = {
     "06_unet_masking.check_06_a": Case(
         lambda: lambda m, p: m**p / (m**p + (1 - m) ** p),
         {
-            "no longer makes 1 of both": lambda: lambda m, p: m**p,
+            "no longer sum to 1": lambda: lambda m, p: m**p,
             "p = 2 softens": lambda: lambda m, p: m ** (1 / p) / (m ** (1 / p) + (1 - m) ** (1 / p)),
             "the binary mask for every p": lambda: lambda m, p: m > 0.5,
             "0 by 0": lambda: lambda m, p: np.where(m == 0, np.nan, m**p),

@@ -481,8 +481,9 @@ def test_mixing_desk_runs_the_network_once_a_leader_and_the_mask_once_a_setting(
     monkeypatch.setattr(run, "mask", lambda m, p, line: asked.append(line) or mask(m, p, line))
     monkeypatch.setattr(separation, "lead_by_mask", lambda s, m, g: applied.append((m, g)) or lead_by_mask(s, m, g))
     panel = desk(*tiny)
-    for state in ({"melody_db": -12}, {"accompaniment_db": 3}, {"sharpness": np.inf}, {"gate": False}, {"led": "by ours"}, {"led": "alone"}):
-        panel.set(**state)
+    for moved in ({"melody_db": -12}, {"accompaniment_db": 3}, {"sharpness": np.inf}, {"gate": "off"}, {"led": "by ours"}):
+        panel.set(**moved)
+    panel.set(led="alone")
     assert asked == [None, tiny[2]]
     assert len(applied) == 4
     assert [gate is None for _, gate in applied] == [False, False, True, True]

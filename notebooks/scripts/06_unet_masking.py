@@ -22,7 +22,8 @@
 #
 # - write down the best possible mask of a toy song, and say what even the best mask cannot do;
 # - hear what becomes of a sound whose phase was thrown away, and why powers do not add up;
-# - look into a U-Net: what its skips carry, what its bottom knows, what its gate is for, and what it does with a melody that you tell it.
+# - look into a U-Net: what its skips carry, what its bottom knows, what its gate is for, and what it does with a melody that you
+#   tell it.
 #
 # It explains the modules `models.unet` and `separation`. You need 90 minutes, and to know what a spectrogram is.
 
@@ -50,8 +51,9 @@ from melodylab.widgets import mixing_desk, show
 # %% [markdown]
 # ## Warm-up: take the singer out
 #
-# Nine seconds of a song that this package made, so that we own the singer and the band apart. First the song, then what our network makes
-# of it: the melody, and the rest, all at one level. Which of the two sounds worse, and what exactly is wrong with it?
+# Nine seconds of a song that this package made, so that we own the singer and the band apart. First the song, then what our
+# network makes of it: the melody, and the rest, all at one level. Which of the two sounds worse, and what exactly is wrong with
+# it?
 
 # %%
 song = ml.demo_song(seed=2, seconds=12, lead_db=-1).excerpt(1.5, 10.5)
@@ -59,7 +61,7 @@ lead = song.stems["melody"]  # (1 channel, samples), the truth
 band = ml.Song.from_array(song.audio - lead, song.sr, name="without melody")
 stems = ml.separate(song, "unet")
 assert np.abs(stems["melody"] + stems["accompaniment"] - song.audio).max() < 1e-6, "nothing is lost, nothing is added"
-sonify.players({"song": song.mono, "melody": stems["melody"], "accompaniment": stems["accompaniment"]}, song.sr, start_s=1, seconds=4)
+sonify.players({"song": song.mono, **stems}, song.sr, start_s=1, seconds=4)
 
 
 # %%
@@ -74,8 +76,8 @@ print(f"melody {sdr_db(stems['melody']):.1f} dB, accompaniment {sdr_db(stems['ac
 # %% [markdown]
 # ## 1. A mask is a table of shares
 #
-# **Claim.** A spectrogram has a number for every frequency and moment; a mask has a *share* for each of them, between 0 and 1. Multiply, and
-# what is left is one source. A toy of two frequencies and three moments; the magnitudes of the lead and the rest:
+# **Claim.** A spectrogram has a number for every frequency and moment; a mask has a *share* for each of them, between 0 and 1.
+# Multiply, and what is left is one source. A toy of two frequencies and three moments; the magnitudes of the lead and the rest:
 
 # %%
 toy_lead = np.array([[3.0, 4.0, 0.0], [0.0, 1.0, 0.0]])  # (2 frequencies, 3 moments)
@@ -93,15 +95,19 @@ print("binary mask, error in each cell:\n", binary * toy_song - toy_lead)
 
 # %%
 for degrees in (0, 60, 90, 120, 180):
-    met = abs(3 + 4 * np.exp(1j * np.radians(degrees)))
-    print(f"{degrees:3d} degrees: magnitude {met:.2f}, not 7; power {met**2:5.2f}, not 25; the mask that gives 3 is {3 / met:.2f}")
+    met = 3 + 4 * np.exp(1j * np.radians(degrees))
+    best = (3 * met.conjugate()).real / abs(met) ** 2
+    print(f"{degrees:3d} degrees: magnitude {abs(met):.2f}, power {abs(met) ** 2:5.2f}; "
+          f"share for a magnitude of 3: {3 / abs(met):.2f}, share with the smallest error: {best:5.2f}")
 assert np.isclose(abs(3 + 4j) ** 2, 3**2 + 4**2), "powers add at a right angle, and nowhere else"
 
 # %% [markdown]
 # $$|a+b|^2 = |a|^2 + |b|^2 + 2\,|a||b|\cos\varphi$$
 #
-# The last term averages out over many cells, never in one. At 180 degrees the mixture is *softer* than the lead alone: the right
-# share would be 3. So a mask in 0..1 cannot be perfect, whoever draws it. The same three masks for our song:
+# The last term averages out over many cells, never in one. At 180 degrees the mixture is *softer* than the lead alone; the right
+# magnitude takes a share of 3, and even that has the wrong sign. Which real number $m$ brings $mX$ nearest to the lead $L$? Set
+# the derivative of $|L - mX|^2$ to zero: $m = \mathrm{Re}(L X^*) / |X|^2$, which may be negative or above 1. Cut to 0..1 it is
+# the best that *any* mask can do, and it is not perfect. These masks for our song:
 
 # %%
 window, hop_samples = np.hanning(2049)[:-1].astype(np.float32), 512
@@ -120,10 +126,11 @@ ideal = {
     "ratio": np.abs(L) / np.maximum(np.abs(L) + np.abs(R), 1e-12),
     "power ratio": np.abs(L) ** 2 / np.maximum(np.abs(L) ** 2 + np.abs(R) ** 2, 1e-24),
     "binary": (np.abs(L) > np.abs(R)).astype(float),
+    "best": np.clip((L * X.conj()).real / np.maximum(np.abs(X) ** 2, 1e-24), 0, 1),
 }
 apart = np.abs(np.log10(np.abs(X) ** 2 / (np.abs(L) ** 2 + np.abs(R) ** 2 + 1e-20) + 1e-20)) > 0.3
 both = (np.abs(L) > 0.01 * np.abs(L).max()) & (np.abs(R) > 0.01 * np.abs(R).max())
-print(f"where both are loud, the power of the song is off the sum of the powers by more than 3 dB in {apart[both].mean():.0%} of the cells")
+print(f"where both are loud, powers do not add, by more than 3 dB, in {apart[both].mean():.0%} of the cells")
 
 # %%
 axes_of = {"freqs_hz": np.arange(1025) * song.sr / 2048, "times_s": np.arange(X.shape[1]) * hop_samples / song.sr}
@@ -131,23 +138,22 @@ figure, axes = plt.subplots(1, 2, figsize=(6.4, 1.9), sharey=True, layout="const
 for ax, name in zip(axes, ("ratio", "binary")):
     plot.mask_map(ml.Mask(ideal[name], **axes_of), ax=ax, fmax_hz=2500, colorbar=False).set_title(name)
     ax.label_outer()
-show(figure, alt="Two ideal masks: wavy parallel lines, the partials of the voice; with soft edges, and in black and white.", dpi=65)
+show(figure, alt="Two ideal masks: wavy lines, the partials of the voice; with soft edges, and in black and white.", dpi=65)
 for name, mask in ideal.items():
     print(f"{name:>12} mask: SDR {sdr_db(sound(mask * X)):.1f} dB")
 
 # %% [markdown]
-# These masks know the answer, and still they stop somewhere: **the upper bound** for every network that draws such a mask. On seven real songs
-# (the first 20 s, at 22.05 kHz) the ideal ratio mask reaches 13.8 dB for the lead and 16.9 dB for the accompaniment; on 128 mel
-# bands, where a share is one number for a whole band, 12.2 and 15.3 dB. Whoever publishes more than that has left the world of masks, or measured something
-# else.
+# These masks know the answer, and still they stop somewhere: an **upper bound** for every network that draws a mask. Papers take
+# the ratio mask for it. On seven real songs (the first 20 s, at 22.05 kHz) that one reaches 13.8 dB for the lead and 16.9 dB for
+# the accompaniment; on 128 mel bands, where a share is one number for a whole band, 12.2 and 15.3 dB.
 #
 # *Question:* the power ratio mask is the sharper of the two soft ones. Why? (What does squaring do to 3 and 1?)
 #
 # ## 2. Phase: the half that nobody draws
 #
-# **Claim.** A spectrogram shows magnitudes; a sound is made of magnitudes *and* phases. From the ideal mask we have magnitudes for the lead. Which
-# phases shall they get? Those of the mixture, which we have; the true ones, which we do not; none (zero); or ones that the
-# Griffin-Lim algorithm guesses, by going to and fro between sound and spectrum until both agree.
+# **Claim.** A spectrogram shows magnitudes; a sound is made of magnitudes *and* phases. From the ideal mask we have magnitudes
+# for the lead. Which phases shall they get? Those of the mixture, which we have; the true ones, which we do not; none (zero); or
+# ones that the Griffin-Lim algorithm guesses, by going to and fro between sound and spectrum until both agree.
 
 # %%
 magnitudes = ideal["ratio"] * np.abs(X)
@@ -173,14 +179,15 @@ for ax, (name, y) in zip(axes, phased.items()):
     ax.set_yticks([])
 axes[0].legend(loc="upper right", fontsize="small")
 axes[-1].set_xlabel("Time (s)")
-show(figure, alt="Twenty milliseconds of the lead, and upon it four estimates: mixture and true phases lie on it, the others do not.", dpi=65)
+show(figure, alt="20 ms of the lead, and upon it four estimates: mixture and true phases lie on it, the others do not.", dpi=65)
 
 # %%
 sonify.player(phased["Griffin-Lim"], song.sr, start_s=1, seconds=4, title="the ideal magnitudes, phases by Griffin-Lim")
 
 # %% [markdown]
-# Griffin-Lim sounds far better than its number says: it found *a* sound with these magnitudes, only not this one, and the SDR compares
-# wave with wave. But there is a place where it matters. Take the lead out of the song, sample by sample, and see what is left:
+# Griffin-Lim sounds far better than its number says: it found *a* sound with these magnitudes, only not this one, and the SDR
+# compares wave with wave. But there is a place where it matters. Take the lead out of the song, sample by sample, and see what is
+# left:
 
 # %%
 for name, y in phased.items():
@@ -188,9 +195,9 @@ for name, y in phased.items():
 assert np.allclose(phased["mixture"] + sound((1 - ideal["ratio"]) * X), song.mono, atol=1e-5), "mask and complement: the song"
 
 # %% [markdown]
-# **The exact rest.** With the mixture's phases, what mask $M$ takes and what its complement takes sum to the song, because
-# $MX + (1-M)X = X$ and going back to sound is linear. So our accompaniment is simply *song minus lead*, in every bit, and a mistake
-# of the mask is a bit of melody in the wrong stem: never a hole, never a rumble.
+# **The exact rest.** With the mixture's phases, what mask $M$ takes and what its complement takes sum to the song, because $MX +
+# (1-M)X = X$ and going back to sound is linear. So our accompaniment is simply *song minus lead*. A mistake of the mask moves
+# sound from one stem to the other; none is invented, and none is lost.
 #
 # *Change something:* 32 iterations of Griffin-Lim become 4, or 200 (`iterations=`). What does the ear say, what does the number?
 #
@@ -200,17 +207,18 @@ assert np.allclose(phased["mixture"] + sound((1 - ideal["ratio"]) * X), song.mon
 #
 # | step | what it says | what is open, or costs |
 # |---|---|---|
-# | hear | 44.1 kHz to 16 kHz, "for greater precision"; mel, 2 channels | what lies above 8 kHz is gone; no window, no number of bands (we take the usual 400 samples and 128 bands) |
+# | hear | 44.1 kHz to 16 kHz, "for greater precision"; mel, 2 channels | above 8 kHz all is gone; no window, no bands (ours: 400, 128) |
 # | network | U-Net, 1,024 channels at the bottom | to "increase by 2" must mean *times* 2 |
-# | mask | **ReLU** at the end, times the mixture | 0 to *anything*: a share of 3 is possible, and not only where phases ask for it |
-# | learn | mean squared error | of the mask, or of the product? (We take the product.) In units of whatever the loudness was |
+# | mask | **ReLU** at the end, times the mixture | 0 to *anything*: a share of 3 is possible, everywhere |
+# | learn | mean squared error | of the mask, or of the product? (We: the product, in multiples of the song's mean) |
 # | rest | mixture minus melody | of mel **powers**, which do not add; below zero where the mask exceeds 1 |
 # | sound | InverseMel, then Griffin-Lim | 201 unknowns from 128 numbers; the phases of the mixture are there, and thrown away |
 #
 # **How much does the way back cost, with a perfect network?** We give it the true mask of the powers.
 
 # %%
-heard = {name: features.stereo_mel(s) for name, s in {"song": song, "band": band, "lead": ml.Song.from_array(lead, song.sr)}.items()}
+sources = {"song": song, "band": band, "lead": ml.Song.from_array(lead, song.sr)}
+heard = {name: features.stereo_mel(source) for name, source in sources.items()}
 perfect = heard["lead"].values / np.maximum(heard["lead"].values + heard["band"].values, 1e-12)
 by_report = separation.by_mel_inversion(song, perfect)
 mel_mask = ml.Mask(perfect[0], heard["song"].freqs_hz, heard["song"].times_s)
@@ -222,25 +230,32 @@ print(f"melody + accompaniment miss the song by {10 * np.log10(np.sum(missing**2
 sonify.player(by_report["melody"], song.sr, start_s=1, seconds=4, title="the true mask, InverseMel and Griffin-Lim")
 
 # %% [markdown]
-# Same mask, same knowledge; the first throws the sound away and draws it anew. **Why the inversion is ill-posed**, in numbers: 128
-# triangles on 201 bins, and at 40 Hz a bin the lowest triangles are so narrow that some fall between two bins. Two spectra that
-# differ where you can hear it, and whose mel bands are equal:
+# Same mask, same knowledge; the first throws the sound away and draws it anew. **Why the inversion is ill-posed**, in numbers:
+# 128 triangles on 201 bins, and at 40 Hz a bin the lowest triangles are so narrow that some fall between two bins. Below, one
+# frame of the lead, and the spectrum that the inversion makes of its bands. The bands agree, the spectra do not:
 
 # %%
 triangles = features.htk_triangles()  # (128 bands, 201 bins)
 empty, rank = int(np.sum(~triangles.any(axis=1))), int(np.linalg.matrix_rank(triangles))
 print(f"{triangles.shape[1]} unknown bins, {triangles.shape[0]} bands, {empty} of them empty: {rank} equations")
-frame = int(np.argmax(heard["lead"].values[0].sum(axis=0)))
-one = features.mel_to_magnitudes(heard["lead"].values[0, :, [frame]].T)[:, 0] ** 2
-hidden = np.linalg.svd(triangles)[2][rank:]  # directions that no band notices
-other = one + hidden.T @ (hidden @ np.random.default_rng(0).uniform(-1, 1, 201)) * one[100:].mean()
-assert np.allclose(triangles @ one, triangles @ other, atol=1e-4 * one.max()), "the bands cannot tell them apart"
+at_16_khz = audio.stft(audio.resample(lead[0], song.sr, 16000), window=np.hanning(401)[:-1], hop_samples=200)
+one = np.abs(at_16_khz[:, np.argmax(np.abs(at_16_khz).sum(axis=0))]) ** 2  # (201 bins,), one frame
+other = features.mel_to_magnitudes((triangles @ one)[:, None])[:, 0] ** 2
+
+
+def unlike(a, b):
+    return np.abs(a - b).sum() / a.sum()
+
+
+bands_off, bins_off = unlike(triangles @ one, triangles @ other), unlike(one, other)
+print(f"bands: {bands_off:.1%} of the power elsewhere; bins: {bins_off:.0%}")
+assert bands_off < 0.03 < bins_off, "equal bands, another spectrum"
 
 # %% [markdown]
 # ### Its Figure 2: where it works
 #
-# We built the network as read above, at an eighth of its width so that a laptop could train it, and taught it as the report says: stochastic gradient
-# descent, mean squared error, songs with melody only. Mixture, estimate, truth:
+# We built the network as read above, at an eighth of its width so that a laptop could train it, and taught it as the report says:
+# stochastic gradient descent, mean squared error, songs with melody only. Mixture, estimate, truth:
 
 # %%
 theirs, ours = ml.load_model("unet-mel"), ml.load_model("unet")
@@ -276,8 +291,8 @@ print(f"its mask goes up to {mask['song'].max():.1f}, and is above 1 in {np.mean
 # ### Its Figure 3: where it fails
 #
 # *"If a track does not contain the melody, my implementation cannot detect this. It will then assume that the background elements
-# are the predominant melody."* We take the singer out of our song, the true one, and ask again. Left what there is to hear, in the middle what
-# the report's network calls melody, right ours, on the same scale (its mask on log-frequency rows, laid on the mel bands).
+# are the predominant melody."* With the true stem we take the singer out of our song, and ask again. Left what there is to hear,
+# in the middle what the report's network calls melody, right what ours does, seen through the same mel bands on the same scale.
 
 # %%
 picture = {name: frontends.FRONT_ENDS["spectra"](s) for name, s in {"song": song, "band": band}.items()}
@@ -289,7 +304,8 @@ called_melody = {
 }
 repaired = features.stereo_mel(ml.Song.from_array(called_melody["ours"], song.sr))
 estimate = mel_picture(mask["band"] * heard["band"].values, heard["band"])
-figure = mels([heard["band"], estimate, repaired], loudest, ["a song without melody", "the report calls this melody", "we call this melody"])
+titles = ["a song without melody", "the report calls this melody", "we call this melody"]
+figure = mels([heard["band"], estimate, repaired], loudest, titles)
 show(figure, alt="Mel spectrograms: the band alone; what the report's network calls its melody; and what ours does.", dpi=65)
 
 
@@ -298,15 +314,16 @@ def level_db(y, against):
     return 10 * np.log10(max(np.sum(y**2), 1e-12) / np.sum(against**2))
 
 
+print(f"the report's mask: {np.mean(mask['band'] < 0.1):.0%} of the cells below 0.1, {np.mean(mask['band'] > 0.9):.0%} above 0.9")
 for name, y in called_melody.items():
     print(f"of a song without melody, {name:>17} network takes for the melody: {level_db(y, band.audio):6.1f} dB of its power")
 sonify.players({name: called_melody[name] for name in ("the report's", "ours")}, song.sr, start_s=1, seconds=4)
 
 # %% [markdown]
-# Four repairs lie between the pictures in the middle and on the right. A **bounded share** (a sigmoid) cannot pass on more than there
-# is. The **song's own spectra** stay, phases included, so no sound is invented. **Songs without melody** are among the examples: what was
-# never seen cannot be learned. And a **gate** turns down what the network itself is unsure of (part 5). And with melody? Both ways, and the
-# report's mask cut to 1 and laid on the song's own spectra:
+# Four repairs lie between the pictures in the middle and on the right. A **bounded share** (a sigmoid) cannot pass on more than
+# there is. The **song's own spectra** stay, phases included, so no sound is invented. **Songs without melody** are among the
+# examples: what was never seen cannot be learned. And a **gate** turns down what the network itself is unsure of (part 5). And
+# with melody? Both ways, and the report's mask cut to 1 and laid on the song's own spectra:
 
 # %%
 separated = {
@@ -318,14 +335,16 @@ for name, y in separated.items():
     print(f"{name:>25}: melody {sdr_db(y):5.1f} dB, accompaniment {sdr_db(song.audio - y, band.audio):5.1f} dB")
 
 # %% [markdown]
-# *Question:* the report's accompaniment is "mixture minus melody" of mel powers. Where the mask is 1.5, what happens to that cell of the
-# accompaniment, before and after cutting at zero?
+# The first line pays for its phases, too; the second asks what its mask is worth.
+#
+# *Question:* the report's accompaniment is "mixture minus melody" of mel powers. Where the mask is 1.5, what happens to that cell
+# of the accompaniment, before and after cutting at zero?
 #
 # ## 4. Why stacked harmonics
 #
 # **Claim.** On a logarithmic axis the partials of *every* note lie at the same distances; on a mel axis they do not. So one small
-# convolution can learn "there is something an octave above" once, for all notes, if the octave is moved beside the note. How many rows
-# lie between a note and its second partial?
+# convolution can learn "there is something an octave above" once, for all notes, if the octave is moved beside the note. How many
+# rows lie between a note and its second partial?
 
 # %%
 grid = ours.grid
@@ -338,16 +357,19 @@ for f0_hz in (110, 220, 440):
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(7.4, 2.2), layout="constrained")
 for ax, heard_by in zip(axes, (heard["song"], picture["song"])):
-    plot.spectrogram(heard_by, ax=ax, scale="rows", melody=song.melody, harmonics=3, db_range=45, colorbar=False).set(ylim=(120, 2000))
+    plot.spectrogram(heard_by, ax=ax, scale="rows", melody=song.melody, harmonics=3, db_range=45, colorbar=False)
+    ax.set_ylim(120, 2000)
     ax.get_legend().remove()
 axes[0].set_title("what the report's network hears", fontsize="medium")
 axes[1].set_title("what ours hears", fontsize="medium")
-show(figure, alt="The song on mel bands and on log-frequency rows; the melody as a line, its overtones dotted. They keep their distances only on the right.", dpi=65)
+show(figure, dpi=65,
+     alt="The song on mel bands and on log-frequency rows; melody and overtones as lines keep their distances on the right.")
 
 # %% [markdown]
 # The report hoped that mel "would fill in for the loss of harmonic data" and doubts it at the end. Ours gets the log-frequency
-# picture nine times, each moved down by a harmonic (0.5, 1, 2, 3, 4, 5, 6, 8, 10): in the row of a note stand all its partials. On
-# the way out the move is undone: what the network found *at* a note is spread over 14 of its partials, where the mask is drawn.
+# picture nine times, each moved down by a harmonic (0.5, 1, 2, 3, 4, 5, 6, 8, 10): in the row of a note stand all its partials.
+# On the way out the move is undone: what the network found *at* a note is spread over 14 of its partials, where the mask is
+# drawn.
 #
 # ## 5. Inside the U
 #
@@ -385,12 +407,14 @@ for ax, (name, rows_hz) in zip(axes, {"down1": notes_hz, "bottom": coarse_hz, "u
     plot.activation_map(as_features(name, rows_hz), channel=best, ax=ax, colorbar=False)
     ax.set_title(f"{name}, channel {best}: {likeness(name, rows_hz)[best]:.2f}", fontsize="medium")
     ax.label_outer()
-show(figure, alt="The most melody-like channel of the skip, of the bottom, and of the last block: fine but full, coarse, fine and clean.", dpi=65)
+show(figure, dpi=65,
+     alt="The most melody-like channel of the skip, the bottom and the last block: fine but full, coarse, fine and clean.")
 
 
 # %% [markdown]
-# Even the most melody-like channel of the skip shows everything that has partials: it hears a few frames and a few rows. The bottom has 13 rows, four
-# semitones each, and a GRU that heard the whole song. Now cut one of the two off before the last block on the way up:
+# Even the most melody-like channel of the skip shows everything that has partials: it hears a few frames and a few rows. The
+# bottom has 13 rows, four semitones each, and a GRU that heard the whole song. Now cut one of the two off before the last block
+# on the way up:
 
 # %%
 @contextlib.contextmanager
@@ -421,13 +445,15 @@ for ax, (name, (shares, gate)) in zip(axes, halves.items()):
 show(figure, alt="Masks: of the whole network; without the skip; without the floor below.", dpi=65)
 
 # %% [markdown]
-# Nothing was trained anew, so the cut network is in a situation that it does not know; the numbers say what it leans on, not what a network
-# without skips could learn (notebook 05, part 10).
+# Nothing was trained anew, so the cut network is in a situation that it does not know; the numbers say what it leans on, not what
+# a network without skips could learn (notebook 05, part 10).
 #
-# **The report's proposal: attention gates** on the skips (Oktay 2018; the paper that the report names for them, Jansson 2017, has none). A
-# weight between 0 and 1 for each cell of the skip, from what the skip shows and what the floor below asks for. By hand, one cell:
+# **The report's proposal: attention gates** on the skips (Oktay 2018; the paper that the report names for them, Jansson 2017, has
+# none). A weight between 0 and 1 for each cell of the skip, from what the skip shows and what the floor below asks for. By hand,
+# one cell:
 
 # %%
+torch.manual_seed(0)
 gated = models.create_model("unet", attention=True)  # untrained
 gate = gated.attend[-1]
 skip, below = torch.randn(1, 24, 1, 1), torch.randn(1, 32, 1, 1)
@@ -440,8 +466,8 @@ print(f"{n_numbers[0]:,} numbers without the three gates, {n_numbers[1]:,} with 
 # %% [markdown]
 # ### The gate
 #
-# Beside the shares the network answers a second question, once a frame, from what the GRU remembers: *is there a melody?* Once for the
-# song, once for the song without melody; and below, what becomes of it when the mask is used.
+# Beside the shares the network answers a second question, once a frame, from what the GRU remembers: *is there a melody?* Once
+# for the song, once for the song without melody; and below, what becomes of it when the mask is used.
 
 # %%
 figure, (above, below) = plt.subplots(2, 1, figsize=(7.4, 3), sharex=True, sharey=True, layout="constrained")
@@ -451,7 +477,7 @@ for ax in (above, below):
     ax.fill_between(times_s, 0, 1, where=sung, color="0.88", step="mid", label="sung in truth")
 answers = {}
 for name, style in (("song", "-"), ("band", "--")):
-    answers[name] = ours.shares(torch.from_numpy(run.logits(ours, picture[name])))[1].numpy()
+    answers[name] = explain.is_there_a_melody(ours, picture[name])
     label = "the song" if name == "song" else "without melody"
     above.plot(times_s, answers[name], style, label=label)
     below.plot(times_s, asked[name][1], style)
@@ -459,14 +485,15 @@ above.set(title="its answer, frame by frame", ylim=(-0.03, 1.03), xlim=times_s[[
 below.set(title="the gate that the mask goes through", xlabel="Time (s)")
 above.legend(loc="center left", bbox_to_anchor=(1, 0.3))
 show(figure, alt="Above, the answer is high where the singer sings and stays low without melody; below, the gate.", dpi=65)
-for name, mean_of in (("sung frames", answers["song"][sung]), ("the others", answers["song"][~sung]), ("no melody", answers["band"])):
-    print(f"{name:>12}: mean answer {mean_of.mean():.2f}")
+parts = {"sung frames": answers["song"][sung], "the others": answers["song"][~sung], "no melody": answers["band"]}
+for name, answer in parts.items():
+    print(f"{name:>12}: mean answer {answer.mean():.2f}")
 
 # %% [markdown]
-# Why not multiply the mask by that answer? Because its mistakes are not soft: a missed note is a hole. On the seven real songs that cost 1 dB and more, and
-# the shares are small anyway where nothing is sung. So the gate is a slow hand on a fader: it looks at how *sure* the shares are in
-# the minute around, for a network that has no melody to follow takes a little of everything, and half of each cell; then it turns down, by
-# 10 dB at most. Both ways, in decibels:
+# Why not multiply the mask by that answer? Because its mistakes are not soft: a missed note is a hole. On the seven real songs
+# that cost 1 dB and more, and where nothing is sung the shares are small anyway. So the gate is a slow hand on a fader. It asks how
+# *sure* the shares are in the minute around, for a network that finds no melody takes half a cell here and half a cell there;
+# then it turns down, by 10 dB at most. Three ways, in decibels:
 
 # %%
 gates = {"no gate": {"song": None, "band": None}, "the gate": {s: asked[s][1] for s in asked}, "the answer as gate": answers}
@@ -477,8 +504,8 @@ for name, gate in gates.items():
 # %% [markdown]
 # ## 6. Tell it the melody
 #
-# **Claim.** Who knows the line has half the answer: it says *which* of the partials. Our network has two more inputs for it, zero if nothing is
-# known: the partials of the line as bumps, and whether there is a melody (1 or -1).
+# **Claim.** Who knows the line has half the answer: it says *which* of the partials. Our network has two more inputs for it, zero
+# if nothing is known: the partials of the line as bumps, and whether there is a melody (1 or -1).
 
 # %%
 told = ours.lead_picture(np.array([220.0, np.nan]))  # (2 channels, 312 rows, 2 frames)
@@ -504,15 +531,16 @@ for ax, name in zip(axes[1:], ("the true line", "a fifth up")):
 for ax in axes:
     ax.set(ylim=(150, 3000))
     ax.label_outer()
-show(figure, alt="The mask without help; what the true line adds (red) and takes (blue); what a line a fifth above it does.", dpi=65)
+show(figure, alt="The mask without help; what the true line adds (red) and takes (blue); what a line a fifth up does.", dpi=65)
 leads = {name: separation.lead_by_mask(song, *mask_and_gate) for name, mask_and_gate in led.items()}
 for name, y in leads.items():
     print(f"{name:>16}: melody {sdr_db(y):5.1f} dB, accompaniment {sdr_db(song.audio - y, band.audio):5.1f} dB")
 
 # %% [markdown]
-# Read this as an experiment. The line a fifth up is right about *when* and wrong about *what*: what it gains over "alone" is the worth of knowing
-# when; what the true line gains beyond that is the worth of the pitch. And the octave lies between, for every partial of it is one of the
-# note as well. *Question:* which partials of the lead would stay behind in the accompaniment, if the network believed the octave?
+# Read this as an experiment. The line a fifth up is right about *when* and wrong about *what*: what it gains over "alone" is the
+# worth of knowing when; what the true line gains beyond that is the worth of the pitch. An octave should lie between, for every
+# partial of it is one of the note as well. *Question:* which partials of the lead would stay behind in the accompaniment, if the
+# network believed the octave?
 
 # %%
 def verdict(holds, claim):
@@ -527,12 +555,13 @@ verdict(db["the true line"] > db["an octave up"] > db["a fifth up"], "the nearer
 # %% [markdown]
 # ## 7. The mixing desk
 #
-# Two faders; the sharpness $p$ of the mask, whose shares stand as $m^p : (1-m)^p$; the gate; and who leads. The network runs once for each
-# leader. Find a setting in which you cannot hear the singer any more; then one in which you hear nothing but her. What does
-# *binary* sound like, and which instrument betrays it?
+# Two faders; the sharpness $p$ of the mask, whose shares stand as $m^p : (1-m)^p$; the gate, slow or frame by frame; and who
+# leads. The network runs once for each leader. Find a setting in which you cannot hear the singer any more; then one in which you
+# hear nothing but her. What does *binary* sound like, and what does a gate frame by frame do to the ends of the notes?
 
 # %%
-desk = mixing_desk(song, ours, picture=picture["song"], melodies={f"by {name}": lines[name] for name in ("the true line", "a fifth up")})
+leaders = {f"by {name}": lines[name] for name in ("the true line", "a fifth up")}
+desk = mixing_desk(song, ours, picture=picture["song"], melodies=leaders)
 desk
 
 # %%
@@ -544,17 +573,17 @@ show(figure, alt="Above the mask with its gate; below the spectrogram of what is
 # %% [markdown]
 # ## 8. Your own backing track
 #
-# Put a file beside this notebook (or upload it with the arrow above the file list) and write its name below; anything from WAV to MP3. Without one,
-# the demo song serves. `lead_db` leaves a little of the melody, as a guide; `led=True` first looks for the melody with the best network of
-# ours.
+# Put a file beside this notebook (or upload it with the arrow above the file list) and write its name below; anything from WAV to
+# MP3. Without one, the demo song serves. `lead_db` leaves a little of the melody, as a guide; `led_by_best` first looks for the
+# melody with the best network of ours.
 
 # %%
 my_file = ""  # such as "my_song.mp3"
 lead_db, led_by_best = -18, False
 
 mine = ml.load_song(my_file) if my_file else song
-parts = ml.separate(mine, "unet+best" if led_by_best else "unet")
-backing = parts["accompaniment"] + 10 ** (lead_db / 20) * parts["melody"]
+stems = ml.separate(mine, "unet+best" if led_by_best else "unet")
+backing = stems["accompaniment"] + 10 ** (lead_db / 20) * stems["melody"]
 target = Path(f"{mine.name}-backing.wav")
 audio.write(target, backing, mine.sr)
 again = ml.load_song(target)
@@ -567,8 +596,8 @@ sonify.player(backing, mine.sr, start_s=1, seconds=4, title="sing along")
 # %% [markdown]
 # ## 9. How good is it?
 #
-# Means over seven real songs that no network here was trained on (first 20 s, mono, 22.05 kHz; SDR of BSS Eval 3). *Without melody* is the
-# part of the same songs' accompaniment that a method takes for melody, in dB of its power; lower is better.
+# Means over seven real songs that no network here was trained on (first 20 s, mono, 22.05 kHz; SDR of BSS Eval 3). *Without
+# melody* is the part of the same songs' accompaniment that a method takes for melody, in dB of its power; lower is better.
 
 # %%
 # (lead SDR, accompaniment SDR, without melody), in dB; None: not measured
@@ -592,14 +621,15 @@ for method, values in measured.items():
 # %% [markdown]
 # ## Honest limits
 #
-# - **The bound.** A share in 0..1 and the mixture's phase: never more than the ideal mask of part 1, and a real voice has breath and
-#   consonants, which are no partials at all.
+# - **The bound.** A share in 0..1 and the mixture's phase: never more than the ideal mask of part 1, and a real voice has breath
+#   and consonants, which are no partials at all.
 # - **14 partials, 11 kHz.** What the network does not draw goes to the accompaniment: air, the upper ends of an "s".
-# - **Synthetic songs.** It learned from songs that this package makes. Distorted guitars, choirs and reverb are where it errs first; a second singer is
-#   a melody, too.
-# - **The report's network** here has an eighth of its width, fewer songs than it had and other ones; its failure is of its design (nothing in
-#   the data or the loss tells it to be silent), its numbers are of our training.
-# - **SDR** asks for the wave. Two separations with the same SDR may sound quite different; Griffin-Lim has shown you the opposite.
+# - **Synthetic songs.** It learned from songs that this package makes. Distorted guitars, choirs and reverb are where it errs
+#   first; a second singer is a melody, too.
+# - **The report's network** here has an eighth of its width, fewer songs than it had and other ones; its failure is of its design
+#   (nothing in the data or the loss tells it to be silent), its numbers are of our training.
+# - **SDR** asks for the wave. Two separations with the same SDR may sound quite different; Griffin-Lim has shown you the
+#   opposite.
 # - **Rights.** A backing track of a recording is a copy of it. For practising at home fine; for the stage, ask.
 #
 # ## Exercises
@@ -621,8 +651,8 @@ def sharper(mask, p):
 checks.check_06_a(sharper)
 
 # %% [markdown]
-# **b)** In the report's way a cell's mel *power* is shared out: 0.64 of it to the melody, the rest to the accompaniment. By which two factors
-# is the *magnitude* of that cell multiplied, in the melody and in the accompaniment? (And what do they sum to?)
+# **b)** In the report's way a cell's mel *power* is shared out: 0.64 of it to the melody, the rest to the accompaniment. By which
+# two factors is the *magnitude* of that cell multiplied, in the melody and in the accompaniment? (And what do they sum to?)
 
 # %% tags=["exercise"]
 factors = (..., ...)  # melody, accompaniment
@@ -633,8 +663,8 @@ factors = (np.sqrt(0.64), np.sqrt(1 - 0.64))
 checks.check_06_b(factors)
 
 # %% [markdown]
-# **c)** Somebody told the network the melody of `short` in another key. All you get is `puzzle`, the mask. By how many semitones was the
-# line moved (below 0: down)?
+# **c)** Somebody told the network the melody of `short` in another key. All you get is `puzzle`, the mask. By how many semitones
+# was the line moved (below 0: down)?
 
 # %%
 short = song.excerpt(1, 4)
@@ -659,17 +689,21 @@ checks.check_06_c(semitones, ours, short_picture, short.melody)
 # ## Do you remember?
 #
 # 1. At which phase between lead and rest would the right share be larger than 1?
-# 2. Why does the accompaniment as "song minus lead" never have holes, and what does it have instead?
+# 2. Why do our two stems sum to the song whatever the mask says, and what does a mistake of the mask sound like?
 # 3. Griffin-Lim: bad number, fair sound. When do you need the number?
-# 4. A network was trained on songs with melody only. What does it do with a drum solo, and which two of the three repairs would not change that?
+# 4. A network was trained on songs with melody only. What does it do with a drum solo, and which two of the three repairs would
+#    not change that?
 # 5. What does a skip know that the bottom does not, and the other way round?
 #
 # ## Sources
 #
-# - D. Sheehan: *Predominant melody extraction using U-Net and mel spectrograms*, student report. The network of part 3, its Figures 2 and 3.
+# - D. Sheehan: *Predominant melody extraction using U-Net and mel spectrograms*, student report. The network of part 3, its
+#   Figures 2 and 3.
 # - O. Ronneberger, P. Fischer, T. Brox: *U-Net: convolutional networks for biomedical image segmentation*, MICCAI 2015.
-# - A. Jansson, E. Humphrey, N. Montecchio, R. Bittner, A. Kumar, T. Weyde: *Singing voice separation with deep U-Net convolutional networks*, ISMIR 2017.
-# - G. Doras, P. Esling, G. Peeters: *On the use of U-Net for dominant melody estimation in polyphonic music*, MMRP 2019. Harmonic CQT in.
+# - A. Jansson, E. Humphrey, N. Montecchio, R. Bittner, A. Kumar, T. Weyde: *Singing voice separation with deep U-Net
+#   convolutional networks*, ISMIR 2017.
+# - G. Doras, P. Esling, G. Peeters: *On the use of U-Net for dominant melody estimation in polyphonic music*, MMRP 2019. Harmonic
+#   CQT in.
 # - D. Stoller, S. Ewert, S. Dixon: *Wave-U-Net*, ISMIR 2018. The accompaniment as the difference, on waves, where it is exact.
 # - O. Oktay et al.: *Attention U-Net: learning where to look for the pancreas*, MIDL 2018.
 # - D. Griffin, J. Lim: *Signal estimation from modified short-time Fourier transform*, IEEE TASSP 1984.

@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from melodylab.models.harmonic_crnn import SPECTRA, HarmonicCRNN
 
 MEL_HZ = 700 * (10 ** (np.arange(1, 129) * np.log10(1 + 8000 / 700) / 129) - 1)  # tips of 128 triangles from 0 to 8 kHz
-_MINUTE_S, _SHUT, _OPEN, _LEAST = 60.0, 0.42, 0.5, 0.3  # of the gate; _LEAST is -10 dB
+_MINUTE_S, _SHUT, _OPEN, _LEAST = 60.0, 0.25, 0.5, 0.3  # of the gate; _LEAST is -10 dB
 _PARTIALS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 20)  # of a tone, that a mask is drawn on
 _SHIFTS = [int(round(36 + 36 * np.log2(h))) for h in _PARTIALS]
 

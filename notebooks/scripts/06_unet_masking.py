@@ -350,10 +350,12 @@ verdict(decided > 0.9, f"it looks like a binary mask, as the report says ({decid
 sonify.players({name: called_melody[name] for name in ("the report's", "ours")}, song.sr, start_s=1, seconds=4)
 
 # %% [markdown]
-# Four repairs lie between the pictures in the middle and on the right. A **bounded share** (a sigmoid) cannot pass on more than
-# there is. The **song's own spectra** stay, phases included, so no sound is invented. **Songs without melody** are among the
-# examples: what was never seen cannot be learned. And a **gate** turns down what the network itself is unsure of (part 5). And
-# with melody? Both ways, and the report's mask cut to 1 and laid on the song's own spectra:
+# Our copy fails more gently than the original: it passes on a share of everything rather than all of some cells. But it cannot be
+# silent, for nothing that it learned from ever was. Four repairs lie between the pictures in the middle and on the right. A
+# **bounded share** (a sigmoid) cannot pass on more than there is. The **song's own spectra** stay, phases included, so no sound
+# is invented. **Songs without melody** are among the examples: what was never seen cannot be learned. And a **gate** turns down
+# what the network itself is unsure of (part 5). And with melody? Both ways, and the report's mask cut to 1 and laid on the song's
+# own spectra:
 
 # %%
 separated = {
@@ -363,6 +365,7 @@ separated = {
 }
 for name, y in separated.items():
     print(f"{name:>25}: melody {sdr_db(y):5.1f} dB, accompaniment {sdr_db(song.audio - y, band.audio):5.1f} dB")
+sonify.player(separated["the report, its way back"], song.sr, start_s=1, seconds=4, title="the melody, all by the report")
 
 # %% [markdown]
 # The first line pays for its phases, too; the second asks what its mask is worth on a song from the same workshop as those it
@@ -570,8 +573,8 @@ for name, y in leads.items():
 # %% [markdown]
 # Read this as an experiment. The line a fifth up is right about *when* and wrong about *what*: what it gains over "alone" is the
 # worth of knowing when; what the true line gains beyond that is the worth of the pitch. An octave should lie between, for every
-# partial of it is one of the note as well. *Question:* which partials of the lead would stay behind in the accompaniment, if the
-# network believed the octave?
+# partial of it is one of the note as well. Red at a wrong pitch costs little where hardly anything sounds: a share of nothing is
+# nothing. *Question:* which partials of the lead would stay behind in the accompaniment, if the network believed the octave?
 
 # %%
 db = {name: sdr_db(y) for name, y in leads.items()}
@@ -653,8 +656,8 @@ for method, values in measured.items():
 # - **14 partials, 11 kHz.** What the network does not draw goes to the accompaniment: air, the upper ends of an "s".
 # - **Synthetic songs.** It learned from songs that this package makes. Distorted guitars, choirs and reverb are where it errs
 #   first; a second singer is a melody, too.
-# - **The report's network** here has an eighth of its width, fewer songs than it had and other ones; its failure is of its design
-#   (nothing in the data or the loss tells it to be silent), its numbers are of our training.
+# - **The report's network** here has an eighth of its width, fewer songs than it had and other ones; its failure is milder than
+#   the original's, and of its design (nothing in the data or the loss tells it to be silent), its numbers are of our training.
 # - **SDR** asks for the wave. Two separations with the same SDR may sound quite different; Griffin-Lim has shown you the
 #   opposite.
 # - **Rights.** A backing track of a recording is a copy of it. For practising at home fine; for the stage, ask.

@@ -226,7 +226,8 @@ by_share = separation.lead_by_mask(song, mel_mask)
 for name, y in {"InverseMel and Griffin-Lim": by_report["melody"], "the same mask on the song's own spectra": by_share}.items():
     print(f"{name:>40}: SDR {sdr_db(y):5.1f} dB")
 missing = song.audio - by_report["melody"] - by_report["accompaniment"]
-print(f"melody + accompaniment miss the song by {10 * np.log10(np.sum(missing**2) / np.sum(song.audio**2)):.1f} dB of its power")
+missing_db = 10 * np.log10(np.sum(missing**2) / np.sum(song.audio**2))
+print(f"song minus both stems: {missing_db:+.1f} dB of the song's power; of our stems nothing would be left")
 sonify.player(by_report["melody"], song.sr, start_s=1, seconds=4, title="the true mask, InverseMel and Griffin-Lim")
 
 # %% [markdown]
@@ -359,13 +360,13 @@ sonify.players({name: called_melody[name] for name in ("the report's", "ours")},
 
 # %%
 separated = {
-    "the report, its way back": separation.by_mel_inversion(song, mask["song"])["melody"],
-    "the report, our way back": ml.separate(song, "unet-mel")["melody"],
-    "ours": separation.lead_by_mask(song, *asked["song"]),
+    "the report, its way back": separation.by_mel_inversion(song, mask["song"]),
+    "the report, our way back": ml.separate(song, "unet-mel"),
+    "ours": stems,
 }
-for name, y in separated.items():
-    print(f"{name:>25}: melody {sdr_db(y):5.1f} dB, accompaniment {sdr_db(song.audio - y, band.audio):5.1f} dB")
-sonify.player(separated["the report, its way back"], song.sr, start_s=1, seconds=4, title="the melody, all by the report")
+for name, s in separated.items():
+    print(f"{name:>25}: melody {sdr_db(s['melody']):5.1f} dB, accompaniment {sdr_db(s['accompaniment'], band.audio):5.1f} dB")
+sonify.player(separated["the report, its way back"]["melody"], song.sr, start_s=1, seconds=4, title="the melody, all by the report")
 
 # %% [markdown]
 # The first line pays for its phases, too; the second asks what its mask is worth on a song from the same workshop as those it
@@ -630,7 +631,7 @@ sonify.player(backing, mine.sr, start_s=1, seconds=4, title="sing along")
 # melody* is the part of the same songs' accompaniment that a method takes for melody, in dB of its power; lower is better.
 
 # %%
-# (lead SDR, accompaniment SDR, without melody), in dB; None: not measured
+# (lead SDR, accompaniment SDR, without melody), in dB; None: to be filled
 measured = {
     "ideal ratio mask on the spectrum": (13.8, 16.9, None),
     "ideal ratio mask on 128 mel bands": (12.2, 15.3, None),

@@ -253,7 +253,7 @@ for low_hz, high_hz in ((0, 1000), (1000, 2000), (2000, 4000), (4000, 8001)):
     wrong = np.sum((inverted[k] - np.abs(true[k])) ** 2) / np.sum(np.abs(true[k]) ** 2)
     bands = np.sum((tips_hz >= low_hz) & (tips_hz < high_hz))
     share = np.sum(np.abs(true[k]) ** 2) / np.sum(np.abs(true) ** 2)
-    print(f"{low_hz:4d} Hz and up: {k.sum():3d} bins, {bands:2d} bands, error {10 * np.log10(wrong):5.1f} dB, {share:3.0%} of it all")
+    print(f"from {low_hz:4d} Hz: {k.sum():3d} bins, {bands:2d} bands, error {10 * np.log10(wrong):5.1f} dB, {share:3.0%} of all power")
 
 # %% [markdown]
 # Below 2 kHz there is about a band for every bin, and the inversion is harmless; above, two or three bins share a band, and there

@@ -207,7 +207,7 @@ assert np.allclose(phased["mixture"] + sound((1 - ideal["ratio"]) * X), song.mon
 #
 # | step | what it says | what is open, or costs |
 # |---|---|---|
-# | hear | 44.1 kHz to 16 kHz, "for greater precision"; mel, 2 channels | above 8 kHz all is gone; window and bands? (ours: 400, 128) |
+# | hear | 44.1 kHz to 16 kHz, "for greater precision"; mel, 2 channels | above 8 kHz all is gone; window, bands? (400, 128) |
 # | network | U-Net, 1,024 channels at the bottom | to "increase by 2" must mean *times* 2 |
 # | mask | **ReLU** at the end, times the mixture | 0 to *anything*: a share of 3 is possible, everywhere |
 # | learn | mean squared error | of the mask, or of the product? (We: the product, in multiples of the song's mean) |
@@ -252,8 +252,8 @@ for low_hz, high_hz in ((0, 1000), (1000, 2000), (2000, 4000), (4000, 8001)):
     k = (bins_hz >= low_hz) & (bins_hz < high_hz)
     wrong = np.sum((inverted[k] - np.abs(true[k])) ** 2) / np.sum(np.abs(true[k]) ** 2)
     bands = np.sum((tips_hz >= low_hz) & (tips_hz < high_hz))
-    share = np.sum(np.abs(true[k]) ** 2) / np.sum(np.abs(true) ** 2)
-    print(f"from {low_hz:4d} Hz: {k.sum():3d} bins, {bands:2d} bands, error {10 * np.log10(wrong):5.1f} dB, {share:3.0%} of all power")
+    wrong_db, share = 10 * np.log10(wrong), np.sum(np.abs(true[k]) ** 2) / np.sum(np.abs(true) ** 2)
+    print(f"from {low_hz:4d} Hz: {k.sum():3d} bins, {bands:2d} bands, error {wrong_db:5.1f} dB, {share:3.0%} of all power")
 
 # %% [markdown]
 # Below 2 kHz there is about a band for every bin, and the inversion is harmless; above, two or three bins share a band, and there

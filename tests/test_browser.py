@@ -243,10 +243,11 @@ def test_panel_moves_in_a_real_browser(page, lab, tmp_path):
     assert page.get_by_text("Error displaying widget").count() == 0
 
 
-NOTEBOOKS = ["00_tour", "01_representations", "02_source_filter_nmf", "03_crnn", "04_multiresolution_cnn", "05_ftanet_attention"]
+NOTEBOOKS = """00_tour 01_representations 02_source_filter_nmf 03_crnn 04_multiresolution_cnn 05_ftanet_attention
+06_unet_masking 10_train_your_own""".split()
 
 
-@pytest.mark.parametrize("name", [*NOTEBOOKS, "10_train_your_own"])
+@pytest.mark.parametrize("name", NOTEBOOKS)
 def test_student_notebook_runs_and_its_panels_move(name, page, lab, tmp_path):
     source = ROOT / "notebooks" / f"{name}.ipynb"
     if not source.is_file():

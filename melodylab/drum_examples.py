@@ -25,7 +25,7 @@ from melodylab.models.frontends import DRUM_BANDS, FRONT_ENDS, drum_mel
 _SR = 22050  # what the front end works at, so that nothing has to be resampled
 _RANGE_DB = 80  # between 0 and 1
 _NEAR_FRAMES = 2.0  # a target falls from 1 at the onset to 0 so far away from it
-_VERSION = 2  # of the loops and of their picture: another one is made anew
+_VERSION = 3  # of the loops and of their picture: another one is made anew
 
 
 @dataclass(frozen=True)

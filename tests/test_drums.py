@@ -250,7 +250,7 @@ def test_a_kits_own_sounds_are_among_the_first_five_of_a_hundred():
             library = others[: 100 - len(kit)] + kit
             found = drums.similar(drums.best_hit(song, parts, name), library, count=len(library))
             ranks[seed, name] = next(n for n, match in enumerate(found, 1) if any(match.shot is shot for shot in kit))
-    assert len(ranks) >= 12 and np.mean([rank <= 5 for rank in ranks.values()]) >= 0.9, ranks
+    assert len(ranks) >= 10 and np.mean([rank <= 5 for rank in ranks.values()]) >= 0.9, ranks
 
 
 def test_a_sound_is_most_like_itself_at_any_level_and_after_a_pause():

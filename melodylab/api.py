@@ -88,8 +88,9 @@ def separate_drums(song, method="drum-cnn", *, onsets=None, threshold=None, **op
     """Drums taken apart: `DrumParts` with stems "kick", "snare", "open_hihat", "closed_hihat", "toms" that sum to the song.
 
     method: "drum-cnn", or the path of weights that you trained; it finds the hits unless `onsets` gives them, such as those of an
-    earlier result, edited. threshold: how sure it must be of one, 0..1; None takes what its card says. Silence, and a song without
-    a hit: no onsets, all of the song in "toms". Options: those of `drums.Settings`, or `velocities` as in `drums.separate`.
+    earlier result, edited. threshold: how sure it must be of one, 0..1, or a dict by class; None takes what its card says.
+    Silence, and a song without a hit: no onsets, all of the song in "toms". Options: those of `drums.Settings`, or `velocities` as
+    in `drums.separate`.
     """
     if onsets is None:
         onsets = transcribe_drums(song, method, threshold=threshold)

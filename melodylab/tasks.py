@@ -308,7 +308,7 @@ _THRESHOLDS = np.arange(0.1, 0.75, 0.05).round(2)
 
 class Hits:
     """Onset profiles of five drums. Examined by the onset F-measure (50 ms) of each class at the one threshold that suits all loops
-    and classes best; classes that neither play nor are found do not count."""
+    and classes best; the finished network gets one a class. Classes that neither play nor are found do not count."""
 
     bank, needs_stems, score = drum_examples.Loops, False, "F"
 
@@ -371,9 +371,14 @@ class Hits:
         return {"Fs": [_hit_scores(features, profiles, truth, threshold) for threshold in _THRESHOLDS]}
 
     @staticmethod
-    def summary(found, network):
+    def _by_class(found):
+        """Mean F over the songs at each threshold, (thresholds, classes)."""
         tables = np.array([song["Fs"] for song in found], dtype=float)  # (songs, thresholds, classes)
-        by_class = np.array([[mean(tables[:, t, k]) for k in range(len(CLASSES))] for t in range(len(_THRESHOLDS))])
+        return np.array([[mean(tables[:, t, k]) for k in range(len(CLASSES))] for t in range(len(_THRESHOLDS))])
+
+    @classmethod
+    def summary(cls, found, network):
+        by_class = cls._by_class(found)
         means = [mean(row) for row in by_class]
         best = int(np.nanargmax(means)) if np.isfinite(means).any() else 0
         figures = {f"F_{kind}": float(value) for kind, value in zip(CLASSES, by_class[best], strict=True)}
@@ -386,13 +391,18 @@ class Hits:
 
     @classmethod
     def scores(cls, model, examinees, device):
-        """F of each class at the best common threshold, which is how the profile is to be picked; then per song."""
+        """F of each class at its own best threshold, which is how the profile is to be picked; then per song."""
         model = copy.deepcopy(model).to(device)
         found = [cls.examine(model, examinee, device) for examinee in examinees]
-        told = cls.summary(found, model)
-        at = int(np.argmin(np.abs(_THRESHOLDS - told["threshold"])))
-        songs = {name: dict(zip(CLASSES, one["Fs"][at], strict=True)) for (name, *_), one in zip(examinees, found, strict=True)}
-        return {**told, "validated_on": list(songs), "songs": songs}, {"threshold": told["threshold"]}
+        by_class = cls._by_class(found)
+        at = {kind: int(np.nanargmax(row)) if np.isfinite(row).any() else 0 for kind, row in zip(CLASSES, by_class.T, strict=True)}
+        told = {f"F_{kind}": float(by_class[at[kind], k]) for k, kind in enumerate(CLASSES)}
+        songs = {
+            name: {kind: one["Fs"][at[kind]][k] for k, kind in enumerate(CLASSES)}
+            for (name, *_), one in zip(examinees, found, strict=True)
+        }
+        thresholds = {kind: float(_THRESHOLDS[at[kind]]) for kind in CLASSES}
+        return {**told, "F": mean(told.values()), "validated_on": list(songs), "songs": songs}, {"threshold": thresholds}
 
 
 def _hit_scores(features, profiles, truth, threshold):

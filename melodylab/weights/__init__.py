@@ -18,6 +18,7 @@ import torch
 
 from melodylab import files, models
 from melodylab.files import InputError
+from melodylab.models.drum_cnn import CLASSES
 
 FOLDER = Path(__file__).parent  # the shipped pairs
 FORMAT = 1
@@ -31,7 +32,7 @@ _LARGE = 40_000
 # what the trainer says: the front end by its name in `models.frontends`, options for `models.run.salience`, provenance
 TOLD = "front_end decoding recipe steps wall_time_s device scores licence library_versions".split()
 ADDED = "format model changes parameters sha256".split()  # what `save` finds out by itself
-DECODING = {"unvoiced_gain", "threshold"}  # the options that `decoding` may have, numbers
+DECODING = {"unvoiced_gain", "threshold"}  # the options that `decoding` may have: numbers, for drums one a class
 
 
 def names():
@@ -209,7 +210,7 @@ def _read_card(path):
         "front_end": found["front_end"] in [front_end for *_, front_end in models.NETWORKS.values()],
         "decoding": isinstance(found["decoding"], dict)
         and found["decoding"].keys() <= DECODING
-        and all(isinstance(value, int | float) for value in found["decoding"].values()),
+        and all(_is_number(value) or _is_number_a_class(value) for value in found["decoding"].values()),
     }
     if odd := [key for key in fits if not fits[key]]:
         raise InputError(
@@ -217,6 +218,14 @@ def _read_card(path):
             f"{_restore(path)}"
         )
     return found
+
+
+def _is_number(value):
+    return isinstance(value, int | float)
+
+
+def _is_number_a_class(value):
+    return isinstance(value, dict) and value.keys() == set(CLASSES) and all(map(_is_number, value.values()))
 
 
 def _bytes(path):

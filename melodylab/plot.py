@@ -797,3 +797,185 @@ def learning_curve(losses, history=(), *, ax=None):
     if len(losses):
         ax.legend(handles, labels, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=4, frameon=False)
     return ax
+
+
+# --- drums ----------------------------------------------------------------------------------------------------------------
+
+DRUMS = dict(zip(("kick", "snare", "open_hihat", "closed_hihat", "toms"), INK, strict=False))  # a class's colour, from top to bottom
+
+
+def _lanes(ax, names=tuple(DRUMS)):
+    """One row a class, the first at the top."""
+    ax.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
+    ax.set(ylim=(len(names) - 0.5, -0.5), xlabel="Time (s)")
+
+
+def hit_map(hits, *, ax=None):
+    """Which drum hits were right, missed and false, one lane a class; the legend counts them.
+
+    hits: (times_s, classes, labels) as from `evaluate.hit_errors`.
+    """
+    ax = _axes(ax, (10, 2))
+    times_s, classes, labels = (np.asarray(part) for part in hits)
+    rows = np.array([list(DRUMS).index(kind) for kind in classes], dtype=float)
+    for label in ("right", "missed", "false"):
+        words, marker, colour, filled, _ = ERRORS[label]
+        here = labels == label
+        face = {"facecolors": colour if filled else "white", "edgecolors": colour, "linewidths": 0.3 if filled else 1.2}
+        ax.scatter(times_s[here], rows[here], s=22, marker=marker, label=f"{words} {here.sum()}", zorder=3, **face)
+    _lanes(ax)
+    _plain(ax)
+    _legend(ax, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, handletextpad=0.1, handlelength=1.5)
+    return ax
+
+
+def profile_map(times_s, profiles, *, onsets=None, ax=None, colorbar=True):
+    """Onset profiles (classes, time) in 0..1, one row a class; the hits of `onsets` as white ticks on the upper edge of its row."""
+    ax = _axes(ax, (10, 2))
+    extent = (*_edges(times_s), len(profiles) - 0.5, -0.5)
+    image = ax.imshow(profiles, aspect="auto", extent=extent, cmap="magma", vmin=0, vmax=1, interpolation="nearest")
+    if onsets is not None:
+        rows = np.array([list(DRUMS).index(kind) for kind in onsets.classes], dtype=float)
+        ax.vlines(onsets.times_s, rows - 0.5, rows - 0.2, color="white", linewidth=1.3)
+    _lanes(ax)
+    ax.set_xlim(_edges(times_s))
+    if colorbar:
+        _colorbar(image, "Profile")
+    return ax
+
+
+def drum_factors(V, W, H, freqs_hz, times_s, names, *, fmax_hz=12000, db_range=60):
+    """V and what it is made of, laid out like the product: W at the left, H on top, W H between them, V below it. A Figure.
+
+    V (freq, time), W (freq, parts), H (parts, time), magnitudes; names: one a part. Decibels below the loudest cell; of each column of
+    W and each row of H below its own.
+    """
+    figure = plt.figure(figsize=(10, 6.4), layout="constrained")
+    axes = figure.subplots(3, 2, width_ratios=(1, 4), height_ratios=(1.1, 2, 2))
+    (corner, above), (left, model), (empty, below) = axes
+    for blank in (corner, empty):
+        blank.set_axis_off()
+    corner.text(0.5, 0.5, r"$V \approx W\,H$", fontsize=18, ha="center", va="center")
+    levels = _decibels(np.square(H), 40, axis=1)
+    above.imshow(levels, aspect="auto", cmap="magma", extent=(*_edges(times_s), len(H) - 0.5, -0.5), interpolation="nearest")
+    above.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
+    above.set_title("$H$: when, and how it falls", loc="left", fontsize="medium")
+    shown = freqs_hz <= fmax_hz
+    extent = (-0.5, W.shape[1] - 0.5, *_edges(freqs_hz[shown] / 1000))
+    spectra = _decibels(np.square(W[shown]), db_range, axis=0)
+    left.imshow(spectra, origin="lower", aspect="auto", cmap="magma", extent=extent, interpolation="nearest")
+    left.set_xticks(range(len(names)), [name.replace("_", " ") for name in names], rotation=90)
+    left.set_ylabel("Frequency (kHz)")
+    left.set_title("$W$: what it sounds like", loc="left", fontsize="medium")
+    extent = (*_edges(times_s), *_edges(freqs_hz[shown] / 1000))
+    for ax, values, title in ((model, W @ H, "$W H$"), (below, V, "$V$: the loop")):
+        levels = _decibels(np.square(values), db_range)[shown]
+        ax.imshow(levels, origin="lower", aspect="auto", cmap="magma", extent=extent)
+        ax.set_title(title, loc="left", fontsize="medium")
+    for ax in (above, model):
+        ax.tick_params(labelbottom=False)
+    below.set(xlabel="Time (s)", ylabel="Frequency (kHz)")
+    return figure
+
+
+def drum_templates(parts, *, fmax_hz=16000, db_range=50, ax=None):
+    """What each class of `DrumParts` sounds like: its columns of W weighed by how much they sound, dB below its loudest row."""
+    ax = _axes(ax, (3, 4))
+    names = list(DRUMS)
+    spectra = np.stack([parts.template(n) @ np.sqrt(np.mean(parts.activation(n) ** 2, axis=1)) for n in names], axis=1)
+    edges_hz = np.geomspace(45, min(fmax_hz, parts.freqs_hz[-1]), 61)
+    fine_hz = np.geomspace(edges_hz[0], edges_hz[-1], 1200)  # low bands are narrower than a row
+    fine = np.stack([np.interp(fine_hz, parts.freqs_hz, spectrum) for spectrum in spectra.T], axis=1)
+    bands = fine.reshape(60, 20, len(names)).mean(axis=1)
+    octaves = np.log2(edges_hz[[0, -1]] / 1000)
+    extent = (-0.5, len(names) - 0.5, *octaves)
+    shown = _decibels(np.square(bands), db_range, axis=0)
+    ax.imshow(shown, origin="lower", aspect="auto", cmap="magma", extent=extent, interpolation="nearest")
+    ax.set_xticks(range(len(names)), [name.removesuffix("_hihat") for name in names], rotation=90)
+    ticks_hz = np.array([62.5, 250, 1000, 4000, 16000])
+    ticks_hz = ticks_hz[ticks_hz <= edges_hz[-1]]
+    ax.set_yticks(np.log2(ticks_hz / 1000), [f"{hz:g}" for hz in ticks_hz])
+    ax.set(ylabel="Frequency (Hz)", ylim=octaves, xlabel="Class")
+    return ax
+
+
+def step_map(stems, sr, steps, onsets, *, added=(), removed=(), bar=None, silent=(), notes=None, ax=None):
+    """Stems in the lanes of a step grid, all on one scale, with the hits that they were made of.
+
+    stems: {class: (channels, samples)}. steps: `steps.Steps`. onsets: `DrumOnsets`, drawn where they are in time. added, removed:
+    pairs (time_s, class), as open diamonds and crosses. bar: from 0, shaded. silent: classes that are not heard, in grey. notes:
+    {class: text} below its name.
+    """
+    ax = _axes(ax, (10, 4.4))
+    names = list(DRUMS)
+    peak = max((np.abs(stem).max() for stem in stems.values()), default=0) or 1.0
+    times_s = steps.times_s
+    for n, time_s in enumerate(times_s):
+        ax.axvline(time_s, color="#888888" if n % 16 == 0 else "#d5d5d5", linewidth=1.2 if n % 16 == 0 else 0.5, zorder=0)
+    if bar is not None:
+        first_s = times_s[0] + (16 * bar - 0.5) * steps.step_s
+        ax.axvspan(first_s, first_s + 16 * steps.step_s, color="#fff3cd", zorder=-1)
+    for row, name in enumerate(names):
+        signal = np.atleast_2d(stems[name])
+        starts = np.unique(np.linspace(0, signal.shape[1] - 1, 1600).astype(int))
+        low, high = np.minimum.reduceat(signal.min(axis=0), starts), np.maximum.reduceat(signal.max(axis=0), starts)
+        # the root lets faint stems be seen beside loud ones
+        low, high = (row - 0.42 * np.sign(end) * np.sqrt(np.abs(end) / peak) for end in (low, high))
+        colour = "#c9c9c9" if name in silent else DRUMS[name]
+        ax.fill_between(starts / sr, high, low, color=colour, linewidth=0.3, zorder=1)
+    kinds = (
+        ([*zip(onsets.times_s.tolist(), onsets.classes, strict=True)], "v", "#333333", "#333333", "hit"),
+        (added, "D", "white", "#333333", "added"),
+        (removed, "x", "#c0392b", "#c0392b", "removed"),
+    )
+    for hits, marker, face, edge, words in kinds:
+        if hits:
+            at_s, rows = [t for t, _ in hits], [names.index(kind) - 0.45 for _, kind in hits]
+            colour = {"color": edge} if marker == "x" else {"facecolors": face, "edgecolors": edge}
+            ax.scatter(at_s, rows, s=26, marker=marker, linewidths=1.1, zorder=3, label=words, **colour)
+    labels = [name.replace("_", " ") + (f"\n{notes[name]}" if notes and notes.get(name) else "") for name in names]
+    ax.set_yticks(range(len(names)), labels)
+    ax.set(ylim=(len(names) - 0.4, -0.7), xlim=(min(0, times_s[0]), signal.shape[1] / sr), xlabel="Time (s)")
+    ax.spines[["top", "right"]].set_visible(False)
+    if added or removed:
+        _legend(ax, loc="lower right", bbox_to_anchor=(1, 1), ncols=3, handlelength=1)
+    return ax
+
+
+def replacement_chain(song, times_s, profiles, parts, shots, made):
+    """The way of Koretzky's Figure 3, with what goes through each of its boxes: loop, profiles, stems, hits, one-shots, new loop.
+
+    times_s, profiles: as from `drums.onset_profile`. parts: `DrumParts`. shots: {class: (cut-out hit, chosen `OneShot`)}. made: the
+    `Song` that `drums.replace` returned. A Figure.
+    """
+    figure = plt.figure(figsize=(11, 5.6), layout="constrained")
+    axes = figure.subplots(2, 3, gridspec_kw={"wspace": 0.12, "hspace": 0.12})
+    (loop, heard, stems), (new, library, cut) = axes
+    for ax, sound, title in ((loop, song, "1  the loop"), (new, made, "6  the loop, played anew")):
+        waveforms({"": sound.mono}, sound.sr, ax=ax)
+        ax.set(title=title, yticks=[])
+    profile_map(times_s, profiles, onsets=parts.onsets, ax=heard, colorbar=False)
+    heard.set_title("2  profiles, hits, MIDI")
+    waveforms({name: parts.stems[name] for name in DRUMS}, song.sr, ax=stems)
+    stems.set_title("3  stems by NMF")
+    stems.set_yticklabels([name.replace("_", " ") for name in DRUMS])
+    for ax, which, title in ((cut, 0, "4  the cleanest hits"), (library, 1, "5  the nearest one-shots")):
+        for row, name in enumerate(DRUMS):
+            if name in shots:
+                y = shots[name][which].audio[: round(0.5 * shots[name][which].sr)]
+                starts = np.unique(np.linspace(0, len(y) - 1, 700).astype(int))
+                low, high = (f.reduceat(y / (np.abs(y).max() or 1), starts) for f in (np.minimum, np.maximum))
+                spread = starts / shots[name][which].sr
+                ax.fill_between(spread, row - 0.45 * high, row - 0.45 * low, color=DRUMS[name], linewidth=0.4)
+        _lanes(ax)
+        ax.set(title=title, xlim=(0, 0.5))
+        _plain(ax)
+    for ax in axes.ravel():
+        ax.title.set_fontsize("medium")
+    arrow = {"arrowstyle": "-|>", "color": "#333333", "linewidth": 1.6}
+    right, left, down = ((0.98, 1.07), (0.02, 1.07)), ((0.02, 1.07), (0.98, 1.07)), ((0.5, -0.25), (0.5, 1.15))
+    ways = ((loop, heard, right), (heard, stems, right), (stems, cut, down), (cut, library, left), (library, new, left))
+    for start, end, (a, b) in ways:
+        places = {"xy": b, "xycoords": end.transAxes, "xytext": a, "textcoords": start.transAxes}
+        end.annotate("", **places, arrowprops=arrow, annotation_clip=False)
+    return figure

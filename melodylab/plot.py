@@ -801,7 +801,7 @@ def learning_curve(losses, history=(), *, ax=None):
 
 # --- drums ----------------------------------------------------------------------------------------------------------------
 
-DRUMS = dict(zip(("kick", "snare", "open_hihat", "closed_hihat", "toms"), INK, strict=False))  # a class's colour, from top to bottom
+DRUMS = dict(zip(("kick", "snare", "open_hihat", "closed_hihat", "toms"), INK, strict=False))  # from top to bottom, colours
 
 
 def _lanes(ax, names=tuple(DRUMS)):
@@ -844,58 +844,84 @@ def profile_map(times_s, profiles, *, onsets=None, ax=None, colorbar=True):
     return ax
 
 
-def drum_factors(V, W, H, freqs_hz, times_s, names, *, fmax_hz=12000, db_range=60):
-    """V and what it is made of, laid out like the product: W at the left, H on top, W H between them, V below it. A Figure.
+def mel_hits(picture, onsets, *, ax=None):
+    """The drum network's input (Features of kind "drum-mel"), its rows evenly spaced, and over it the hits in five lanes."""
+    ax = _axes(ax, (10, 3))
+    rows = len(picture.freqs_hz)
+    extent = (*_edges(picture.times_s), -0.5, rows - 0.5)
+    ax.imshow(picture.values[0], origin="lower", aspect="auto", extent=extent, cmap="magma", vmin=0, vmax=1)
+    ticks_hz = np.array([100, 500, 1000, 2000, 4000, 8000])
+    ax.set_yticks(np.interp(ticks_hz, picture.freqs_hz, np.arange(rows)), [f"{hz}" for hz in ticks_hz])
+    for lane, name in enumerate(reversed(DRUMS)):
+        times_s = onsets.of_class(name)
+        y = np.full(len(times_s), rows * (lane + 0.5) / len(DRUMS))
+        ax.scatter(times_s, y, s=20, marker="v", facecolors=DRUMS[name], edgecolors="white", linewidths=0.8)
+    ax.set(xlabel="Time (s)", ylabel="Frequency (Hz)", xlim=_edges(picture.times_s), ylim=(-0.5, rows - 0.5))
+    return ax
 
-    V (freq, time), W (freq, parts), H (parts, time), magnitudes; names: one a part. Decibels below the loudest cell; of each column of
-    W and each row of H below its own.
+
+def _octave_rows(values, freqs_hz, low_hz, high_hz, bands=60):
+    """Rows of a magnitude picture (freq, anything) on an axis of octaves: (bands, anything); low bands are narrower than a row."""
+    fine_hz = np.geomspace(low_hz, high_hz, 20 * bands)
+    above = np.clip(np.searchsorted(freqs_hz, fine_hz), 1, len(freqs_hz) - 1)
+    share = ((fine_hz - freqs_hz[above - 1]) / (freqs_hz[above] - freqs_hz[above - 1]))[:, None]
+    fine = (1 - share) * values[above - 1] + share * values[above]
+    return fine.reshape(bands, 20, -1).mean(axis=1)
+
+
+def _octave_axis(ax, low_hz, high_hz):
+    ticks_hz = np.array([62.5, 250, 1000, 4000, 16000])
+    ticks_hz = ticks_hz[(ticks_hz >= low_hz) & (ticks_hz <= high_hz)]
+    ax.set_yticks(np.log2(ticks_hz), [f"{hz:g}" for hz in ticks_hz])
+    ax.set(ylabel="Frequency (Hz)", ylim=np.log2([low_hz, high_hz]))
+
+
+def drum_factors(V, W, H, freqs_hz, times_s, names, *, low_hz=45.0, high_hz=16000.0, db_range=60):
+    """V and what it is made of, laid out like the product: W at the left of W H, H above it, V beside it. Returns a Figure.
+
+    V (freq, time), W (freq, parts), H (parts, time), magnitudes; names: one a part. Decibels below the loudest cell; in W of each
+    column, in H of each row below its own.
     """
-    figure = plt.figure(figsize=(10, 6.4), layout="constrained")
-    axes = figure.subplots(3, 2, width_ratios=(1, 4), height_ratios=(1.1, 2, 2))
-    (corner, above), (left, model), (empty, below) = axes
-    for blank in (corner, empty):
-        blank.set_axis_off()
-    corner.text(0.5, 0.5, r"$V \approx W\,H$", fontsize=18, ha="center", va="center")
+    high_hz = min(high_hz, freqs_hz[-1])
+    figure = plt.figure(figsize=(12, 5), layout="constrained")
+    axes = figure.subplots(2, 3, width_ratios=(1, 4, 4), height_ratios=(1, 2.2))
+    (corner, above, blank), (left, model, right) = axes
+    for ax in (corner, blank):
+        ax.set_axis_off()
+    corner.text(0.3, 0.5, r"$V \approx W\,H$", fontsize=16, ha="center", va="center")
+    words = [name.replace("_", " ") for name in names]
     levels = _decibels(np.square(H), 40, axis=1)
     above.imshow(levels, aspect="auto", cmap="magma", extent=(*_edges(times_s), len(H) - 0.5, -0.5), interpolation="nearest")
-    above.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
+    above.set_yticks(range(len(names)), words)
     above.set_title("$H$: when, and how it falls", loc="left", fontsize="medium")
-    shown = freqs_hz <= fmax_hz
-    extent = (-0.5, W.shape[1] - 0.5, *_edges(freqs_hz[shown] / 1000))
-    spectra = _decibels(np.square(W[shown]), db_range, axis=0)
+    above.tick_params(labelbottom=False)
+    spectra = _decibels(np.square(_octave_rows(W, freqs_hz, low_hz, high_hz)), db_range, axis=0)
+    extent = (-0.5, W.shape[1] - 0.5, *np.log2([low_hz, high_hz]))
     left.imshow(spectra, origin="lower", aspect="auto", cmap="magma", extent=extent, interpolation="nearest")
-    left.set_xticks(range(len(names)), [name.replace("_", " ") for name in names], rotation=90)
-    left.set_ylabel("Frequency (kHz)")
-    left.set_title("$W$: what it sounds like", loc="left", fontsize="medium")
-    extent = (*_edges(times_s), *_edges(freqs_hz[shown] / 1000))
-    for ax, values, title in ((model, W @ H, "$W H$"), (below, V, "$V$: the loop")):
-        levels = _decibels(np.square(values), db_range)[shown]
+    left.set_xticks(range(len(names)), [word.removesuffix(" hihat") for word in words], rotation=90)
+    left.set_title("$W$: its sound", loc="left", fontsize="medium")
+    _octave_axis(left, low_hz, high_hz)
+    extent = (*_edges(times_s), *np.log2([low_hz, high_hz]))
+    for ax, values, title in ((model, W @ H, "$W H$"), (right, V, "$V$: the loop")):
+        levels = _decibels(np.square(_octave_rows(values, freqs_hz, low_hz, high_hz)), db_range)
         ax.imshow(levels, origin="lower", aspect="auto", cmap="magma", extent=extent)
         ax.set_title(title, loc="left", fontsize="medium")
-    for ax in (above, model):
-        ax.tick_params(labelbottom=False)
-    below.set(xlabel="Time (s)", ylabel="Frequency (kHz)")
+        _octave_axis(ax, low_hz, high_hz)
+        ax.set(xlabel="Time (s)", ylabel="")
     return figure
 
 
-def drum_templates(parts, *, fmax_hz=16000, db_range=50, ax=None):
+def drum_templates(parts, *, low_hz=45.0, high_hz=16000.0, db_range=50, ax=None):
     """What each class of `DrumParts` sounds like: its columns of W weighed by how much they sound, dB below its loudest row."""
     ax = _axes(ax, (3, 4))
-    names = list(DRUMS)
+    names, high_hz = list(DRUMS), min(high_hz, parts.freqs_hz[-1])
     spectra = np.stack([parts.template(n) @ np.sqrt(np.mean(parts.activation(n) ** 2, axis=1)) for n in names], axis=1)
-    edges_hz = np.geomspace(45, min(fmax_hz, parts.freqs_hz[-1]), 61)
-    fine_hz = np.geomspace(edges_hz[0], edges_hz[-1], 1200)  # low bands are narrower than a row
-    fine = np.stack([np.interp(fine_hz, parts.freqs_hz, spectrum) for spectrum in spectra.T], axis=1)
-    bands = fine.reshape(60, 20, len(names)).mean(axis=1)
-    octaves = np.log2(edges_hz[[0, -1]] / 1000)
-    extent = (-0.5, len(names) - 0.5, *octaves)
-    shown = _decibels(np.square(bands), db_range, axis=0)
+    shown = _decibels(np.square(_octave_rows(spectra, parts.freqs_hz, low_hz, high_hz)), db_range, axis=0)
+    extent = (-0.5, len(names) - 0.5, *np.log2([low_hz, high_hz]))
     ax.imshow(shown, origin="lower", aspect="auto", cmap="magma", extent=extent, interpolation="nearest")
     ax.set_xticks(range(len(names)), [name.removesuffix("_hihat") for name in names], rotation=90)
-    ticks_hz = np.array([62.5, 250, 1000, 4000, 16000])
-    ticks_hz = ticks_hz[ticks_hz <= edges_hz[-1]]
-    ax.set_yticks(np.log2(ticks_hz / 1000), [f"{hz:g}" for hz in ticks_hz])
-    ax.set(ylabel="Frequency (Hz)", ylim=octaves, xlabel="Class")
+    ax.set_xlabel("Class")
+    _octave_axis(ax, low_hz, high_hz)
     return ax
 
 

@@ -1,8 +1,8 @@
 """The steps that a loop of drums is written on: found from its hits, spelled as a pattern, changed there and played again.
 
 Conventions: a step is a sixteenth, four to a beat and sixteen to a bar. A pattern is a text, one word a class in the order of
-`synth.DRUM_CLASSES`, joined by "/", with "x" where a class is hit on a step and "-" where it is not. It tells steps, not times: hits
-that stay in a changed pattern keep their own times and velocities.
+`synth.DRUM_CLASSES`, joined by "/", with "x" where a class is hit on a step and "-" where it is not. It tells steps, not times:
+hits that stay in a changed pattern keep their own times and velocities.
 
 Notebook 07_drums uses this module.
 """
@@ -42,8 +42,8 @@ class Steps:
 def find(onsets, seconds, *, tempo_bpm=None):
     """The `Steps` that the hits of `seconds` of sound fall on best; the first is the one nearest to 0 s.
 
-    A step is good if the hits, wound around a circle that it fills once, come to lie at one place: the length of their mean arrow is
-    1 if all do. Of steps that are nearly as good as the best the longest is taken, since half a step fits whatever a whole one fits.
+    A step is good if the hits, wound around a circle that it fills once, come to lie at one place: the length of their mean arrow
+    is 1 if all do. Of steps that are nearly as good as the best the longest is taken: half a step fits whatever a whole one fits.
     tempo_bpm: beats a minute, if known. With fewer than two hits: that tempo, or 120.
     """
     times_s = onsets.times_s

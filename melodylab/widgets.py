@@ -639,8 +639,8 @@ def training_panel(song, *, steps=20, songs=(1, 2, 4, 8), seconds=6.0, network="
 class ToggleGrid(ipywidgets.VBox):
     """Rows of buttons that are on or off, as one control with a `value`: a word a row, "x" for on, "-" for off, joined by "/".
 
-    rows: {name of a row: [names of its buttons]}, for screen readers and tooltips. value: as above. shown: so many columns stand in the
-    page, from column `first` on; all if None. A gap after every `group` of them.
+    rows: {name of a row: [names of its buttons]}, for tooltips. value: as above. shown: so many columns stand in the page, from
+    column `first` on; all if None. A gap after every `group` of them.
     """
 
     value = traitlets.Unicode()
@@ -699,11 +699,11 @@ class ToggleGrid(ipywidgets.VBox):
 def step_panel(song, onsets=None, *, tempo_bpm=None, **settings):
     """A drum loop on a step grid: change what was transcribed, and the loop is taken apart anew, while you wait.
 
-    Every move of a step learns W again from the changed hits (half a second for a loop of eight). The picture shows the five stems and
-    the hits in their own time, at the right what W now sounds like; below the names stands the SI-SDR of each stem where the truth is
-    known. Mute and solo choose what the player plays, at one gain. One bar of buttons at a time; the slider chooses it.
-    song: some seconds. onsets: `DrumOnsets`; without them the shipped network transcribes. tempo_bpm: else it is estimated. settings:
-    of `drums.separate`.
+    Every step that is switched learns W again from the changed hits (half a second for a loop of eight). The picture shows the five
+    stems with the hits in their own time, and at the right what W now sounds like; below the names stands the SI-SDR of each stem
+    where the truth is known. Mute and solo choose what the player plays, at one gain. One bar of buttons at a time.
+    song: some seconds. onsets: `DrumOnsets`; without them the shipped network transcribes. tempo_bpm: else it is estimated.
+    settings: of `drums.separate`.
     """
     onsets = api.transcribe_drums(song) if onsets is None else onsets
     onsets = drums.separate(song, onsets, **settings).onsets  # with the velocities that were measured
@@ -759,7 +759,8 @@ def step_panel(song, onsets=None, *, tempo_bpm=None, **settings):
         parts, added, removed = taken_apart(steps)
         told = [f"{name} {len(parts.onsets.of_class(name))} hits, {text}" for name, text in notes(parts).items()]
         state = {"bar": bar, "mute": mute, "solo": solo}  # the pattern is too long to be read out
-        return f"{title(parts, added, removed)}; {'; '.join(told)}; heard: {', '.join(heard(mute, solo)) or 'nothing'}. {_words(state)}"
+        told += [f"heard: {', '.join(heard(mute, solo)) or 'nothing'}"]
+        return f"{title(parts, added, removed)}; {'; '.join(told)}. {_words(state)}"
 
     def sound(bar, steps, mute, solo):
         playing = heard(mute, solo)

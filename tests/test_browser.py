@@ -246,7 +246,7 @@ def test_panel_moves_in_a_real_browser(page, lab, tmp_path):
 NOTEBOOKS = ["00_tour", "01_representations", "02_source_filter_nmf", "03_crnn", "04_multiresolution_cnn", "05_ftanet_attention"]
 
 
-@pytest.mark.parametrize("name", [*NOTEBOOKS, "10_train_your_own"])
+@pytest.mark.parametrize("name", [*NOTEBOOKS, "07_drums", "10_train_your_own"])
 def test_student_notebook_runs_and_its_panels_move(name, page, lab, tmp_path):
     source = ROOT / "notebooks" / f"{name}.ipynb"
     if not source.is_file():

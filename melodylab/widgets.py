@@ -782,7 +782,7 @@ class _Switches(ToggleGrid):
     """One row of the same, with the buttons' names on them."""
 
     def __init__(self, name, titles):
-        super().__init__({name: titles}, "-" * len(titles))
+        super().__init__({name: titles}, "-" * len(titles), group=len(titles))
         for button, title in zip(self._buttons[0], titles, strict=True):
             button.layout.width = "7.2em"
         self._fill()

@@ -60,7 +60,7 @@ def test_what_was_not_touched_keeps_its_time_and_velocity():
     ]
 
 
-@pytest.mark.parametrize("text", ["", "x---", "x---/----/----/----/---", "o---/----/----/----/----", "x---/----/----/----/----/----"])
+@pytest.mark.parametrize("text", ["", "x---", "x---/----/----/----/---", "o---/----/----/----/----", "/".join(["x---"] * 6)])
 def test_a_pattern_that_does_not_fit_is_refused(text):
     with pytest.raises(ValueError, match="5 words of 4 letters"):
         steps.edited(onsets(), steps.Steps(0.0, 0.125, 4), text)

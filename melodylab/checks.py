@@ -488,79 +488,80 @@ def check_05_c(answer, model, picture):
     return False, f"with it uniform you are {closer} the puzzle than with none, {distance:.2g} off on average; one has 0."
 
 
-# --- 10_train_your_own ----------------------------------------------------------------------------------------------------
-
-_PITCHES_10_A_HZ = np.array([np.nan, 55, 56, 110, 440, 452.5, 453.2, 1760, 1811.2, 1812.8, 53.5, 53.3])
+# --- 06_unet_masking ------------------------------------------------------------------------------------------------------
 
 
-@_exercise("10_train_your_own")
-def check_10_a(label):
-    """A function (f0_hz) that returns the class of one pitch: 0 for none or off the grid, else 1 + semitones above 55 Hz."""
-    right = [int(c) for c in 1 + grids.PitchGrid(55.0, 12, 61).nearest_bin(_PITCHES_10_A_HZ)]
-    given = [int(_result(label, float(f0_hz))) for f0_hz in _PITCHES_10_A_HZ]
-    if given == right:
-        return True, "61 semitones from 55 to 1760 Hz, half a semitone of room at both ends, and 0 for everything else."
-    wrong = next(n for n in range(len(right)) if given[n] != right[n])
-    sentence = f"{_PITCHES_10_A_HZ[wrong]:g} Hz became class {given[wrong]} and should be {right[wrong]}. "
-    if wrong == 0:
-        return False, "NaN means that nothing is sung; that is class 0. np.isnan tells."
-    if given[1] == 0:
-        return False, sentence + "55 Hz is the first semitone, and class 0 is taken."
-    if all(abs(a - b) <= 1 for a, b in zip(given, right, strict=True)):
-        return False, sentence + "Does your number go to the nearest semitone, or to the one below?"
-    if wrong >= 8:
-        return False, sentence + "What lies more than half a semitone outside of the grid has no class of its own: 0."
-    return False, sentence + "An octave has 12 semitones: 12 log2(f0 / 55), rounded, plus 1."
+@_exercise("06_unet_masking")
+def check_06_a(sharper):
+    """A function (mask, p) whose shares stand in the ratio m ** p to (1 - m) ** p."""
+    shares = np.array([[0.0, 0.1, 0.4], [0.5, 0.9, 1.0]])
+
+    def right(m, p):
+        return m**p / (m**p + (1 - m) ** p)
+
+    found = {p: np.asarray(_result(sharper, shares.copy(), p), dtype=float) for p in (1, 2, 0.5)}
+    if any(given.shape != shares.shape for given in found.values()):
+        return False, f"a mask in, a mask out, both of shape {shares.shape}."
+    if all(np.allclose(given, right(shares, p)) for p, given in found.items()):
+        return True, "at p = 1 nothing changes, one half stays, and the two shares still sum to 1."
+    if all(np.allclose(given, shares**p) for p, given in found.items()):
+        return False, "mask ** p and (1 - mask) ** p no longer sum to 1; divide by the sum of both."
+    if not np.all(np.isfinite(np.concatenate(list(found.values())))):
+        return False, "somewhere you divide 0 by 0; m ** p + (1 - m) ** p is never 0."
+    if np.allclose(found[2], shares > 0.5) or np.allclose(found[2], shares >= 0.5):
+        return False, "that is the binary mask for every p; it is what p without end leads to."
+    if np.allclose(found[2], right(shares, 0.5)):
+        return False, "p = 2 softens your mask; it should sharpen it."
+    return False, "the melody's part is m ** p, the rest's (1 - m) ** p; a share is one part divided by both together."
 
 
-@_exercise("10_train_your_own")
-def check_10_b(losses, shares):
-    """(loss of a network that gives 62 classes the same probability, loss of one that knows only their shares)."""
-    shares = np.asarray(shares, dtype=float)
-    present = shares[shares > 0]
-    blind, counting = (float(loss) for loss in losses)
-    right = np.log(62), -np.sum(present * np.log(present))
-    if abs(blind - np.log2(62)) < 0.02 or abs(blind - np.log10(62)) < 0.02:
-        return False, "cross entropy here takes the natural logarithm, np.log."
-    if abs(blind - right[0]) > 0.02:
-        return False, "each of 62 classes has probability 1/62, so every frame costs -log(1/62)."
-    if abs(counting - right[1]) <= 0.02:
-        return True, f"it begins near {blind:.2f}, and below {counting:.2f} it must have listened to the features."
-    if abs(counting + right[1]) <= 0.02:
-        return False, "a loss is never negative here; the logarithm of a share is. Mind the sign."
-    if abs(counting + np.log(shares[0])) <= 0.02:
-        return False, "that is the loss of the frames without melody alone; average over all classes, each by its share."
-    if abs(counting + np.mean(np.log(present))) <= 0.02:
-        return False, "frequent classes count more: weigh each -log(share) by its share instead of taking a plain mean."
-    return False, "the first loss is right. For the second: frames of class c cost -log(share[c]); share[c] of all do."
+@_exercise("06_unet_masking")
+def check_06_b(factors):
+    """(melody's, accompaniment's) factor on the magnitude of a cell whose *power* is shared out 0.64 to 0.36."""
+    ours, others = (float(factor) for factor in factors)
+    if np.allclose([ours, others], [0.8, 0.6], atol=0.005):
+        return True, "together 1.4 of the magnitude that there was: what is split as power does not add up as sound."
+    slips = {
+        "those are the shares of the power. A magnitude is the root of a power.": (0.64, 0.36),
+        "the melody is right. The accompaniment keeps 1 - 0.64 of the power, and its magnitude is the root of that.": (0.8, 0.2),
+        "the root, not the square: power is magnitude squared.": (0.64**2, 0.36**2),
+        "the melody's factor stands first.": (0.6, 0.8),
+    }
+    fitting = [hint for hint, slip in slips.items() if np.allclose([ours, others], slip, atol=0.005)]
+    return False, fitting[0] if fitting else "what share of the power does each get, and what is the root of it?"
 
 
-_LATE_10_C_FRAMES = 9
+def puzzle_06_c(model, picture, melody):
+    """The `Mask` of a unet that was told the melody (Melody) in another key."""
+    return run.mask(model, picture, _transposed(melody, _KEY_06_C))[0]
 
 
-def puzzle_10_c():
-    """A training song's CQT and labels that came too late: (Features, f0_hz (frames,), NaN = no melody)."""
-    song = synth.training_song(21, 12, ingredients=synth.Ingredients(drums=False, distortion=False, processing=False))
-    picture = features.cqt(song)
-    f0_hz = song.melody.resampled(picture.times_s).sung_hz
-    late = np.concatenate([np.full(_LATE_10_C_FRAMES, np.nan), f0_hz[:-_LATE_10_C_FRAMES]])
-    return picture, late
+_KEY_06_C = -5  # semitones
 
 
-@_exercise("10_train_your_own")
-def check_10_c(late_frames):
-    """By how many frames the labels of `puzzle_10_c` are late."""
-    late_frames = float(late_frames)
-    if abs(late_frames - _LATE_10_C_FRAMES) <= 1:
-        late_ms = 1000 * _LATE_10_C_FRAMES * 256 / 22050
-        return True, f"{_LATE_10_C_FRAMES} frames, {late_ms:.0f} ms. A network would have learned to be late."
-    if abs(late_frames + _LATE_10_C_FRAMES) <= 1:
-        return False, "right distance, wrong way: count how far the labels must move to earlier frames."
-    if late_frames > 40:
-        return False, "that may be milliseconds; frames are asked for, of 256 samples at 22,050 Hz."
-    if late_frames == 0:
-        return False, "0 is how they stand now. Try every shift from -20 to 20 and compare the brightness under the label."
-    return False, "at the right shift the CQT is brightest under the labels, on average over the frames with a melody."
+def _transposed(melody, semitones):
+    return records.Melody(melody.times_s, melody.f0_hz * 2 ** (semitones / 12), melody.voicing)
+
+
+@_exercise("06_unet_masking")
+def check_06_c(semitones, model, picture, melody):
+    """By how many semitones the melody was moved in `puzzle_06_c`; below 0 is down."""
+    semitones = float(semitones)
+    if not -24 <= semitones <= 24:
+        return False, "semitones from -24 to 24 are asked for; -12 is an octave down."
+
+    def distance(key):
+        told = run.mask(model, picture, _transposed(melody, key))[0].values
+        return float(np.abs(told - puzzle_06_c(model, picture, melody).values).mean())
+
+    yours = distance(semitones)
+    if semitones == _KEY_06_C:
+        return True, "told that line, the network draws the same mask, to the last bit."
+    if semitones == -_KEY_06_C:
+        return False, "right distance, wrong way: a factor of 2 ** (n / 12) with n below 0 goes down."
+    if abs(semitones - _KEY_06_C) == 12:
+        return False, f"that line is {yours:.2g} off on average; it shares partials with the right one, an octave away."
+    return False, f"told that line, its mask is {yours:.2g} off on average; at the right one it is 0."
 
 
 # --- 07_drums -------------------------------------------------------------------------------------------------------------
@@ -649,3 +650,78 @@ def check_07_c(time_s, song):
     if np.min(np.abs(times_s - time_s)) > 0.03:
         return False, f"no snare was struck at {time_s:.2f} s; the strokes are in song.onsets.of_class(\"snare\")."
     return False, f"the stroke at {time_s:.2f} s is still there. After which does the stem lose most against song.stems[\"snare\"]?"
+
+
+# --- 10_train_your_own ----------------------------------------------------------------------------------------------------
+
+_PITCHES_10_A_HZ = np.array([np.nan, 55, 56, 110, 440, 452.5, 453.2, 1760, 1811.2, 1812.8, 53.5, 53.3])
+
+
+@_exercise("10_train_your_own")
+def check_10_a(label):
+    """A function (f0_hz) that returns the class of one pitch: 0 for none or off the grid, else 1 + semitones above 55 Hz."""
+    right = [int(c) for c in 1 + grids.PitchGrid(55.0, 12, 61).nearest_bin(_PITCHES_10_A_HZ)]
+    given = [int(_result(label, float(f0_hz))) for f0_hz in _PITCHES_10_A_HZ]
+    if given == right:
+        return True, "61 semitones from 55 to 1760 Hz, half a semitone of room at both ends, and 0 for everything else."
+    wrong = next(n for n in range(len(right)) if given[n] != right[n])
+    sentence = f"{_PITCHES_10_A_HZ[wrong]:g} Hz became class {given[wrong]} and should be {right[wrong]}. "
+    if wrong == 0:
+        return False, "NaN means that nothing is sung; that is class 0. np.isnan tells."
+    if given[1] == 0:
+        return False, sentence + "55 Hz is the first semitone, and class 0 is taken."
+    if all(abs(a - b) <= 1 for a, b in zip(given, right, strict=True)):
+        return False, sentence + "Does your number go to the nearest semitone, or to the one below?"
+    if wrong >= 8:
+        return False, sentence + "What lies more than half a semitone outside of the grid has no class of its own: 0."
+    return False, sentence + "An octave has 12 semitones: 12 log2(f0 / 55), rounded, plus 1."
+
+
+@_exercise("10_train_your_own")
+def check_10_b(losses, shares):
+    """(loss of a network that gives 62 classes the same probability, loss of one that knows only their shares)."""
+    shares = np.asarray(shares, dtype=float)
+    present = shares[shares > 0]
+    blind, counting = (float(loss) for loss in losses)
+    right = np.log(62), -np.sum(present * np.log(present))
+    if abs(blind - np.log2(62)) < 0.02 or abs(blind - np.log10(62)) < 0.02:
+        return False, "cross entropy here takes the natural logarithm, np.log."
+    if abs(blind - right[0]) > 0.02:
+        return False, "each of 62 classes has probability 1/62, so every frame costs -log(1/62)."
+    if abs(counting - right[1]) <= 0.02:
+        return True, f"it begins near {blind:.2f}, and below {counting:.2f} it must have listened to the features."
+    if abs(counting + right[1]) <= 0.02:
+        return False, "a loss is never negative here; the logarithm of a share is. Mind the sign."
+    if abs(counting + np.log(shares[0])) <= 0.02:
+        return False, "that is the loss of the frames without melody alone; average over all classes, each by its share."
+    if abs(counting + np.mean(np.log(present))) <= 0.02:
+        return False, "frequent classes count more: weigh each -log(share) by its share instead of taking a plain mean."
+    return False, "the first loss is right. For the second: frames of class c cost -log(share[c]); share[c] of all do."
+
+
+_LATE_10_C_FRAMES = 9
+
+
+def puzzle_10_c():
+    """A training song's CQT and labels that came too late: (Features, f0_hz (frames,), NaN = no melody)."""
+    song = synth.training_song(21, 12, ingredients=synth.Ingredients(drums=False, distortion=False, processing=False))
+    picture = features.cqt(song)
+    f0_hz = song.melody.resampled(picture.times_s).sung_hz
+    late = np.concatenate([np.full(_LATE_10_C_FRAMES, np.nan), f0_hz[:-_LATE_10_C_FRAMES]])
+    return picture, late
+
+
+@_exercise("10_train_your_own")
+def check_10_c(late_frames):
+    """By how many frames the labels of `puzzle_10_c` are late."""
+    late_frames = float(late_frames)
+    if abs(late_frames - _LATE_10_C_FRAMES) <= 1:
+        late_ms = 1000 * _LATE_10_C_FRAMES * 256 / 22050
+        return True, f"{_LATE_10_C_FRAMES} frames, {late_ms:.0f} ms. A network would have learned to be late."
+    if abs(late_frames + _LATE_10_C_FRAMES) <= 1:
+        return False, "right distance, wrong way: count how far the labels must move to earlier frames."
+    if late_frames > 40:
+        return False, "that may be milliseconds; frames are asked for, of 256 samples at 22,050 Hz."
+    if late_frames == 0:
+        return False, "0 is how they stand now. Try every shift from -20 to 20 and compare the brightness under the label."
+    return False, "at the right shift the CQT is brightest under the labels, on average over the frames with a melody."

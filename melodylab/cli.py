@@ -69,7 +69,10 @@ def main():
 
 _audio_argument = click.argument("audio", nargs=-1, required=True)
 _method_option = click.option(
-    "--method", default="sfnmf", show_default=True, help="A name (an unknown one lists the choices) or, for melodies, weights of yours."
+    "--method",
+    default="sfnmf",
+    show_default=True,
+    help="A name (an unknown one lists the choices); for melodies also weights of yours, for stems also unet+best, led by a melody.",
 )
 
 

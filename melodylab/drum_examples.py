@@ -25,7 +25,7 @@ from melodylab.models.frontends import DRUM_BANDS, FRONT_ENDS, drum_mel
 _SR = 22050  # what the front end works at, so that nothing has to be resampled
 _RANGE_DB = 80  # between 0 and 1
 _NEAR_FRAMES = 2.0  # a target falls from 1 at the onset to 0 so far away from it
-_VERSION = 2  # of the loops and of their picture: another one is made anew
+_VERSION = 3  # of the loops and of their picture: another one is made anew
 
 
 @dataclass(frozen=True)
@@ -135,13 +135,10 @@ class DrumExamples:
     # --- how an example is cut
 
     def _cut(self, rng):
-        features, hits = self.loop(int(rng.integers(self.bank.loops)))
-        pace = np.exp(rng.uniform(-1, 1) * np.log1p(self.stretch))
-        length = min(round(self.frames * pace), features.shape[2])
-        first = int(rng.integers(features.shape[2] - length + 1))
-        x = _resampled(features[0, :, first : first + length].astype(np.float32), round(length / pace))
-        x = np.pad(x, ((0, 0), (0, max(self.frames - x.shape[1], 0))))[:, : self.frames]
-        target = profile(np.stack([(hits[:, 0] - first) / pace, hits[:, 1]], axis=1), self.frames)
+        x, hits = self._excerpt(rng)
+        if rng.random() < _OVERLAID:
+            x, hits = _overlaid(rng, (x, hits), self._excerpt(rng))
+        target = profile(hits, self.frames)
         sounds = x > 0
         knots_db = rng.normal(0, self.equaliser_db, 8)
         x += np.interp(np.linspace(0, 7, self.bands), np.arange(8), knots_db).astype(np.float32)[:, None] / _RANGE_DB
@@ -150,6 +147,16 @@ class DrumExamples:
         if rng.random() < self.noise:
             x = self._noisy(rng, x)
         return np.clip(x, 0, 1).astype(np.float32)[None], target
+
+    def _excerpt(self, rng):
+        """Some frames of some loop at another pace, (bands, frames), and its hits on them, (hits, 2)."""
+        features, hits = self.loop(int(rng.integers(self.bank.loops)))
+        pace = np.exp(rng.uniform(-1, 1) * np.log1p(self.stretch))
+        length = min(round(self.frames * pace), features.shape[2])
+        first = int(rng.integers(features.shape[2] - length + 1))
+        x = _resampled(features[0, :, first : first + length].astype(np.float32), round(length / pace))
+        x = np.pad(x, ((0, 0), (0, max(self.frames - x.shape[1], 0))))[:, : self.frames]
+        return x, np.stack([(hits[:, 0] - first) / pace, hits[:, 1]], axis=1)
 
     def _noisy(self, rng, x):
         """With the powers of steady noise of some colour added."""
@@ -191,6 +198,27 @@ class DrumExamples:
         self._memory[number] = pair
         while sum(features.nbytes for features, _ in self._memory.values()) > self.memory_bytes and len(self._memory) > 1:
             self._memory.popitem(last=False)
+
+
+_OVERLAID = 0.4  # share of the examples with a second loop
+
+
+def _overlaid(rng, one, other):
+    """Two excerpts at once, moved so that a hit of one falls on a hit of the other: a kick on a snare, a tom on a kick."""
+    (x, hits), (y, others) = one, other
+    frames = x.shape[1]
+    inside, theirs = (h[(h[:, 0] >= 0) & (h[:, 0] < frames)] for h in (hits, others))
+    if not len(inside) or not len(theirs):
+        return one
+    away = round(inside[rng.integers(len(inside)), 0] - theirs[rng.integers(len(theirs)), 0])
+    y = np.roll(y, away, axis=1)
+    y[:, slice(0, away) if away > 0 else slice(frames + away, None)] = 0
+    louder = rng.uniform(-12, 6) / _RANGE_DB
+    y = np.maximum(y + np.float32(louder), 0) * (y > 0)
+    both = np.logaddexp2(x * _PER_OCTAVE, y * _PER_OCTAVE) / _PER_OCTAVE
+    moved = others + [away, 0]
+    heard = moved[(moved[:, 0] >= max(away, 0)) & (moved[:, 0] < frames + min(away, 0))]
+    return np.where((x > 0) & (y > 0), both, np.maximum(x, y)), np.concatenate([hits, heard])
 
 
 _PER_OCTAVE = _RANGE_DB / (10 * np.log10(2))  # doublings of the power between 0 and 1

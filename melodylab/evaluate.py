@@ -300,7 +300,7 @@ def evaluate_folder(folder, task, methods, *, progress=False, n_jobs=1, extract=
     led does it once on its own and, where the truth is known, once by the true melody, in a row "METHOD (true melody)".
     task "drums": onset F (50 ms) of each class that truly plays, their mean, and where there are stems the SI-SDR in dB of each
     and its mean; the method hears the stem "drums" where there is one, else the mix. Where true hits and stems are known, it is
-    also led by these hits, in a row "METHOD (true onsets)". hihat is open and closed together, for truths that do not tell them apart.
+    also led by these hits, in a row "METHOD (true onsets)". hihat is open and closed together, for truths that do not part them.
     Methods see the mix only. What fails becomes a line in `failures`, the rest goes on. n_jobs: songs side by side (joblib).
     extract, separate, separate_drums: functions like `api.extract_melody`... to judge in their place.
     """
@@ -311,24 +311,31 @@ def evaluate_folder(folder, task, methods, *, progress=False, n_jobs=1, extract=
         raise InputError("no method was named; name at least one")
     run = {"melody": extract, "separation": separate, "drums": separate_drums}[task]
     if run is None:
-        from melodylab import api, weights  # here, because they bring every method along and a score alone needs none
+        from melodylab import api  # here, because it brings every method along and a score alone needs none
 
         run = {"melody": api.extract_melody, "separation": api.separate, "drums": api.separate_drums}[task]
-        known = api.DRUM_METHODS if task == "drums" else api.METHODS
-        methods = tuple(dict.fromkeys(map(weights.resolved, methods)))  # the table tells what was run
-        for method in methods:
-            if task == "separation":
-                api.check_separation_method(method)
-            elif api.is_drum_method(method) if task == "drums" else api.is_network(method):
-                weights.verify(method)  # before the first song
-            elif method not in known:
-                raise InputError(f"there is no method {method!r}; choose from {', '.join(known)}")
+        methods = tuple(dict.fromkeys(_checked(task, method) for method in methods))  # the table tells what was run
     folders = datasets.song_folders(folder)
     songs = (joblib.delayed(_judge_song)(path, task, methods, run) for path in folders)
     results = joblib.Parallel(n_jobs=n_jobs, return_as="generator")(songs)
     results = list(tqdm(results, total=len(folders), unit="song", disable=not progress))
     rows, failures = (tuple(item for result in results for item in result[kind]) for kind in (0, 1))
     return Table(("song", "method", *_TASKS[task][1]), rows, failures)
+
+
+def _checked(task, method):
+    """The method's name without its alias; refused before the first song where it does not exist or its weights are damaged."""
+    from melodylab import api, weights
+
+    if task == "separation":
+        return "+".join(filter(None, api.check_separation_method(method)))
+    method = weights.resolved(method)
+    known, is_network = (api.DRUM_METHODS, api.is_drum_method) if task == "drums" else (api.METHODS, api.is_network)
+    if is_network(method):
+        weights.verify(method)
+    elif method not in known:
+        raise InputError(f"there is no method {method!r}; choose from {', '.join(known)}")
+    return method
 
 
 @contextlib.contextmanager

@@ -98,6 +98,14 @@ def _named(model, names):
     return found
 
 
+def is_there_a_melody(model, features):
+    """What a network that draws masks answers to this question, (time,) in 0..1, frame by frame; ones if nobody asked it.
+
+    Not what its mask goes through: that is the gate of `models.run.mask`.
+    """
+    return model.shares(torch.from_numpy(run.logits(model, features)))[1].numpy()
+
+
 @contextlib.contextmanager
 def taps(model, names="*"):
     """Collect what named layers hand on while the model runs: `with taps(model, "cnn.*.relu") as seen: model(x)`.

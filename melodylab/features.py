@@ -70,7 +70,7 @@ def stereo_mel(song, *, sr=16000, n_mels=128, win_samples=400, hop_samples=200):
     A bin of the spectrum is 40 Hz wide then, and the lowest triangles are narrower: those between two bins are empty (trap T49).
     """
     window = signal.get_window("hann", win_samples).astype(np.float32)
-    triangles = _mel_triangles(sr, n_mels, win_samples)
+    triangles = htk_triangles(sr, n_mels, win_samples)
     channels = song.audio if song.channels == 2 else [song.mono] * 2
     spectra = (audio.stft(audio.resample(y, song.sr, sr), window=window, hop_samples=hop_samples) for y in channels)
     values = np.stack([triangles @ np.abs(spectrum / window.sum()) ** 2 for spectrum in spectra])
@@ -83,11 +83,12 @@ def mel_to_magnitudes(values, *, sr=16000, win_samples=400):
 
     Fewer equations than unknowns: of many answers non-negative least squares gives one.
     """
-    triangles = _mel_triangles(sr, values.shape[-2], win_samples)
+    triangles = htk_triangles(sr, values.shape[-2], win_samples)
     return np.sqrt(librosa.util.nnls(triangles, np.asarray(values, np.float32)))
 
 
-def _mel_triangles(sr, n_mels, win_samples):
+def htk_triangles(sr=16000, n_mels=128, win_samples=400):
+    """What `stereo_mel` sums the bins of a power spectrum with: (n_mels, win_samples // 2 + 1)."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Empty filters")
         return librosa.filters.mel(sr=sr, n_fft=win_samples, n_mels=n_mels, htk=True, norm=None)

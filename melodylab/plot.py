@@ -146,22 +146,24 @@ def spectrogram(
     db_range=60,
     exponent=None,
     scale=None,
+    loudest=None,
     colorbar=True,
 ):
-    """Any `Features` (power "stft", "mel"; magnitude "cqt"; layer `channel` of "hcqt") in decibels below its loudest cell;
-    a layer of "cfp", which is no magnitude, as it is.
+    """Any `Features` (power "stft", "mel"; magnitude "cqt"; layer `channel` of "hcqt" or "spectra") in decibels below its loudest
+    cell; a layer of "cfp", which is no magnitude, as it is.
 
     melody: drawn as a thin line at f0, with `harmonics` dotted overtones 2 f0, 3 f0, ... fmax_hz: upper end of the picture.
     db_range: what is quieter by more is black. exponent: draw magnitude ** exponent (0..1) instead of decibels.
     scale: "linear", "log" or "rows"; without it the axis on which the rows are evenly spaced. Silence is black.
+    loudest: the value that is 0 dB, so that pictures can be compared by level; without it this picture's largest.
     """
     ax = _axes(ax)
     values = features.values[channel].astype(float)
-    if features.kind == "hcqt":  # holds decibels already: 0..1 stands for -80..0 dB
+    if features.kind in ("hcqt", "spectra"):  # hold decibels already: 0..1 stands for -80..0 dB
         level_db = 80 * (values - 1)
     else:
         with np.errstate(divide="ignore"):
-            level_db = (10 if features.kind in ("stft", "mel") else 20) * np.log10(values / (values.max() or 1))
+            level_db = (10 if features.kind in ("stft", "mel") else 20) * np.log10(values / (loudest or values.max() or 1))
     if features.kind == "cfp":
         shown, low, high, label = values ** (exponent or 1), 0, 1, "Value, 0..1"
         label += f", to the power {exponent:g}" if exponent else ""
@@ -178,6 +180,27 @@ def spectrogram(
             _line(ax, melody, h, **ESTIMATE | {"linestyle": ":", "linewidth": 1})
         _line(ax, melody, **ESTIMATE, label="melody" + (" and overtones (dotted)" if harmonics else ""))
         _legend(ax)
+    return ax
+
+
+def mask_map(mask, *, gate=None, melody=None, ax=None, fmax_hz=None, colorbar=True):
+    """A `Mask`: the share of the melody in each cell, 0 black and 1 white, on the axis on which its rows are evenly spaced.
+
+    gate: (time,) in 0..1, drawn as a curve from the bottom to the top of the picture. melody: drawn thin. fmax_hz: upper end.
+    """
+    ax = _axes(ax)
+    scale = _scale_of(mask.freqs_hz)
+    image = _image(ax, mask.values, mask.freqs_hz, mask.times_s, scale=scale, fmax_hz=fmax_hz, vmin=0, vmax=1)
+    if colorbar:
+        _colorbar(image, "Share of the melody")
+    if melody is not None:
+        _line(ax, melody, **ESTIMATE, label="melody")
+    if gate is not None:
+        outline = [patheffects.withStroke(linewidth=3, foreground="black", alpha=0.75)]
+        where = ax.get_xaxis_transform()  # seconds, and 0..1 from bottom to top
+        ax.plot(mask.times_s, gate, color="#7CFC9A", linewidth=1.4, linestyle=(0, (5, 1)), label="gate, 0 to 1", transform=where,
+                path_effects=outline, scalex=False, scaley=False)  # fmt: skip
+    _legend(ax)
     return ax
 
 

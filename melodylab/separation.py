@@ -7,7 +7,8 @@ time-frequency cell is the lead's; the cell keeps the mixture's phase; the accom
 import numpy as np
 from scipy import signal
 
-from melodylab import audio, grids, sfnmf
+from melodylab import audio, features, grids, sfnmf
+from melodylab.records import Mask
 
 
 def lead_by_sfnmf(song, melody, settings=sfnmf.LED, *, width_bins=2, unvoiced=False, seed=0):
@@ -91,6 +92,38 @@ def _between(places, axis):
     span = np.maximum(axis[after] - axis[before], 1e-12)
     share = np.clip((places - axis[before]) / span, 0, 1).astype(np.float32)
     return np.stack([before, after]), np.stack([1 - share, share])
+
+
+def sharper(mask, exponent):
+    """The `Mask` whose shares stand in the ratio m ** exponent to (1 - m) ** exponent: 1 changes nothing, np.inf makes it binary.
+
+    A share of one half stays, and the sharper mask's complement is the sharper complement.
+    """
+    values = mask.values.astype(float)
+    if np.isinf(exponent):
+        return Mask(np.heaviside(values - 0.5, 0.5), mask.freqs_hz, mask.times_s)
+    ours, others = values**exponent, (1 - values) ** exponent
+    return Mask(ours / (ours + others), mask.freqs_hz, mask.times_s)
+
+
+def by_mel_inversion(song, mask, *, iterations=32, seed=0):
+    """{"melody", "accompaniment"} the way of Sheehan's report, float32 (channels, samples) at the song's rate; not summing to it.
+
+    mask: (2, bands, time), not below zero, on the axes of `features.stereo_mel`. mask x mel power is the melody; mixture minus
+    melody, cut off at zero, the accompaniment. Each is spread over the bins of a spectrum, gets phases from Griffin-Lim and is
+    resampled. What lies above 8 kHz is lost. Notebook 06_unet_masking hears what else.
+    """
+    sr, win_samples, hop_samples, samples = 16000, 400, 200, song.audio.shape[1]
+    power = features.stereo_mel(song, sr=sr, win_samples=win_samples, hop_samples=hop_samples).values
+    power, mask = (x if song.channels == 2 else x[:1] for x in (power, np.asarray(mask, np.float32)))  # a mono song is there twice
+    melody, window, made = mask * power, signal.get_window("hann", win_samples).astype(np.float32), {}
+    for name, mel in {"melody": melody, "accompaniment": np.maximum(power - melody, 0)}.items():
+        magnitudes = features.mel_to_magnitudes(mel, sr=sr, win_samples=win_samples) * window.sum()
+        options = {"samples": -(-samples * sr // song.sr), "iterations": iterations, "seed": seed}
+        sound = audio.resample(audio.griffin_lim(magnitudes, window=window, hop_samples=hop_samples, **options), sr, song.sr)
+        made[name] = np.zeros_like(song.audio)
+        made[name][:, : sound.shape[1]] = sound[:, :samples]
+    return made
 
 
 def rest(song, lead):

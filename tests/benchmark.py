@@ -6,9 +6,10 @@ is the arithmetic of the matrix products over what a large float32 product reach
 CFP: our vectorised one against the published steps in a loop over the frames, float64; each is best of three.
 Choices: `python tests/benchmark.py --leave-one-out FOLDER` scores the songs of a folder, each with the voicing threshold that
 suits the others best.
-Networks: seconds of `extract_melody` for the same song, features included, as parts of its length.
-Memory: `python tests/benchmark.py --memory` separates ten minutes of stereo in a fresh process and finds their melody by each
-network in another, and prints the peaks.
+Networks: seconds of `extract_melody` for the same song, features included, as parts of its length; likewise of `separate` and
+`separate_drums`.
+Memory: `python tests/benchmark.py --memory` takes ten minutes of stereo apart in a fresh process for each method, finds their melody
+by each network in another, and prints the peaks.
 """
 
 import argparse
@@ -188,9 +189,16 @@ def blocks():
         _ten_minutes(folder, [["melody", "--method", f"{folder}/untrained.safetensors"]])
 
 
+def _melody_networks():
+    """Names of the shipped networks that find melodies."""
+    from melodylab import api, weights
+
+    return [name for name in weights.names() if name in api.METHODS]
+
+
 def networks():
     """How much faster than real time each shipped network finds a melody."""
-    from melodylab import api, weights
+    from melodylab import api
 
     song = api.demo_song(seed=0, seconds=36.4)
     for name in _melody_networks():
@@ -215,11 +223,27 @@ finally:
 """
 
 
+def separators():
+    """How much faster than real time songs and drums are taken apart, on all cores."""
+    from melodylab import api, synth
+
+    song, loop = api.demo_song(seed=0, seconds=36.4, sr=44100), synth.drum_loop(seed=0, seconds=36.4)
+    work = {f"separate {name}": lambda name=name: api.separate(song, name) for name in api.SEPARATION_METHODS}
+    work |= {"separate unet+best": lambda: api.separate(song, "unet+best"), "drums": lambda: api.separate_drums(loop)}
+    for name, run in work.items():
+        run()  # loads the weights
+        t = time.perf_counter()
+        run()
+        seconds = time.perf_counter() - t
+        print(f"{name:18s} {seconds:5.2f} s for 36.4 s of song: {36.4 / seconds:.1f} times real time")
+
+
 def memory():
-    from melodylab import weights
+    from melodylab import api
 
     with tempfile.TemporaryDirectory() as folder:
-        _ten_minutes(folder, [["separate"], *(["melody", "--method", name] for name in _melody_networks())])
+        separate = [["separate", "--method", name] for name in (*api.SEPARATION_METHODS, "unet+best")]
+        _ten_minutes(folder, [*separate, ["drums"], *(["melody", "--method", name] for name in _melody_networks())])
 
 
 def _ten_minutes(folder, commands):
@@ -283,4 +307,5 @@ if __name__ == "__main__":
         cfp()
         blocks()
         networks()
+        separators()
         imports()

@@ -270,10 +270,11 @@ def test_a_step_is_switched_in_a_real_browser(page, lab, tmp_path):
     keep(page, "steps", tmp_path)
 
 
-NOTEBOOKS = ["00_tour", "01_representations", "02_source_filter_nmf", "03_crnn", "04_multiresolution_cnn", "05_ftanet_attention"]
+NOTEBOOKS = """00_tour 01_representations 02_source_filter_nmf 03_crnn 04_multiresolution_cnn 05_ftanet_attention
+06_unet_masking 07_drums 10_train_your_own""".split()
 
 
-@pytest.mark.parametrize("name", [*NOTEBOOKS, "07_drums", "10_train_your_own"])
+@pytest.mark.parametrize("name", NOTEBOOKS)
 def test_student_notebook_runs_and_its_panels_move(name, page, lab, tmp_path):
     source = ROOT / "notebooks" / f"{name}.ipynb"
     if not source.is_file():

@@ -408,6 +408,37 @@ CASES = {
         empty=(..., None, (..., "time")),
         measured_against=small_ftanet,
     ),
+    "06_unet_masking.check_06_a": Case(
+        lambda: lambda m, p: m**p / (m**p + (1 - m) ** p),
+        {
+            "no longer sum to 1": lambda: lambda m, p: m**p,
+            "p = 2 softens": lambda: lambda m, p: m ** (1 / p) / (m ** (1 / p) + (1 - m) ** (1 / p)),
+            "the binary mask for every p": lambda: lambda m, p: m > 0.5,
+            "0 by 0": lambda: lambda m, p: np.where(m == 0, np.nan, m**p),
+            "a share is one part": lambda: lambda m, p: m * p,
+        },
+        empty=(..., None, lambda m, p: ..., lambda m, p: None),
+    ),
+    "06_unet_masking.check_06_b": Case(
+        lambda: (0.8, 0.6),
+        {
+            "the root of a power": lambda: (0.64, 0.36),
+            "The accompaniment keeps": lambda: (0.8, 0.2),
+            "not the square": lambda: (0.4096, 0.1296),
+            "stands first": lambda: (0.6, 0.8),
+            "what share of the power": lambda: (1, 1),
+        },
+        empty=(..., None, (..., ...), (0.8, ...)),
+    ),
+    "06_unet_masking.check_06_c": Case(
+        lambda: -5,
+        {
+            "wrong way": lambda: 5,
+            "an octave away": lambda: 7,
+            "at the right one it is 0": lambda: 0,
+            "from -24 to 24": lambda: 70,
+        },
+        measured_against=lambda: masked(),
     "07_drums.check_07_a": Case(
         lambda: wiener_masks,
         {
@@ -478,6 +509,16 @@ CASES = {
         },
     ),
 }
+
+
+@functools.cache
+def masked():
+    """(an untrained unet, a second of noise for it, a melody)."""
+    torch.manual_seed(0)
+    model = models.create_model("unet")
+    noise = np.random.default_rng(0).random((2, 312, 44)).astype(np.float32)
+    times_s = np.arange(44) * 512 / 22050
+    return model, Features(noise, model.grid.freqs_hz, times_s, "spectra"), Melody(times_s, np.full(44, 330.0), np.ones(44))
 
 
 def answer_of(case):

@@ -9,7 +9,7 @@ from torch import nn
 from melodylab import decode, evaluate, explain, models
 from melodylab.files import InputError
 from melodylab.grids import PitchGrid, frame_times_s
-from melodylab.models import frontends, run
+from melodylab.models import frontends, run, unet
 from melodylab.models.crnn import CRNN, NOTES
 from melodylab.models.deep_salience import BINS, DeepSalience
 from melodylab.records import Features, Melody
@@ -180,6 +180,16 @@ def test_the_model_is_left_as_it_was_also_after_an_error(rng):
     with pytest.raises(InputError), explain.ablate(model, "dense", 62):
         explain.activations(model, picture, "gru")
     assert_same(before, everything(model))
+
+
+def test_the_answer_of_a_network_with_masks_is_its_own_row_and_ones_where_nobody_asked(rng):
+    torch.manual_seed(0)
+    model, values = models.create_model("unet"), rng.random((2, 312, 20)).astype(np.float32)
+    heard = Features(values, model.grid.freqs_hz, frame_times_s(20, 512, 22050), "spectra")
+    logit = run.logits(model, heard)[0]
+    np.testing.assert_allclose(explain.is_there_a_melody(model, heard), 1 / (1 + np.exp(-logit)), rtol=1e-5)
+    mel = Features(rng.random((2, 128, 20)), unet.MEL_HZ, frame_times_s(20, 200, 16000), "mel")
+    assert (explain.is_there_a_melody(models.create_model("unet-mel", channels=(2, 4)), mel) == 1).all()
 
 
 # --- pictures on the song's clock -----------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from melodylab import drums, evaluate, explain, plot, sfnmf, steps
-from melodylab.records import DrumOnsets, Features, Melody, OneShot, Salience, Song
+from melodylab.records import DrumOnsets, Features, Mask, Melody, OneShot, Salience, Song
 
 pytestmark = pytest.mark.filterwarnings("error")
 TIMES_S = np.arange(40) * 0.05
@@ -494,6 +494,42 @@ def test_learning_curve_of_nothing_and_of_one_step(losses, ax):
     plot.learning_curve(losses, ax=ax)
     drawn(ax.figure)
     assert ax.get_ylim()[0] == 0
+
+
+# --- masks ----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_mask_is_black_at_0_and_white_at_1_with_its_gate_on_the_songs_clock(ax):
+    mask = Mask(np.linspace(0, 0.5, 121)[:, None] * np.ones(40), LOG_HZ, TIMES_S)
+    gate = np.linspace(0, 1, 40)
+    plot.mask_map(mask, gate=gate, melody=OTHER, ax=ax)
+    drawn(ax.figure)
+    image = ax.get_images()[0]
+    assert image.get_clim() == (0, 1)
+    np.testing.assert_allclose(image.get_array(), mask.values)
+    line = ax.lines[-1]
+    np.testing.assert_array_equal(line.get_ydata(), gate)
+    low, high = ax.get_ylim()
+    assert line.get_transform().transform([(0, 0)])[0, 1] == pytest.approx(ax.transData.transform([(0, low)])[0, 1])
+    assert line.get_transform().transform([(0, 1)])[0, 1] == pytest.approx(ax.transData.transform([(0, high)])[0, 1])
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["melody", "gate, 0 to 1"]
+
+
+def test_a_mask_on_bins_of_a_spectrum_is_linear_in_hz(ax):
+    plot.mask_map(Mask(np.zeros((257, 40)), LINEAR_HZ, TIMES_S), ax=ax, fmax_hz=4000, colorbar=False)
+    assert ax.get_yscale() == "linear" and ax.get_ylim()[1] == 4000 and len(ax.figure.axes) == 1
+
+
+def test_spectrograms_on_one_scale_can_be_compared_by_level(ax):
+    soft = stft(np.full((257, 40), 0.01))
+    plot.spectrogram(soft, ax=ax, loudest=1.0)
+    np.testing.assert_allclose(ax.get_images()[0].get_array(), -20)
+
+
+def test_the_spectra_of_our_networks_are_decibels_already(ax):
+    half = Features(np.full((2, 121, 40), 0.5), LOG_HZ, TIMES_S, "spectra")
+    plot.spectrogram(half, ax=ax)
+    np.testing.assert_allclose(ax.get_images()[0].get_array(), -40)
 
 
 # --- attention and kernels ------------------------------------------------------------------------------------------------

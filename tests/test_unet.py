@@ -129,7 +129,7 @@ def test_silent_cells_do_not_count_in_the_loss():
 def test_the_gate_opens_where_the_network_is_sure_and_looks_a_minute_far():
     heard, sure = np.ones((2, 312, 4000), np.float32), np.full((312, 4000), 0.02, np.float32)
     sure[100:110] = 0.9
-    unsure = np.full((312, 4000), 0.3, np.float32)
+    unsure = np.full((312, 4000), 0.2, np.float32)
     gate = unet.UNet.gate
     assert gate(heard, sure, 43.0).min() > 0.9 and gate(heard, unsure, 43.0).max() < 0.31
     changing = np.concatenate([sure, unsure], axis=1)

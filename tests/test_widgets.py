@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 import io
 import json
@@ -17,7 +18,7 @@ import traitlets
 from matplotlib.figure import Figure
 from PIL import Image
 
-from melodylab import drums, explain, features, models, sfnmf, synth, train, widgets
+from melodylab import drums, explain, features, models, separation, sfnmf, sonify, synth, train, widgets
 from melodylab.files import InputError
 from melodylab.models import run
 from melodylab.records import DrumOnsets, Features, Melody, Salience, Song
@@ -284,7 +285,22 @@ def filters(song, salience, melody):
     return widgets.filter_panel(song, model, picture=picture)
 
 
-@pytest.mark.parametrize("make", [threshold, threshold_without_truth, representation, factorisation, crnn, attention, filters])
+@functools.cache
+def separating():
+    """An untrained unet, which shares out every cell in its own way."""
+    torch.manual_seed(0)
+    return models.create_model("unet")
+
+
+def desk(song, salience, melody):
+    song = dataclasses.replace(song, stems={"melody": song.audio})
+    return widgets.mixing_desk(song, separating(), melodies={"by the truth": song.melody, "by ours": melody})
+
+
+MAKERS = [threshold, threshold_without_truth, representation, factorisation, crnn, attention, filters, desk]
+
+
+@pytest.mark.parametrize("make", MAKERS)
 def test_ready_made_panels_draw_at_both_ends_of_each_control(make, tiny):
     panel = make(*tiny)
     seen = {panel.picture.png}
@@ -442,6 +458,46 @@ def test_attention_panel_flattens_the_map_it_blends(tiny):
 def test_attention_panel_of_a_network_without_attention_is_refused(tiny):
     with pytest.raises(InputError, match="no attention maps; choose an FTANet"):
         widgets.attention_panel(tiny[0], models.create_model("segnet"), picture=attentive()[1])
+
+
+def test_mixing_desk_is_the_song_itself_at_zero_and_silent_with_both_faders_down(tiny, monkeypatch):
+    played = []
+    monkeypatch.setattr(sonify, "player", lambda y, *_, gain, **__: played.append((y, gain)) or "")
+    panel = desk(*tiny)
+    np.testing.assert_allclose(played[-1][0], tiny[0].audio, atol=1e-6)
+    panel.set(melody_db=-60, accompaniment_db=-60)
+    assert not played[-1][0].any()
+    panel.set(melody_db=6, accompaniment_db=6)
+    loudest, gain = np.abs(played[-1][0]).max(), played[-1][1]
+    assert gain == played[0][1] and 0.8 < loudest * gain <= 1, "one gain for all settings, and no clipping"
+    panel.set(accompaniment_db=-60, melody_db=0)
+    lead = played[-1][0]
+    panel.set(accompaniment_db=0, melody_db=-60)
+    np.testing.assert_allclose(lead + played[-1][0], tiny[0].audio, atol=1e-6)
+
+
+def test_mixing_desk_runs_the_network_once_a_leader_and_the_mask_once_a_setting(tiny, monkeypatch):
+    asked, applied = [], []
+    mask, lead_by_mask = run.mask, separation.lead_by_mask
+    monkeypatch.setattr(run, "mask", lambda m, p, line: asked.append(line) or mask(m, p, line))
+    monkeypatch.setattr(separation, "lead_by_mask", lambda s, m, g: applied.append((m, g)) or lead_by_mask(s, m, g))
+    panel = desk(*tiny)
+    for moved in ({"melody_db": -12}, {"accompaniment_db": 3}, {"sharpness": np.inf}, {"gate": "off"}, {"led": "by ours"}):
+        panel.set(**moved)
+    panel.set(led="alone")
+    assert asked == [None, tiny[2]]
+    assert len(applied) == 4
+    assert [gate is None for _, gate in applied] == [False, False, True, True]
+    assert set(np.unique(applied[1][0].values)) <= {0, 0.5, 1}, "binary"
+    assert panel.picture.alt.startswith("melody -12 dB, accompaniment +3 dB; this mask's melody: SDR")
+
+
+def test_mixing_desk_of_a_song_without_truth_and_of_a_network_that_cannot_be_led(tiny):
+    song = Song.from_array(tiny[0].audio, tiny[0].sr)
+    panel = widgets.mixing_desk(song, separating())
+    assert panel.controls["led"].options == ("alone",) and "SDR" not in panel.picture.alt
+    panel = widgets.mixing_desk(tiny[0], models.create_model("unet-mel", channels=(2, 4)))
+    assert panel.controls["led"].options == ("alone",)
 
 
 # --- training while you watch ---------------------------------------------------------------------------------------------

@@ -103,8 +103,8 @@ def mask(model, features, melody=None, *, blocks_at_once=1, device="cpu"):
     """A network's mask for the melody, and how far its gate is open: (Mask (freq, time), gate (time,) in 0..1).
 
     melody: one to follow, for networks that can be told (`model.led`). A share above one is cut to one. Rows that the front end
-    cannot hear are left out. Frames of all-zero features (silence) have the share 0. Raises InputError for a melody that the network
-    cannot be told.
+    cannot hear are left out. Frames of all-zero features (silence) have the share 0. Raises InputError for a melody where the
+    network cannot be told.
     """
     values = features.values
     if melody is not None:

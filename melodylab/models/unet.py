@@ -23,7 +23,7 @@ from torch.nn import functional as F
 from melodylab.models.harmonic_crnn import SPECTRA, HarmonicCRNN
 
 MEL_HZ = 700 * (10 ** (np.arange(1, 129) * np.log10(1 + 8000 / 700) / 129) - 1)  # tips of 128 triangles from 0 to 8 kHz
-_MINUTE_S, _SHUT, _OPEN, _LEAST = 60.0, 0.42, 0.5, 0.3  # of the gate; _LEAST is -10 dB
+_MINUTE_S, _SHUT, _OPEN, _LEAST = 60.0, 0.25, 0.5, 0.3  # of the gate; _LEAST is -10 dB
 _PARTIALS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 20)  # of a tone, that a mask is drawn on
 _SHIFTS = [int(round(36 + 36 * np.log2(h))) for h in _PARTIALS]
 
@@ -93,7 +93,7 @@ class MelUNet(nn.Module):
         return F.mse_loss(y * x, share * x)
 
     def shares(self, y):
-        """(mask, mean of both channels, (..., bands, time); is there a melody? which this network does not ask: ones (..., time))."""
+        """(mask, mean of both channels, (..., bands, time); a melody? this network does not ask: ones (..., time))."""
         return y.mean(dim=-3), torch.ones(y.shape[:-3] + y.shape[-1:])
 
     @staticmethod
@@ -131,7 +131,7 @@ class UNet(HarmonicCRNN):
         self.attend = nn.ModuleList(gates if attention else [])
 
     def forward(self, x):
-        """Logits (batch, 313, time) of two spectra (batch, 2, 312, time), or of these and a lead's picture (batch, 4, 312, time)."""
+        """Logits (batch, 313, time) of two spectra (batch, 2, 312, time), or of these and a lead's picture (batch, 4, ...)."""
         x = F.pad(x, (0, 0, 0, 0, 0, 4 - x.shape[1]))  # (batch, 4, 312, time); zeros: nothing is known of the lead
         found, states = self.body(x[:, :2])  # (batch, 24, 156, time), (batch, time, 192)
         found = self.partials(found).chunk(len(_PARTIALS), dim=1)  # a map (batch, 3, 156, time) for each partial

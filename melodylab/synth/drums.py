@@ -30,10 +30,10 @@ def _burst(rng, low_hz, high_hz, decay_s, samples, sr):
 
 
 def _kick(rng, sr, machine):
-    low_hz, decay_s = rng.uniform(38, 85), np.exp(rng.uniform(np.log(0.015), np.log(0.2)))
+    low_hz, decay_s = rng.uniform(38, 78), np.exp(rng.uniform(np.log(0.015), np.log(0.2)))
     if machine and rng.random() < 0.5:
         decay_s = rng.uniform(0.2, 0.5)
-    fall, fall_s = rng.uniform(0.6, 6) if machine else rng.uniform(0.3, 2.5), rng.uniform(0.005, 0.05)
+    fall, fall_s = rng.uniform(0.6, 6) if machine else rng.uniform(0.1, 1.5), rng.uniform(0.005, 0.05)
     click, click_hz, click_s = rng.uniform(0, 0.7), rng.uniform(1000, 6000), rng.uniform(0.002, 0.02)
     shell, drive, beater = 0 if machine else rng.uniform(0.05, 0.5), rng.uniform(0.3, 3), rng.uniform(0, 0.4)
 
@@ -138,7 +138,7 @@ def _hat(rng, sr, metal, decay_s):
 
 
 def _tom(rng, sr, machine, low_hz):
-    fall, fall_s, decay_s = rng.uniform(0.1, 1.2), rng.uniform(0.015, 0.08), rng.uniform(0.07, 0.32)
+    fall, fall_s, decay_s = rng.uniform(0.05, 1.0), rng.uniform(0.015, 0.08), np.exp(rng.uniform(np.log(0.06), np.log(0.4)))
     second, second_level = rng.uniform(1.45, 1.7), rng.uniform(0, 0.5)
     stick, noise, drive = rng.uniform(0, 0.6), rng.uniform(0, 0.1 if machine else 0.35), rng.uniform(0.3, 1.5)
     noise_s, noise_hz = rng.uniform(0.02, 0.15), rng.uniform(1500, 8000)
@@ -220,7 +220,7 @@ class Kit:
         have("open hi-hat", "open_hihat", _hat(rng, sr, metal, closed_s * rng.uniform(4, 7) + rng.uniform(0.05, 0.25)))
         if rng.random() < 0.2:
             have("crash", "open_hihat", _hat(rng, sr, _metal(rng, machine), rng.uniform(0.25, 0.6)))
-        lowest_hz, step = rng.uniform(65, 130), rng.uniform(1.2, 1.5)
+        lowest_hz, step = rng.uniform(75, 120), rng.uniform(1.12, 1.4)  # above the kicks, but not by much
         for n, name in enumerate(("low tom", "mid tom", "high tom")):
             have(name, "toms", _tom(rng, sr, machine, lowest_hz * step**n))
         if rng.random() < 0.35:
@@ -296,8 +296,10 @@ def groove(style, bars, rng):
             "snare": snares[rng.integers(len(snares))],
             "closed_hihat": np.arange(0, 16, step),
             "open_hihat": rng.choice([2, 6, 10, 14, 15, 7], int(rng.integers(0, 3)), replace=False),
-            "toms": rng.choice(16, int(rng.integers(1, 5)), replace=False) if rng.random() < 0.25 else (),
+            "toms": rng.choice(16, int(rng.integers(1, 5)), replace=False) if rng.random() < 0.45 else (),
         }
+        if rng.random() < 0.25:  # the foot doubles the snare
+            pattern["kick"] = sorted({*pattern["kick"], *pattern["snare"]})
         if style == "four" and rng.random() < 0.6:  # the offbeat is open
             pattern["open_hihat"] = (2, 6, 10, 14)
             pattern["closed_hihat"] = [i for i in pattern["closed_hihat"] if i % 4 != 2]
@@ -330,7 +332,7 @@ def groove(style, bars, rng):
             for n, i in enumerate(steps):
                 kind = "snare" if rng.random() < snares else "toms"
                 hits.append(Hit(16 * bar + i, kind, rng.uniform(0.5, 1), 2 - 2 * n // max(len(steps), 1) if kind == "toms" else 0))
-                if rng.random() < 0.2:
+                if rng.random() < 0.35:
                     hits.append(Hit(16 * bar + i, "kick", rng.uniform(0.6, 1), 0))
             if rng.random() < 0.6:  # the cymbal after a fill
                 hits.append(Hit(16 * (bar + 1), "open_hihat", rng.uniform(0.8, 1), 1))
@@ -339,7 +341,7 @@ def groove(style, bars, rng):
 
 # ---- the loop -------------------------------------------------------------------------------------------------------
 
-_ABSENT = {"kick": 0.06, "snare": 0.08, "open_hihat": 0.2, "closed_hihat": 0.12, "toms": 0.25}
+_ABSENT = {"kick": 0.06, "snare": 0.08, "open_hihat": 0.2, "closed_hihat": 0.12, "toms": 0.12}
 _LEVELS_DB = {"kick": (0, 3), "snare": (-1, 3.5), "open_hihat": (-8, 5), "closed_hihat": (-8, 5), "toms": (-3, 4)}
 _SMALLEST_GAP_S = 0.018  # no drum is struck twice within
 

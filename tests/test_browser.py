@@ -247,7 +247,7 @@ STEPS = """
 from melodylab import synth
 from melodylab.widgets import step_panel
 
-loop = synth.drum_loop(255, 4)
+loop = synth.drum_loop(217, 4)
 step_panel(loop, loop.onsets)
 """
 

@@ -226,7 +226,7 @@ def printed_with_time_pooled_by_2():
 
 @functools.cache
 def drummed():
-    return synth.drum_loop(255, 4)
+    return synth.drum_loop(217, 4)
 
 
 def stroke_that_is_missing():

@@ -66,7 +66,7 @@ def test_a_pattern_that_does_not_fit_is_refused(text):
         steps.edited(onsets(), steps.Steps(0.0, 0.125, 4), text)
 
 
-@pytest.mark.parametrize("seed", [25, 255])
+@pytest.mark.parametrize("seed", [25, 217])
 def test_whole_loops_come_back(seed):
     song = synth.drum_loop(seed, 8)
     grid = steps.find(song.onsets, song.duration_s)

@@ -9,7 +9,7 @@ __version__ = "0.1.0"
 
 _SUBMODULES = (
     "api audio checks cli datasets decode drum_examples drums evaluate examples explain features files grids midi models nmf plot "
-    "records separation sfnmf sonify synth tasks train weights widgets"
+    "records separation sfnmf sonify steps synth tasks train weights widgets"
 ).split()
 _FROM = {
     "api": "load_song extract_melody salience separate separate_drums demo_song METHODS",

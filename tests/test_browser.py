@@ -243,8 +243,35 @@ def test_panel_moves_in_a_real_browser(page, lab, tmp_path):
     assert page.get_by_text("Error displaying widget").count() == 0
 
 
+STEPS = """
+from melodylab import synth
+from melodylab.widgets import step_panel
+
+loop = synth.drum_loop(217, 4)
+step_panel(loop, loop.onsets)
+"""
+
+
+def test_a_step_is_switched_in_a_real_browser(page, lab, tmp_path):
+    write_notebook(lab[2] / "steps.ipynb", STEPS)
+    run_all(page, lab, "steps.ipynb")
+    panel = page.locator(".melodylab-panel")
+    loaded(page, panel)
+    hits = int(panel.locator("img").get_attribute("alt").split(", ")[1].split()[0])
+    title = panel.locator('button.mod-active[title^="snare, bar 1"]').first.get_attribute("title")
+    step = panel.locator(f'button[title="{title}"]')
+    assert step.inner_text() == "●"
+    step.click()
+    removed = "element => element.querySelector('img')?.alt.includes('1 removed')"
+    page.wait_for_function(removed, arg=panel.element_handle())
+    assert f"{hits - 1} hits (0 added, 1 removed)" in panel.locator("img").get_attribute("alt") and "●" not in step.inner_text()
+    panel.get_by_role("button", name="snare", exact=True).last.click()  # solo
+    page.wait_for_function("element => element.querySelector('audio')?.ariaLabel === 'snare'", arg=panel.element_handle())
+    keep(page, "steps", tmp_path)
+
+
 NOTEBOOKS = """00_tour 01_representations 02_source_filter_nmf 03_crnn 04_multiresolution_cnn 05_ftanet_attention
-06_unet_masking 10_train_your_own""".split()
+06_unet_masking 07_drums 10_train_your_own""".split()
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from melodylab import api, audio, checks, decode, evaluate, explain, models, sfnmf, synth
+from melodylab import api, audio, checks, decode, drums, evaluate, explain, models, sfnmf, synth
 from melodylab.models import run
-from melodylab.records import Features, Melody
+from melodylab.records import DrumOnsets, Features, Melody
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "notebooks" / "scripts"
 
@@ -203,6 +203,46 @@ def channel_that_is_silent(rank=0):
             distances.append(np.square(run.salience(network, picture).values - puzzle.values).sum())
     assert sum(distance == 0 for distance in distances) == 1
     return int(np.argsort(distances)[rank])
+
+
+def wiener_masks(W, H, owners, power, combine=lambda parts, power: sum(parts) ** power):
+    """Column by column; combine: how the parts of a class become its level."""
+    kinds = list(dict.fromkeys(owners))
+    levels = {kind: combine([np.outer(W[:, k], H[k]) for k, own in enumerate(owners) if own == kind], power) for kind in kinds}
+    return {kind: level / sum(levels.values()) for kind, level in levels.items()}
+
+
+def printed_with_time_pooled_by_2():
+    """By torch: the printed layers with another pooling."""
+    printed = models.create_model("drum-cnn")
+    printed.pool = torch.nn.MaxPool2d((5, 2))
+    with torch.no_grad():
+        x = torch.zeros(1, 1, 512, 344)
+        for block in (printed.block1, printed.block2, printed.block3):
+            x = printed.pool(block(x))
+    before = sum(p.numel() for p in printed.parameters())
+    return before - 128 * printed.dense.in_features + 128 * x.numel()
+
+
+@functools.cache
+def drummed():
+    return synth.drum_loop(217, 4)
+
+
+def stroke_that_is_missing():
+    """By taking the loop apart without each of the snare's strokes."""
+    song, puzzle = drummed(), checks.puzzle_07_c(drummed())
+    for time_s in song.onsets.of_class("snare"):
+        hits = zip(song.onsets.times_s, song.onsets.classes, song.onsets.velocity, strict=True)
+        kept = [hit for hit in hits if hit[:2] != (time_s, "snare")]
+        times_s, kinds, velocity = zip(*kept, strict=True)
+        parts = drums.separate(song, DrumOnsets(np.array(times_s), kinds, np.array(velocity)))
+        if np.allclose(parts.stems["snare"], puzzle, atol=1e-6):
+            return time_s
+
+
+def stroke_that_is_there():
+    return max(drummed().onsets.of_class("snare"), key=lambda t: abs(t - stroke_that_is_missing()))
 
 
 CASES = {
@@ -399,6 +439,41 @@ CASES = {
             "from -24 to 24": lambda: 70,
         },
         measured_against=lambda: masked(),
+    "07_drums.check_07_a": Case(
+        lambda: wiener_masks,
+        {
+            "take the power of the sum": lambda: lambda *a: wiener_masks(*a, lambda parts, p: sum(part**p for part in parts)),
+            "where is the power": lambda: lambda *a: wiener_masks(*a, lambda parts, p: sum(parts)),
+            "levels, not shares": lambda: lambda W, H, owners, p: {
+                kind: sum(np.outer(W[:, k], H[k]) for k in range(4) if owners[k] == kind) ** p for kind in owners
+            },
+            "must sum to 1": lambda: lambda *a: {kind: 0.5 * mask for kind, mask in wiener_masks(*a).items()},
+            "is the mask": lambda: lambda W, H, owners, p: dict.fromkeys(owners, np.full((6, 5), 1 / 3)),
+            "one mask for each class": lambda: lambda *a: {"kick": wiener_masks(*a)["kick"]},
+            "(freq, time)": lambda: lambda *a: {kind: mask.T for kind, mask in wiener_masks(*a).items()},
+        },
+        empty=(..., None, lambda *a: ..., lambda *a: {"kick": ...}),
+    ),
+    "07_drums.check_07_b": Case(
+        printed_with_time_pooled_by_2,
+        {
+            "the printed one": lambda: 319_941,
+            "and the convolutions": lambda: printed_with_time_pooled_by_2() - 286_400,
+            "has a bias, too": lambda: printed_with_time_pooled_by_2() - 128,
+            "4 rows of frequency": lambda: 286_400 + 128 * (32 * 43 + 1) + 645,
+            "32 channels come out": lambda: 286_400 + 128 * (4 * 43 + 1) + 645,
+            "only the dense layer": lambda: 1,
+        },
+    ),
+    "07_drums.check_07_c": Case(
+        stroke_that_is_missing,
+        {
+            "is still there": stroke_that_is_there,
+            "no snare was struck": lambda: stroke_that_is_missing() - 0.06,
+            "milliseconds": lambda: 1000 * stroke_that_is_missing(),
+            "the loop lasts": lambda: -1,
+        },
+        measured_against=lambda: (drummed(),),
     ),
     "10_train_your_own.check_10_a": Case(
         lambda: label_of,

@@ -549,3 +549,16 @@ def test_a_table_as_csv_is_complete_or_absent(table, tmp_path, monkeypatch):
     with pytest.raises(InputError, match="no space left"):
         table.to_csv(tmp_path / "half" / "table.csv")
     assert list((tmp_path / "half").iterdir()) == []
+
+
+def test_each_hit_is_told_right_missed_or_false_and_used_once():
+    true = DrumOnsets(np.array([0.1, 0.5, 0.5]), ("kick", "kick", "toms"), np.ones(3))
+    found = DrumOnsets(np.array([0.12, 0.14, 0.9]), ("kick", "kick", "snare"), np.ones(3))
+    times_s, classes, labels = evaluate.hit_errors(found, true)
+    told = sorted(zip(times_s.tolist(), classes, labels, strict=True))
+    assert told in (
+        [(0.12, "kick", a), (0.14, "kick", b), (0.5, "kick", "missed"), (0.5, "toms", "missed"), (0.9, "snare", "false")]
+        for a, b in (("right", "false"), ("false", "right"))
+    )
+    nothing = DrumOnsets(np.zeros(0), (), np.zeros(0))
+    assert evaluate.hit_errors(nothing, nothing)[1:] == ((), ())

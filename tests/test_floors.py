@@ -18,7 +18,7 @@ FLOORS = [  # from the ground up; a name without a dot may be a module or a subp
     "midi",
     "records audio",
     "synth datasets features",
-    "sfnmf decode",
+    "sfnmf decode steps",
     "models",
     "weights explain examples drum_examples separation drums",
     "api",
@@ -49,6 +49,7 @@ ROOMS = {  # library -> the modules that may import it; the standard library and
     "soundfile": "audio sonify",
     "soxr": "audio",
     "torch": "sfnmf models weights explain examples drum_examples tasks train",
+    "traitlets": "widgets",
     "tqdm": "evaluate examples drum_examples train cli",
 }
 

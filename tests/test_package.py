@@ -67,7 +67,7 @@ def test_dependencies_are_the_promised_ones():
 def test_every_import_is_declared():
     """Library: core. Commands and tests: an extra may be needed, too. Names are those of the distributions."""
     distributions = importlib.metadata.packages_distributions()
-    brought_along = {"packaging", "IPython", "PIL", "nbformat", "nbclient", "jupytext"}  # by what is declared
+    brought_along = {"packaging", "IPython", "PIL", "traitlets", "nbformat", "nbclient", "jupytext"}  # by what is declared
     for folder, declared in (
         ("melodylab", names(PROJECT["dependencies"]) | {"distributed", "lightning", "captum"}),
         ("tests", names(PROJECT["dependencies"] + EXTRAS["test"])),

@@ -1,11 +1,13 @@
+import functools
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from melodylab import evaluate, explain, plot, sfnmf
-from melodylab.records import Features, Mask, Melody, Salience
+from melodylab import drums, evaluate, explain, plot, sfnmf, steps
+from melodylab.records import DrumOnsets, Features, Mask, Melody, OneShot, Salience, Song
 
 pytestmark = pytest.mark.filterwarnings("error")
 TIMES_S = np.arange(40) * 0.05
@@ -62,6 +64,19 @@ def attributed(f_hz=440.0):
     return explain.Attribution(values, LOG_HZ, TIMES_S, "attribution", 1.0, f_hz, 2.0, 1.0)
 
 
+ONSETS = DrumOnsets([0.0, 0.5], ("kick", "closed_hihat"), [1.0, 0.5])
+HITS = (np.array([0.0, 0.5, 1.0]), ("kick", "closed_hihat", "toms"), ("right", "missed", "false"))
+GRID = steps.Steps(0.0, 0.125, 16)
+LOUD = {name: np.full((1, 200), 0.1 * n) for n, name in enumerate(plot.DRUMS, 1)}
+
+
+@functools.cache
+def taken_apart():
+    """Half a second of noise as `DrumParts` of a kick at 0 and a hi-hat at 0.3 s."""
+    song = Song.from_array(np.random.default_rng(0).normal(0, 0.1, 22050).astype(np.float32), 44100)
+    return drums.separate(song, DrumOnsets([0.0, 0.3], ("kick", "closed_hihat"), [1.0, 1.0]))
+
+
 DRAWN = {
     "spectrogram": lambda **o: plot.spectrogram(stft(np.ones((257, 40))), melody=MELODY, harmonics=3, **o),
     "salience_map": lambda **o: plot.salience_map(
@@ -75,6 +90,11 @@ DRAWN = {
     "activation_map": lambda **o: plot.activation_map(layer(), channel=1, melody=MELODY, **o),
     "attribution_map": lambda **o: plot.attribution_map(attributed(), melody=MELODY, **o),
     "pitch_error_bars": lambda **o: plot.pitch_error_bars({"in": ["right", "octave"], "out": ["right", "right"]}, **o),
+    "hit_map": lambda **o: plot.hit_map(HITS, **o),
+    "profile_map": lambda **o: plot.profile_map(TIMES_S, np.eye(5, 40), onsets=ONSETS, **o),
+    "mel_hits": lambda **o: plot.mel_hits(Features(np.ones((1, 90, 40)), MEL_HZ, TIMES_S, "drum-mel"), ONSETS, **o),
+    "drum_templates": lambda **o: plot.drum_templates(taken_apart(), **o),
+    "step_map": lambda **o: plot.step_map(LOUD, 100, GRID, ONSETS, added=[(0.5, "toms")], removed=[(1.0, "kick")], bar=0, **o),
     "score_bars": lambda **o: plot.score_bars({"x": {"OA": 0.5, "VFA": np.nan}, "y": {"OA": 1.0, "VFA": 0.0}}, **o),
 }
 
@@ -87,7 +107,7 @@ def test_draws_where_it_is_told_and_leaves_no_trace(name, ax):
     assert plt.get_fignums() == open_before, "a figure was left open"
     assert dict(plt.rcParams) == settings
     assert ax.get_xlabel() or name == "score_bars"
-    assert ax.get_ylabel() or name in ("waveforms", "pitch_error_bars")
+    assert ax.get_ylabel() or name in ("waveforms", "pitch_error_bars", "hit_map", "profile_map", "step_map")  # rows have names
 
 
 @pytest.mark.parametrize("name", DRAWN)
@@ -553,3 +573,66 @@ def test_kernels_are_columns_in_the_order_asked_for(ax):
     shown = ax.get_images()[0].get_array()
     np.testing.assert_array_equal(shown.argmax(axis=0), [1, 3, 6])
     assert ax.get_xlabel() == "Kernel, sorted" and ax.get_title("left") == "64 samples" and ax.get_ylim() == (0, 8)
+
+
+# --- drums ----------------------------------------------------------------------------------------------------------------
+
+
+def test_hits_lie_in_their_lanes_and_are_counted(ax):
+    plot.hit_map(HITS, ax=ax)
+    assert [points.get_offsets().tolist() for points in ax.collections] == [[[0.0, 0]], [[0.5, 3]], [[1.0, 4]]]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["right 1", "missed 1", "false alarm 1"]
+    assert [label.get_text() for label in ax.get_yticklabels()][0] == "kick" and ax.get_ylim()[0] > ax.get_ylim()[1]
+    empty = plot.hit_map((np.zeros(0), (), ()), ax=Figure().subplots())
+    assert all(len(points.get_offsets()) == 0 for points in empty.collections)
+
+
+def test_profiles_lie_in_the_same_lanes(ax):
+    plot.profile_map(TIMES_S, np.eye(5, 40), onsets=ONSETS, ax=ax)
+    image = ax.get_images()[0]
+    assert image.get_array()[2, 2] == 1 and image.get_extent()[2:] == (4.5, -0.5) or list(image.get_extent()[2:]) == [4.5, -0.5]
+    assert [segment[0].tolist() for segment in ax.collections[0].get_segments()] == [[0.0, -0.5], [0.5, 2.5]]
+
+
+def test_rows_on_octaves_keep_what_was_at_a_frequency():
+    freqs_hz = np.arange(1025) * 44100 / 2048
+    for f_hz in (60, 1000, 8000):
+        spectrum = np.exp(-0.5 * ((freqs_hz - f_hz) / (0.05 * f_hz + 20)) ** 2)[:, None]
+        rows = plot._octave_rows(spectrum, freqs_hz, 45, 16000)
+        centre_hz = 45 * (16000 / 45) ** ((rows[:, 0].argmax() + 0.5) / 60)
+        assert centre_hz == pytest.approx(f_hz, rel=0.12)
+    assert np.allclose(plot._octave_rows(np.ones((1025, 3)), freqs_hz, 45, 16000), 1)
+
+
+def test_factors_of_drums_are_laid_out_like_their_product():
+    parts = taken_apart()
+    figure = plot.drum_factors(
+        parts.templates @ parts.activations, parts.templates, parts.activations, parts.freqs_hz, parts.times_s, parts.parts
+    )
+    FigureCanvasAgg(figure).draw()
+    by_title = {ax.get_title("left"): ax for ax in figure.axes if ax.get_title("left")}
+    W, WH = by_title["$W$: its sound"], by_title["$W H$"]
+    assert W.get_ylim() == WH.get_ylim() and W.bbox.intervaly == pytest.approx(WH.bbox.intervaly)
+    H = by_title["$H$: when, and how it falls"]
+    assert H.bbox.intervalx == pytest.approx(WH.bbox.intervalx) and H.get_xlim() == WH.get_xlim()
+
+
+def test_a_step_grid_marks_what_was_changed_and_greys_what_is_silent(ax):
+    changed = {"added": [(0.5, "toms")], "removed": [(1.0, "kick")], "silent": {"snare"}, "notes": {"kick": "9.0 dB"}}
+    plot.step_map(LOUD, 100, GRID, ONSETS, bar=0, ax=ax, **changed)
+    points = {c.get_label(): c.get_offsets().round(2).tolist() for c in ax.collections if not c.get_label().startswith("_")}
+    assert points == {"hit": [[0, -0.45], [0.5, 2.55]], "added": [[0.5, 3.55]], "removed": [[1.0, -0.45]]}
+    assert [label.get_text() for label in ax.get_yticklabels()][:2] == ["kick\n9.0 dB", "snare"]
+    grey = [c.get_facecolor()[0][:3].tolist() for c in ax.collections if len(c.get_facecolor()) and c.get_paths()]
+    assert pytest.approx([201 / 255] * 3) in grey
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["hit", "added", "removed"]
+
+
+def test_the_chain_of_a_replacement_has_six_pictures_and_five_arrows():
+    parts = taken_apart()
+    song = Song.from_array(np.ones(22050, np.float32) * 0.1, 44100)
+    shot = OneShot("tick", "kick", np.r_[1.0, np.zeros(99)], 44100)
+    figure = plot.replacement_chain(song, TIMES_S, np.zeros((5, 40)), parts, {"kick": (shot, shot)}, song)
+    FigureCanvasAgg(figure).draw()
+    assert [ax.get_title()[:1] for ax in figure.axes] == ["1", "2", "3", "6", "5", "4"]
+    assert sum(text.arrow_patch is not None for ax in figure.axes for text in ax.texts) == 5

@@ -439,6 +439,7 @@ CASES = {
             "from -24 to 24": lambda: 70,
         },
         measured_against=lambda: masked(),
+    ),
     "07_drums.check_07_a": Case(
         lambda: wiener_masks,
         {

@@ -229,7 +229,7 @@ def separators():
 
     song, loop = api.demo_song(seed=0, seconds=36.4, sr=44100), synth.drum_loop(seed=0, seconds=36.4)
     work = {f"separate {name}": lambda name=name: api.separate(song, name) for name in api.SEPARATION_METHODS}
-    work |= {"separate unet+best": lambda: api.separate(song, "unet+best"), "drums": lambda: api.separate_drums(loop)}
+    work |= {"separate unet+best": lambda: api.separate(song, "unet+best"), "drums": lambda: dict(api.separate_drums(loop).stems)}
     for name, run in work.items():
         run()  # loads the weights
         t = time.perf_counter()

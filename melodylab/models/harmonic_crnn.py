@@ -28,14 +28,14 @@ SPECTRA = PitchGrid(BINS.fmin_hz / 2, 36, 36 + 120 + 156)  # what all harmonics 
 _SHIFTS = [int(round(36 + 36 * np.log2(h))) for h in HARMONICS]
 
 
-def _block(n_in, n_out):
-    """Twice: 3 x 3 convolution, batch norm, ReLU."""
+def double_convolution(n_in, n_out, bias=False):
+    """Twice: 3 x 3 convolution, batch norm, ReLU. bias: of the convolutions, which batch norm makes idle."""
     return nn.Sequential(
         OrderedDict(
-            conv1=nn.Conv2d(n_in, n_out, 3, padding=1, bias=False),
+            conv1=nn.Conv2d(n_in, n_out, 3, padding=1, bias=bias),
             norm1=nn.BatchNorm2d(n_out),
             relu1=nn.ReLU(),
-            conv2=nn.Conv2d(n_out, n_out, 3, padding=1, bias=False),
+            conv2=nn.Conv2d(n_out, n_out, 3, padding=1, bias=bias),
             norm2=nn.BatchNorm2d(n_out),
             relu2=nn.ReLU(),
         )
@@ -51,15 +51,15 @@ class HarmonicCRNN(nn.Module):
     def __init__(self, channels=(24, 32, 48, 64), units=96):
         super().__init__()
         c1, c2, c3, c4 = channels
-        self.down1 = _block(2 * len(HARMONICS), c1)
-        self.down2 = _block(c1, c2)
-        self.down3 = _block(c2, c3)
-        self.bottom = _block(c3, c4)
+        self.down1 = double_convolution(2 * len(HARMONICS), c1)
+        self.down2 = double_convolution(c1, c2)
+        self.down3 = double_convolution(c2, c3)
+        self.bottom = double_convolution(c3, c4)
         self.gru = nn.GRU(13 * c4, units, batch_first=True, bidirectional=True)
         self.back = nn.Linear(2 * units, 13 * c4)
-        self.up3 = _block(c4 + c3, c3)
-        self.up2 = _block(c3 + c2, c2)
-        self.up1 = _block(c2 + c1, c1)
+        self.up3 = double_convolution(c4 + c3, c3)
+        self.up2 = double_convolution(c3 + c2, c2)
+        self.up1 = double_convolution(c2 + c1, c1)
         self.pitch = nn.Conv2d(c1, 1, 1)
         self.voicing = nn.Linear(2 * units, 1)
 

@@ -13,33 +13,17 @@ report's proposal, after Oktay 2018; Jansson 2017, whom it names for them, has n
 Shapes: (batch, channel, freq, time); kernels are (freq, time). Any number of frames and, for unet-mel, of bands.
 """
 
-from collections import OrderedDict
-
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
 
-from melodylab.models.harmonic_crnn import SPECTRA, HarmonicCRNN
+from melodylab.models.harmonic_crnn import SPECTRA, HarmonicCRNN, double_convolution
 
 MEL_HZ = 700 * (10 ** (np.arange(1, 129) * np.log10(1 + 8000 / 700) / 129) - 1)  # tips of 128 triangles from 0 to 8 kHz
 _MINUTE_S, _SHUT, _OPEN, _LEAST = 60.0, 0.25, 0.5, 0.3  # of the gate; _LEAST is -10 dB
 _PARTIALS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 20)  # of a tone, that a mask is drawn on
 _SHIFTS = [int(round(36 + 36 * np.log2(h))) for h in _PARTIALS]
-
-
-def _double(n_in, n_out, bias=False):
-    """Twice: 3 x 3 convolution, batch norm, ReLU. bias: of the convolutions, which batch norm makes idle."""
-    return nn.Sequential(
-        OrderedDict(
-            conv1=nn.Conv2d(n_in, n_out, 3, padding=1, bias=bias),
-            norm1=nn.BatchNorm2d(n_out),
-            relu1=nn.ReLU(),
-            conv2=nn.Conv2d(n_out, n_out, 3, padding=1, bias=bias),
-            norm2=nn.BatchNorm2d(n_out),
-            relu2=nn.ReLU(),
-        )
-    )
 
 
 class AttentionGate(nn.Module):
@@ -70,10 +54,10 @@ class MelUNet(nn.Module):
     def __init__(self, channels=(64, 128, 256, 512, 1024)):
         super().__init__()
         pairs = list(zip(channels[:-1], channels[1:], strict=True))
-        self.down = nn.ModuleList([_double(n_in, n_out, bias=True) for n_in, n_out in [(2, channels[0]), *pairs]])
+        self.down = nn.ModuleList([double_convolution(n_in, n_out, bias=True) for n_in, n_out in [(2, channels[0]), *pairs]])
         self.higher = nn.ModuleList([nn.ConvTranspose2d(n_below, n, 2, stride=2) for n, n_below in reversed(pairs)])
-        self.up = nn.ModuleList([_double(2 * n, n, bias=True) for n, _ in reversed(pairs)])
-        self.out = _double(channels[0], 2, bias=True)
+        self.up = nn.ModuleList([double_convolution(2 * n, n, bias=True) for n, _ in reversed(pairs)])
+        self.out = double_convolution(channels[0], 2, bias=True)
 
     def forward(self, x):
         """Mask (batch, 2, bands, time) of mel powers (batch, 2, bands, time)."""
@@ -125,7 +109,7 @@ class UNet(HarmonicCRNN):
         c1, c2, c3, c4 = channels
         del self.pitch
         self.partials = nn.Conv2d(c1, 3 * len(_PARTIALS), 1)
-        self.cells = _double(3 * len(_PARTIALS) + 4, 16)
+        self.cells = double_convolution(3 * len(_PARTIALS) + 4, 16)
         self.share = nn.Conv2d(16, 1, 1)
         gates = [AttentionGate(skip, below, skip // 2) for below, skip in ((c4, c3), (c3, c2), (c2, c1))]
         self.attend = nn.ModuleList(gates if attention else [])

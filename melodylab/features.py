@@ -59,8 +59,12 @@ def mel(song, *, sr=22050, n_mels=128, fmin_hz=0.0, fmax_hz=None, win_samples=20
 
 def mel_triangles(sr, n_fft, n_mels):
     """The triangles of `mel` from 0 Hz to sr / 2: (sparse (n_mels, 1 + n_fft // 2), their tips in Hz (n_mels,))."""
-    tips_hz = librosa.mel_frequencies(n_mels + 2, fmin=0, fmax=sr / 2)[1:-1]
-    return sparse.csr_array(librosa.filters.mel(sr=sr, n_fft=n_fft, n_mels=n_mels)), tips_hz
+    return sparse.csr_array(librosa.filters.mel(sr=sr, n_fft=n_fft, n_mels=n_mels)), mel_tips_hz(sr, n_mels)
+
+
+def mel_tips_hz(sr, n_mels):
+    """Where the triangles of `mel` from 0 Hz to sr / 2 are highest, (n_mels,)."""
+    return librosa.mel_frequencies(n_mels + 2, fmin=0, fmax=sr / 2)[1:-1]
 
 
 def stereo_mel(song, *, sr=16000, n_mels=128, win_samples=400, hop_samples=200):

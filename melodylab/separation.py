@@ -71,8 +71,9 @@ def lead_by_mask(song, mask, gate=None):
         stop = min(first + _BLOCK_FRAMES, n_frames)
         start, end = max(first - _CONTEXT_FRAMES, 0), min(stop + _CONTEXT_FRAMES, n_frames)
         frames, frame_weights = _between(grids.frame_times_s(end, hop_samples, song.sr)[start:], mask.times_s)
-        values = mask.values if gate is None else mask.values * np.asarray(gate, np.float32)
-        near = sum(values[:, frames[k]] * frame_weights[k] for k in (0, 1))  # (rows, frames of the block)
+        if gate is not None:
+            frame_weights = frame_weights * np.asarray(gate, np.float32)[frames]
+        near = sum(mask.values[:, frames[k]] * frame_weights[k] for k in (0, 1))  # (rows, frames of the block)
         shares = sum(near[rows[k]] * row_weights[k][:, None] for k in (0, 1))  # (freq, frames of the block)
         begin, until = first * hop_samples, min(stop * hop_samples, samples)
         for channel, out in zip(song.audio, lead, strict=True):

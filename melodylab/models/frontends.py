@@ -177,5 +177,5 @@ FRONT_ENDS = {
     "spectra": FrontEnd("spectra", 2, harmonic_crnn.SPECTRA, _spectra, _SR, 2 * _HOP_SAMPLES, _magnitudes),
     "mel": FrontEnd("mel", 2, None, _mel, 16000, 200, _mel_magnitudes, _mel_power, unet.MEL_HZ),
     "wave": FrontEnd("wave", 1, None, _wave, multires.SR, multires.HOP_SAMPLES, rows=np.arange(multires.HOP_SAMPLES)),
-    "drum-mel": FrontEnd("drum-mel", 1, None, _drum_mel, rows=features.mel_triangles(_SR, _DRUM_FFT, DRUM_BANDS)[1]),
+    "drum-mel": FrontEnd("drum-mel", 1, None, _drum_mel, rows=features.mel_tips_hz(_SR, DRUM_BANDS)),
 }

@@ -224,7 +224,7 @@ sonify.player(sonify.check_mix(one_song, decode.peak(salience)), one_song.sr, se
 # **Claim.** From many songs it has to learn what they share. So it is *validated* on songs that it never hears in
 # training, and those scores count, not the loss. The network now hears $H^{F_0}$ of source-filter NMF (notebook 02), as in
 # the paper: with so little time, the better
-ears win. The cell below takes some 15 seconds, about half of them for making the songs and factorising them.
+# ears win. The cell below takes some 15 seconds, about half of them for making the songs and factorising them.
 
 # %%
 held_out = [synth.training_song(seed, 6) for seed in (900, 901, 903)]  # far from the songs of the bank

@@ -4,14 +4,17 @@ import functools
 from pathlib import Path
 
 import librosa
-import numpy as np
 
-from melodylab import audio, decode, drums, grids, models, separation, sfnmf, synth, weights
-from melodylab.files import InputError
-from melodylab.models import frontends, run
-from melodylab.records import Melody, Song
+from melodylab import drums, models, separation, sfnmf, synth, weights
+from melodylab.errors import InputError
+from melodylab.io import audio
+from melodylab.melody import decode, pyin
+from melodylab.methods import DRUM_METHODS, METHODS, SEPARATION_METHODS, TRAINED_SEPARATORS
+from melodylab.models import inputs, run
+from melodylab.records import Song
 
 demo_song = synth.demo_song
+DRUM_CLASSES = synth.DRUM_CLASSES
 
 
 def load_song(path):
@@ -45,7 +48,9 @@ def salience(song, method="sfnmf", **options):
         return sfnmf.salience(song, **options)
     if is_network(method):
         return _salience_by_network(song, method, **options)
-    raise InputError(f"the method {method!r} has no salience; use {' or '.join(name for name in METHODS if name != 'pyin')}")
+    raise InputError(
+        f"the method {method!r} has no salience; use {' or '.join(name for name in METHODS if name != 'pyin')}"
+    )
 
 
 def extract_melody(song, method="sfnmf", **options):
@@ -54,7 +59,9 @@ def extract_melody(song, method="sfnmf", **options):
     method: a name in METHODS ("best" is an alias), or the path of weights that you trained; a network without weights is
     refused. Silence gives an all-unvoiced melody. Options go to the method (`seed`, `settings`...).
     """
-    if is_network(method):  # as published, each frame decides alone; decode.viterbi takes the same salience
+    if is_network(
+        method
+    ):  # as published, each frame decides alone; decode.viterbi takes the same salience
         return decode.peak(salience(song, method, **options))
     _check(method, METHODS)
     return _MELODY[method](song, **options)
@@ -63,7 +70,9 @@ def extract_melody(song, method="sfnmf", **options):
 def is_network(method):
     """Is this a network's name or the path of weights (a file, or a folder with one pair), rather than another method?"""
     method = weights.resolved(method)
-    return method not in _MELODY and (method in models.NETWORKS or len(Path(method).parts) > 1 or Path(method).exists())
+    return method not in _MELODY and (
+        method in models.NETWORKS or len(Path(method).parts) > 1 or Path(method).exists()
+    )
 
 
 def separate(song, method="sfnmf", *, melody=None, **options):
@@ -77,10 +86,12 @@ def separate(song, method="sfnmf", *, melody=None, **options):
     own, leader = check_separation_method(method)
     if melody is None and leader:
         melody = extract_melody(song, leader)
-    if own in _TRAINED_SEPARATORS:
+    if own in TRAINED_SEPARATORS:
         lead = _lead_by_network(song, own, melody, **options)
     else:
-        lead = separation.lead_by_sfnmf(song, extract_melody(song, own) if melody is None else melody, **options)
+        lead = separation.lead_by_sfnmf(
+            song, extract_melody(song, own) if melody is None else melody, **options
+        )
     return {"melody": lead, "accompaniment": separation.rest(song, lead)}
 
 
@@ -100,7 +111,9 @@ def separate_drums(song, method="drum-cnn", *, onsets=None, threshold=None, **op
 def transcribe_drums(song, method="drum-cnn", *, threshold=None):
     """The hits that a drum network finds, `DrumOnsets` with velocities 1: measured when the song is taken apart."""
     if not is_drum_method(method):
-        raise InputError(f"{method!r} finds no drum hits; choose one of {', '.join(DRUM_METHODS)} or weights of your own")
+        raise InputError(
+            f"{method!r} finds no drum hits; choose one of {', '.join(DRUM_METHODS)} or weights of your own"
+        )
     model = _trained(method) if method in models.NETWORKS else weights.load_model(method)
     known = model.card["decoding"].get("threshold", drums.THRESHOLD)
     return drums.transcribe(song, model, threshold=known if threshold is None else threshold)
@@ -108,7 +121,9 @@ def transcribe_drums(song, method="drum-cnn", *, threshold=None):
 
 def is_drum_method(method):
     """Is this a name in DRUM_METHODS, or the path of weights of a network that learned hits?"""
-    return method in DRUM_METHODS or (is_network(method) and weights.card(method)["model"] in DRUM_METHODS)
+    return method in DRUM_METHODS or (
+        is_network(method) and weights.card(method)["model"] in DRUM_METHODS
+    )
 
 
 def check_separation_method(method):
@@ -132,24 +147,6 @@ def _melody_by_sfnmf(song, *, seed=0, **options):
     return decode.viterbi(sfnmf.salience(song, seed=seed, **options))
 
 
-def _melody_by_pyin(song, *, hop_samples=256, fmin_hz=55.0, fmax_hz=1760.0, seed=None):
-    """librosa's pYIN: made for one voice alone, here to show what a second instrument does to it."""
-    sr = 22050
-    y = audio.resample(song.mono, song.sr, sr)
-    n_frames = audio.n_frames(len(y), hop_samples)
-    padded = np.pad(y, (0, max(0, 4096 - len(y))))  # pYIN needs a few of its own frames
-    f0_hz, voiced, probability = librosa.pyin(
-        padded, fmin=fmin_hz, fmax=fmax_hz, sr=sr, frame_length=2048, hop_length=hop_samples, fill_na=None
-    )
-    f0_hz, voiced, probability = (x[:n_frames] for x in (f0_hz, voiced, probability))
-    silent = librosa.feature.rms(y=padded, frame_length=2048, hop_length=hop_samples)[0][:n_frames] == 0
-    # pYIN decides by its own Viterbi path; its probability is put on the side of 0.5 that the path chose
-    voicing = np.where(voiced, np.maximum(probability, 0.5), np.minimum(probability, 0.49))
-    return Melody(
-        grids.frame_times_s(n_frames, hop_samples, sr), np.where(silent, np.nan, f0_hz), np.where(silent, 0.0, voicing)
-    )
-
-
 @functools.lru_cache(maxsize=3)
 def _trained(name):
     return weights.load_model(name)
@@ -160,58 +157,18 @@ def _salience_by_network(song, name, *, seed=0, **options):
     model = _trained(name) if name in models.NETWORKS else weights.load_model(name)
     if getattr(model, "learns", "melody") != "melody":
         finds = {"mask": "it separates", "hits": "it finds drum hits"}[model.learns]
-        raise InputError(f"{model.name} finds no melody, {finds}; choose one of {', '.join(METHODS)}")
-    features = frontends.FRONT_ENDS[model.card["front_end"]](song, seed=seed)
+        raise InputError(
+            f"{model.name} finds no melody, {finds}; choose one of {', '.join(METHODS)}"
+        )
+    features = inputs.FRONT_ENDS[model.card["front_end"]](song, seed=seed)
     return run.salience(model, features, **model.card["decoding"] | options)
 
 
 def _lead_by_network(song, name, melody, *, gated=True):
     model = _trained(name)
-    features = frontends.FRONT_ENDS[model.card["front_end"]](song)
+    features = inputs.FRONT_ENDS[model.card["front_end"]](song)
     mask, gate = run.mask(model, features, melody)
     return separation.lead_by_mask(song, mask, gate if gated else None)
 
 
-_MELODY = {"sfnmf": _melody_by_sfnmf, "pyin": _melody_by_pyin}
-_LINES = {
-    "sfnmf": "source-filter NMF (Durrieu 2011, parameters of Basaran 2018): learns from the song alone",
-    "pyin": "pYIN through librosa: for one voice without accompaniment, the baseline",
-    "sf-crnn-1": "convolutions and a GRU on the salience of source-filter NMF (Basaran 2018): small and quick",
-    "sf-crnn-2": "the same with more convolutions, on every bin (Basaran 2018)",
-    "cqt-crnn-1": "sf-crnn-1 on a plain constant-Q transform: what the NMF salience is worth to a small network",
-    "cqt-crnn-2": "sf-crnn-2 on a plain constant-Q transform: what the NMF salience is worth (Basaran 2018)",
-    "sf-cnn": "sf-crnn-2 without its GRU: what the memory is worth (Basaran 2018)",
-    "deep-salience": "convolutions alone on a harmonic constant-Q transform (Deep Salience, Bittner 2017)",
-    "ftanet": "attention over frequency and over time on spectrum and cepstrum (FTANet, Yu 2021)",
-    "ftanet-thin": "FTANet with half the channels, for weak machines",
-    "ftanet-no-frequency": "FTANet without its attention over frequency",
-    "ftanet-no-temporal": "FTANet without its attention over time",
-    "ftanet-no-fusion": "FTANet with its three maps simply added",
-    "ftanet-no-detection": "FTANet without its branch for 'no melody'",
-    "segnet": "pooling that remembers its places, on spectrum and cepstrum (SegNet, Hsieh 2019)",
-    "harmonic-crnn": "our own: stacked harmonics, a U-Net over frequency, a GRU, pitch and voicing apart",
-    "multires": "learned filter banks of two lengths on the waveform, Inception blocks (Chen 2019)",
-    "multires-short": "the same with kernels of 64 samples alone",
-    "multires-long": "the same with kernels of 960 samples alone",
-    "multires-no-pretraining": "multires trained at once, its kernels in the order that the dice gave",
-    "multires-1d": "one-dimensional convolutions alone: the pre-training of multires (Chen 2019)",
-}
-
-
-def _methods():
-    """A network is a method as soon as its weights are there."""
-    there = {*_MELODY, *weights.names()}
-    best = {"best": f"the network of ours that scored best on real songs: {weights.BEST}"}
-    return best | {name: line for name, line in _LINES.items() if name in there}
-
-
-METHODS = _methods()
-DRUM_CLASSES = synth.DRUM_CLASSES
-DRUM_METHODS = {"drum-cnn": "a convolutional network that finds hits, then NMF led by them (Koretzky 2021)"}
-_TRAINED_SEPARATORS = {
-    "unet": "U-Net with a bounded mask, a gate for songs without melody, and a melody to follow if there is one",
-    "unet-mel": "U-Net on a mel spectrogram as the report wrote it: a mask without bound or gate",
-}
-SEPARATION_METHODS = {"sfnmf": "source-filter NMF led by a melody, Wiener filtering"} | {
-    name: line for name, line in _TRAINED_SEPARATORS.items() if name in weights.names()
-}
+_MELODY = {"sfnmf": _melody_by_sfnmf, "pyin": pyin.extract}

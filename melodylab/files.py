@@ -9,9 +9,7 @@ import os
 import tempfile
 from pathlib import Path
 
-
-class InputError(ValueError):
-    """What the caller gave cannot be used. Its text is one sentence that names the thing and the next step."""
+from melodylab.errors import InputError
 
 
 def make_folder(folder):
@@ -20,7 +18,9 @@ def make_folder(folder):
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"cannot create the folder {folder} ({_reason(error)}); choose another place") from None
+        raise InputError(
+            f"cannot create the folder {folder} ({_reason(error)}); choose another place"
+        ) from None
     return folder
 
 
@@ -32,22 +32,30 @@ def complete_or_absent(path):
     """
     path = Path(path)
     make_folder(path.parent)
-    if os.path.exists(path) and not os.path.isfile(path):  # renaming onto a device would replace the device
+    if os.path.exists(path) and not os.path.isfile(
+        path
+    ):  # renaming onto a device would replace the device
         kind = "a folder" if os.path.isdir(path) else "no regular file"
         raise InputError(f"cannot write {path}: it is {kind}; give a file name")
     try:
-        handle, temporary = tempfile.mkstemp(prefix=".melodylab-", suffix=path.suffix, dir=path.parent)
+        handle, temporary = tempfile.mkstemp(
+            prefix=".melodylab-", suffix=path.suffix, dir=path.parent
+        )
     except OSError as error:
         raise InputError(f"cannot write {path} ({_reason(error)}); choose another place") from None
     os.close(handle)
     umask = os.umask(0)
     os.umask(umask)
-    os.chmod(temporary, 0o666 & ~umask)  # mkstemp makes private files; a result is as readable as any other
+    os.chmod(
+        temporary, 0o666 & ~umask
+    )  # mkstemp makes private files; a result is as readable as any other
     try:
         yield Path(temporary)
         os.replace(temporary, path)
     except OSError as error:
-        raise InputError(f"cannot write {path} ({_reason(error)}); free some space or choose another place") from None
+        raise InputError(
+            f"cannot write {path} ({_reason(error)}); free some space or choose another place"
+        ) from None
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)

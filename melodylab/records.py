@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from melodylab import files, midi
+from melodylab import files
+from melodylab.errors import InputError
+from melodylab.io import midi
 
 
 def _array(name, value, ndim, dtype=np.float64):
@@ -34,7 +36,9 @@ def _check_axes(record):
     freqs_hz, times_s = _array("freqs_hz", record.freqs_hz, 1), _array("times_s", record.times_s, 1)
     shape = record.values.shape[-2:]
     if shape != (len(freqs_hz), len(times_s)):
-        raise ValueError(f"values are {shape} (freq, time) but the axes have {len(freqs_hz)} and {len(times_s)} entries")
+        raise ValueError(
+            f"values are {shape} (freq, time) but the axes have {len(freqs_hz)} and {len(times_s)} entries"
+        )
     for name, axis in (("freqs_hz", freqs_hz), ("times_s", times_s)):
         if np.any(np.diff(axis) <= 0):
             raise ValueError(f"{name} must rise from entry to entry")
@@ -54,13 +58,19 @@ class Melody:
     voicing: np.ndarray
 
     def __post_init__(self):
-        times_s, f0_hz, voicing = (_array(n, getattr(self, n), 1) for n in ("times_s", "f0_hz", "voicing"))
+        times_s, f0_hz, voicing = (
+            _array(n, getattr(self, n), 1) for n in ("times_s", "f0_hz", "voicing")
+        )
         if not len(times_s) == len(f0_hz) == len(voicing):
-            raise ValueError(f"times_s, f0_hz and voicing differ in length: {len(times_s)}, {len(f0_hz)}, {len(voicing)}")
+            raise ValueError(
+                f"times_s, f0_hz and voicing differ in length: {len(times_s)}, {len(f0_hz)}, {len(voicing)}"
+            )
         if np.any(np.diff(times_s) <= 0):
             raise ValueError("times_s must rise from frame to frame")
         if np.any(f0_hz <= 0) or np.any(np.isinf(f0_hz)):
-            raise ValueError("f0_hz must be positive (NaN where there is no guess); Melody.from_csv translates signs")
+            raise ValueError(
+                "f0_hz must be positive (NaN where there is no guess); Melody.from_csv translates signs"
+            )
         if not np.all((voicing >= 0) & (voicing <= 1)):
             raise ValueError("voicing must lie in 0..1")
         if np.any(np.isnan(f0_hz) & (voicing >= 0.5)):
@@ -93,7 +103,9 @@ class Melody:
         after = np.clip(np.searchsorted(self.times_s, times_s), 1, max(len(self) - 1, 1))
         before = after - 1
         after = np.minimum(after, len(self) - 1)
-        nearest = np.where(times_s - self.times_s[before] <= self.times_s[after] - times_s, before, after)
+        nearest = np.where(
+            times_s - self.times_s[before] <= self.times_s[after] - times_s, before, after
+        )
         hop_s = np.median(np.diff(self.times_s)) if len(self) > 1 else np.inf
         inside = (times_s >= self.times_s[0] - hop_s) & (times_s <= self.times_s[-1] + hop_s)
         return Melody(times_s, self.f0_hz[nearest], np.where(inside, self.voicing[nearest], 0.0))
@@ -126,16 +138,18 @@ class Melody:
                     except (ValueError, IndexError):
                         if number == 1:  # a header without a comment sign
                             continue
-                        raise files.InputError(
+                        raise InputError(
                             f"{path}, line {number}: expected time_s,f0_hz; give two numbers per line"
                         ) from None
         except (OSError, UnicodeDecodeError) as error:
-            raise files.InputError(f"cannot read the melody file {path} ({error}); give a CSV of time_s,f0_hz") from None
+            raise InputError(
+                f"cannot read the melody file {path} ({error}); give a CSV of time_s,f0_hz"
+            ) from None
         if not rows:
-            raise files.InputError(f"the melody file {path} has no rows; give a CSV of time_s,f0_hz")
+            raise InputError(f"the melody file {path} has no rows; give a CSV of time_s,f0_hz")
         times_s, signed_hz = np.array(rows).T
         if np.any(np.diff(times_s) <= 0):
-            raise files.InputError(f"the times in {path} do not rise; sort its rows and remove doubles")
+            raise InputError(f"the times in {path} do not rise; sort its rows and remove doubles")
         return cls.from_signed(times_s, signed_hz)
 
     def to_midi(self, path, **options):
@@ -165,7 +179,10 @@ class DrumOnsets:
 
     def to_csv(self, path):
         """Write `time_s,class,velocity` and one row a hit. Complete or absent; `datasets.read_onsets` reads it."""
-        rows = [f"{t:.6f},{c},{v:.4f}" for t, c, v in zip(self.times_s, self.classes, self.velocity, strict=True)]
+        rows = [
+            f"{t:.6f},{c},{v:.4f}"
+            for t, c, v in zip(self.times_s, self.classes, self.velocity, strict=True)
+        ]
         with files.complete_or_absent(path) as temporary:
             temporary.write_text("\n".join(["time_s,class,velocity", *rows]) + "\n")
 
@@ -186,7 +203,9 @@ class OneShot:
     def __post_init__(self):
         audio = _array("audio", self.audio, 1, np.float32)
         if not len(audio) or not np.isfinite(audio).all() or int(self.sr) <= 0:
-            raise ValueError(f"the one-shot {self.name} needs samples that are finite and a positive rate")
+            raise ValueError(
+                f"the one-shot {self.name} needs samples that are finite and a positive rate"
+            )
         _set(self, audio=audio, sr=int(self.sr))
 
 
@@ -216,9 +235,13 @@ class Song:
         audio = np.asarray(self.audio, dtype=np.float32)
         bad = ~np.isfinite(audio)
         if bad.any():
-            warnings.warn(f"{self.name}: {int(bad.sum())} NaN or infinite samples were set to 0", stacklevel=3)
+            warnings.warn(
+                f"{self.name}: {int(bad.sum())} NaN or infinite samples were set to 0", stacklevel=3
+            )
             audio = np.where(bad, np.float32(0), audio)
-        stems = {name: _array(f"stem {name}", stem, 2, np.float32) for name, stem in self.stems.items()}
+        stems = {
+            name: _array(f"stem {name}", stem, 2, np.float32) for name, stem in self.stems.items()
+        }
         for name, stem in stems.items():
             if stem.shape != audio.shape:
                 raise ValueError(f"stem {name} is {stem.shape} but the mix is {audio.shape}")
@@ -249,16 +272,22 @@ class Song:
         """The song between two times, truth included and shifted to start at 0. Raises ValueError on an empty range."""
         a, b = max(0, round(start_s * self.sr)), min(self.audio.shape[1], round(end_s * self.sr))
         if a >= b:
-            raise ValueError(f"nothing between {start_s} s and {end_s} s: the song lasts {self.duration_s:.2f} s")
+            raise ValueError(
+                f"nothing between {start_s} s and {end_s} s: the song lasts {self.duration_s:.2f} s"
+            )
         start_s = a / self.sr
         melody, onsets = self.melody, self.onsets
         if melody is not None:
             keep = (melody.times_s >= start_s) & (melody.times_s < b / self.sr)
-            melody = Melody(melody.times_s[keep] - start_s, melody.f0_hz[keep], melody.voicing[keep])
+            melody = Melody(
+                melody.times_s[keep] - start_s, melody.f0_hz[keep], melody.voicing[keep]
+            )
         if onsets is not None:
             keep = (onsets.times_s >= start_s) & (onsets.times_s < b / self.sr)
             onsets = DrumOnsets(
-                onsets.times_s[keep] - start_s, np.array(onsets.classes, dtype=object)[keep], onsets.velocity[keep]
+                onsets.times_s[keep] - start_s,
+                np.array(onsets.classes, dtype=object)[keep],
+                onsets.velocity[keep],
             )
         stems = {name: stem[:, a:b] for name, stem in self.stems.items()}
         return Song(self.audio[:, a:b], self.sr, self.name, stems, melody, onsets)
@@ -285,7 +314,9 @@ class DrumParts:
         axes = {n: _array(n, getattr(self, n), 1) for n in ("freqs_hz", "times_s")}
         shapes = ((len(axes["freqs_hz"]), len(self.parts)), (len(self.parts), len(axes["times_s"])))
         if tuple(array.shape for array in arrays.values()) != shapes:
-            raise ValueError(f"templates and activations are {[a.shape for a in arrays.values()]} and the axes ask for {shapes}")
+            raise ValueError(
+                f"templates and activations are {[a.shape for a in arrays.values()]} and the axes ask for {shapes}"
+            )
         _set(self, **arrays, **axes, parts=tuple(self.parts))
 
     def template(self, name):
@@ -333,7 +364,9 @@ class Salience:
         if self.unvoiced is not None:
             unvoiced = _array("unvoiced", self.unvoiced, 1, np.float32)
             if len(unvoiced) != values.shape[1]:
-                raise ValueError(f"unvoiced has {len(unvoiced)} frames, the salience {values.shape[1]}")
+                raise ValueError(
+                    f"unvoiced has {len(unvoiced)} frames, the salience {values.shape[1]}"
+                )
             _set(self, unvoiced=unvoiced)
 
 

@@ -7,7 +7,8 @@ time-frequency cell is the lead's; the cell keeps the mixture's phase; the accom
 import numpy as np
 from scipy import signal
 
-from melodylab import audio, features, grids, sfnmf
+from melodylab import sfnmf
+from melodylab.dsp import features, grids, stft
 from melodylab.records import Mask
 
 
@@ -23,27 +24,38 @@ def lead_by_sfnmf(song, melody, settings=sfnmf.LED, *, width_bins=2, unvoiced=Fa
     """
     mixed = sfnmf.working_signal(song.audio, song.sr, settings)
     n_samples = mixed.shape[1]
-    n_frames = audio.n_frames(n_samples, settings.hop_samples)
+    n_frames = stft.n_frames(n_samples, settings.hop_samples)
     times_s = grids.frame_times_s(n_frames, settings.hop_samples, settings.sr)
     near = sfnmf.near_melody(melody.resampled(times_s), settings.grid, width_bins)
     lead = np.zeros_like(mixed)
     blocks = sfnmf.block_frames(n_frames, settings)
-    for b, ((first, stop), weight) in enumerate(zip(blocks, sfnmf.block_weights(blocks), strict=True)):
+    for b, ((first, stop), weight) in enumerate(
+        zip(blocks, sfnmf.block_weights(blocks), strict=True)
+    ):
         if not near[:, first:stop].any():
             continue
-        spectra = audio.stft(
-            mixed, window=settings.window, hop_samples=settings.hop_samples, first_frame=first, frames=stop - first
+        spectra = stft.stft(
+            mixed,
+            window=settings.window,
+            hop_samples=settings.hop_samples,
+            first_frame=first,
+            frames=stop - first,
         )
-        share = sfnmf.lead_share(np.abs(spectra) ** 2, near[:, first:stop], settings, unvoiced, seed + 1000 * b)
+        share = sfnmf.lead_share(
+            np.abs(spectra) ** 2, near[:, first:stop], settings, unvoiced, seed + 1000 * b
+        )
         begin, end = first * settings.hop_samples, min(stop * settings.hop_samples, n_samples)
-        part = audio.istft(
-            spectra * share * weight, window=settings.window, hop_samples=settings.hop_samples, samples=end - begin
+        part = stft.istft(
+            spectra * share * weight,
+            window=settings.window,
+            hop_samples=settings.hop_samples,
+            samples=end - begin,
         )
         lead[:, begin:end] += part
     del mixed  # the peak of memory for a long song lies here, so what is done with goes, and channels go one by one
     upsampled = np.zeros_like(song.audio)
     for channel, row in zip(lead, upsampled, strict=True):
-        channel = audio.resample(channel, settings.sr, song.sr)[: len(row)]
+        channel = stft.resample(channel, settings.sr, song.sr)[: len(row)]
         row[: len(channel)] = channel
     upsampled /= sfnmf.peak_gain(song.audio)
     return upsampled
@@ -66,21 +78,33 @@ def lead_by_mask(song, mask, gate=None):
     rows, row_weights = _between(freqs_hz, mask.freqs_hz)
     row_weights[:, freqs_hz > mask.freqs_hz[-1]] = 0
     lead = np.zeros_like(song.audio)
-    n_frames = audio.n_frames(samples, hop_samples)
+    n_frames = stft.n_frames(samples, hop_samples)
     for first in range(0, n_frames, _BLOCK_FRAMES):
         stop = min(first + _BLOCK_FRAMES, n_frames)
         start, end = max(first - _CONTEXT_FRAMES, 0), min(stop + _CONTEXT_FRAMES, n_frames)
-        frames, frame_weights = _between(grids.frame_times_s(end, hop_samples, song.sr)[start:], mask.times_s)
+        frames, frame_weights = _between(
+            grids.frame_times_s(end, hop_samples, song.sr)[start:], mask.times_s
+        )
         if gate is not None:
             frame_weights = frame_weights * np.asarray(gate, np.float32)[frames]
-        near = sum(mask.values[:, frames[k]] * frame_weights[k] for k in (0, 1))  # (rows, frames of the block)
-        shares = sum(near[rows[k]] * row_weights[k][:, None] for k in (0, 1))  # (freq, frames of the block)
+        near = sum(
+            mask.values[:, frames[k]] * frame_weights[k] for k in (0, 1)
+        )  # (rows, frames of the block)
+        shares = sum(
+            near[rows[k]] * row_weights[k][:, None] for k in (0, 1)
+        )  # (freq, frames of the block)
         begin, until = first * hop_samples, min(stop * hop_samples, samples)
         for channel, out in zip(song.audio, lead, strict=True):
-            spectra = audio.stft(channel, window=window, hop_samples=hop_samples, first_frame=start, frames=end - start)
+            spectra = stft.stft(
+                channel,
+                window=window,
+                hop_samples=hop_samples,
+                first_frame=start,
+                frames=end - start,
+            )
             spectra *= shares
             length = min(end * hop_samples, samples) - start * hop_samples
-            part = audio.istft(spectra, window=window, hop_samples=hop_samples, samples=length)
+            part = stft.istft(spectra, window=window, hop_samples=hop_samples, samples=length)
             out[begin:until] = part[begin - start * hop_samples :][: until - begin]
     return lead
 
@@ -115,13 +139,25 @@ def by_mel_inversion(song, mask, *, iterations=32, seed=0):
     resampled. What lies above 8 kHz is lost. Notebook 06_unet_masking hears what else.
     """
     sr, win_samples, hop_samples, samples = 16000, 400, 200, song.audio.shape[1]
-    power = features.stereo_mel(song, sr=sr, win_samples=win_samples, hop_samples=hop_samples).values
-    power, mask = (x if song.channels == 2 else x[:1] for x in (power, np.asarray(mask, np.float32)))  # a mono song is there twice
-    melody, window, made = mask * power, signal.get_window("hann", win_samples).astype(np.float32), {}
+    power = features.stereo_mel(
+        song, sr=sr, win_samples=win_samples, hop_samples=hop_samples
+    ).values
+    power, mask = (
+        x if song.channels == 2 else x[:1] for x in (power, np.asarray(mask, np.float32))
+    )  # a mono song is there twice
+    melody, window, made = (
+        mask * power,
+        signal.get_window("hann", win_samples).astype(np.float32),
+        {},
+    )
     for name, mel in {"melody": melody, "accompaniment": np.maximum(power - melody, 0)}.items():
         magnitudes = features.mel_to_magnitudes(mel, sr=sr, win_samples=win_samples) * window.sum()
         options = {"samples": -(-samples * sr // song.sr), "iterations": iterations, "seed": seed}
-        sound = audio.resample(audio.griffin_lim(magnitudes, window=window, hop_samples=hop_samples, **options), sr, song.sr)
+        sound = stft.resample(
+            stft.griffin_lim(magnitudes, window=window, hop_samples=hop_samples, **options),
+            sr,
+            song.sr,
+        )
         made[name] = np.zeros_like(song.audio)
         made[name][:, : sound.shape[1]] = sound[:, :samples]
     return made

@@ -11,11 +11,18 @@ import io
 import numpy as np
 import soundfile as sf
 
-from melodylab import audio as sound
-from melodylab.files import InputError
+from melodylab.dsp import stft
+from melodylab.errors import InputError
 
 _STRENGTHS = (1, 0.5, 0.3, 0.2, 0.12, 0.08)  # of the tone's harmonics
-_PLAYER_RATES = (8000, 11025, 12000, 16000, 22050, 24000)  # what MP3 can hold; other rates become 22050 Hz
+_PLAYER_RATES = (
+    8000,
+    11025,
+    12000,
+    16000,
+    22050,
+    24000,
+)  # what MP3 can hold; other rates become 22050 Hz
 
 
 def tone(melody, sr, n_samples=None):
@@ -33,7 +40,9 @@ def tone(melody, sr, n_samples=None):
         n_samples = int(np.ceil(edges_s[-1] * sr)) if len(times_s) else 0
     y = np.zeros(n_samples, dtype=np.float32)
     changes = np.diff(np.concatenate([[0], np.isfinite(sung_hz), [0]]).astype(int))
-    for first, after in zip(np.flatnonzero(changes == 1), np.flatnonzero(changes == -1), strict=True):
+    for first, after in zip(
+        np.flatnonzero(changes == 1), np.flatnonzero(changes == -1), strict=True
+    ):
         begin_s, end_s = edges_s[first], edges_s[after]
         a, b = np.clip(np.ceil(np.array([begin_s, end_s]) * sr).astype(int), 0, n_samples)
         t = np.arange(a, b) / sr
@@ -41,8 +50,12 @@ def tone(melody, sr, n_samples=None):
         phase = 2 * np.pi * np.cumsum(f0_hz) / sr
         gate = np.clip(np.minimum(t - begin_s, end_s - t) / 0.008, 0, 1)
         for k, strength in enumerate(_STRENGTHS, 1):
-            below_nyquist = np.clip((0.48 * sr - k * f0_hz) / (0.05 * sr), 0, 1)  # a harmonic fades before it folds back
-            y[a:b] += (0.17 * strength * gate * below_nyquist * np.sin(k * phase)).astype(np.float32)
+            below_nyquist = np.clip(
+                (0.48 * sr - k * f0_hz) / (0.05 * sr), 0, 1
+            )  # a harmonic fades before it folds back
+            y[a:b] += (0.17 * strength * gate * below_nyquist * np.sin(k * phase)).astype(
+                np.float32
+            )
     return y
 
 
@@ -53,7 +66,9 @@ def clicks(times_s, sr, n_samples):
     """
     y = np.zeros(n_samples, dtype=np.float32)
     t = np.arange(round(0.03 * sr)) / sr
-    blip = (0.5 * np.cos(2 * np.pi * min(2000, 0.25 * sr) * t) * np.exp(-t / 0.005)).astype(np.float32)
+    blip = (0.5 * np.cos(2 * np.pi * min(2000, 0.25 * sr) * t) * np.exp(-t / 0.005)).astype(
+        np.float32
+    )
     for start in np.round(np.asarray(times_s, dtype=float) * sr).astype(int):
         if 0 <= start < n_samples:
             y[start : start + len(blip)] += blip[: n_samples - start]
@@ -140,9 +155,13 @@ def _mp3(y, sr):
     At a low constant rate the file lacks the mark that cuts off the encoder's delay: the sound would come 60 ms late.
     """
     if sr not in _PLAYER_RATES:
-        y, sr = sound.resample(y, sr, 22050), 22050
+        y, sr = stft.resample(y, sr, 22050), 22050
     data = io.BytesIO()
-    options = {"format": "MP3", "compression_level": 0.9 if len(y) == 1 else 0.95, "bitrate_mode": "VARIABLE"}
+    options = {
+        "format": "MP3",
+        "compression_level": 0.9 if len(y) == 1 else 0.95,
+        "bitrate_mode": "VARIABLE",
+    }
     sf.write(data, np.clip(y, -1, 1).T, sr, **options)
     return data.getvalue()
 

@@ -35,12 +35,19 @@ from nbclient.exceptions import CellExecutionError
 
 FOLDER = Path(__file__).resolve().parent
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
-LANGUAGE = {"file_extension": ".py", "mimetype": "text/x-python", "name": "python", "pygments_lexer": "ipython3"}
+LANGUAGE = {
+    "file_extension": ".py",
+    "mimetype": "text/x-python",
+    "name": "python",
+    "pygments_lexer": "ipython3",
+}
 MAX_BYTES, MAX_BYTES_TOGETHER = 500_000, 5_000_000
 CELL_TIMEOUT_S = 300
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 _UNWANTED = {  # what no stored output may hold
-    "a path of this machine": re.compile(r"/(?:home|root|work|Users|tmp|usr/lib|opt)/|[A-Z]:\\\\|site-packages"),
+    "a path of this machine": re.compile(
+        r"/(?:home|root|work|Users|tmp|usr/lib|opt)/|[A-Z]:\\\\|site-packages"
+    ),
     "a warning": re.compile(r"\bWarning\b"),
     "an address in memory": re.compile(r"\bat 0x[0-9a-f]{4,}"),
     "colour codes of a terminal": re.compile("\x1b\\["),
@@ -72,7 +79,7 @@ def student_path(name):
     return FOLDER / f"{name}.ipynb"
 
 
-# --- from a script to two notebooks ---------------------------------------------------------------------------------------
+# --- from a script to two notebooks ---------------------------------------------------------------
 
 
 def solutions_notebook(name, folder=FOLDER):
@@ -89,10 +96,14 @@ def solutions_notebook(name, folder=FOLDER):
         tags = set(cell.metadata.get("tags", ()))
         cell.metadata = nbformat.from_dict({"tags": sorted(tags)} if tags else {})
         if unknown := tags - {"exercise", "solution", "setup", "nbval-check-output"}:
-            raise BuildError(f"{name}, cell {index}: what does the tag {', '.join(sorted(unknown))} mean?")
+            raise BuildError(
+                f"{name}, cell {index}: what does the tag {', '.join(sorted(unknown))} mean?"
+            )
         answers = cell.cell_type == "code" and "solution" in tags
         if answers != ("exercise" in before) and (answers or not before & {"solution"}):
-            raise BuildError(f"{name}, cell {index}: a solution must follow its exercise, and every exercise has one")
+            raise BuildError(
+                f"{name}, cell {index}: a solution must follow its exercise, and every exercise has one"
+            )
         before = tags
     if "exercise" in before:
         raise BuildError(f"{name}: the last exercise has no solution")
@@ -103,7 +114,9 @@ def solutions_notebook(name, folder=FOLDER):
 def student_notebook(name, folder=FOLDER):
     """The same without the cells tagged "solution"; what stays keeps its id. Not executed."""
     notebook = solutions_notebook(name, folder)
-    notebook.cells = [cell for cell in notebook.cells if "solution" not in cell.metadata.get("tags", ())]
+    notebook.cells = [
+        cell for cell in notebook.cells if "solution" not in cell.metadata.get("tags", ())
+    ]
     return notebook
 
 
@@ -116,7 +129,7 @@ def without_outputs(notebook):
     return notebook
 
 
-# --- execute --------------------------------------------------------------------------------------------------------------
+# --- execute --------------------------------------------------------------------------------------
 
 _PEAK = r"""
 import pathlib as _pathlib, re as _re
@@ -130,9 +143,17 @@ def execute(notebook, name="notebook", timeout_s=CELL_TIMEOUT_S):
     notebook = without_outputs(notebook)
     probe = copy.deepcopy(notebook)
     probe.cells.append(nbformat.v4.new_code_cell(_PEAK))
-    environment = {k: v for k, v in os.environ.items() if k not in ("MPLBACKEND", "LIBROSA_DATA_DIR", "PYTHONWARNINGS")}
-    environment["OMP_NUM_THREADS"] = "1"  # sums in another order differ in the last digit, and a picture with them
-    environment["PYTHONPATH"] = os.pathsep.join([str(FOLDER.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {
+        k: v
+        for k, v in os.environ.items()
+        if k not in ("MPLBACKEND", "LIBROSA_DATA_DIR", "PYTHONWARNINGS")
+    }
+    environment["OMP_NUM_THREADS"] = (
+        "1"  # sums in another order differ in the last digit, and a picture with them
+    )
+    environment["PYTHONPATH"] = os.pathsep.join(
+        [str(FOLDER.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    )
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as empty:
         client = NotebookClient(
@@ -153,14 +174,20 @@ def execute(notebook, name="notebook", timeout_s=CELL_TIMEOUT_S):
     peak_mb = float(probe.cells.pop().outputs[0].text) / 1024
     for before, after in zip(notebook.cells, probe.cells, strict=True):
         if before.cell_type == "code":
-            before.execution_count, before.outputs = after.execution_count, [_stored(o) for o in after.outputs]
+            before.execution_count, before.outputs = (
+                after.execution_count,
+                [_stored(o) for o in after.outputs],
+            )
     return Run(notebook, seconds, peak_mb)
 
 
 def _stored(output):
     """An output as it may be kept. A live panel leaves only its name: the picture under it shows the better setting."""
     if _WIDGET in output.get("data", ()):
-        output.data, output.metadata = nbformat.from_dict({"text/plain": output.data["text/plain"]}), nbformat.from_dict({})
+        output.data, output.metadata = (
+            nbformat.from_dict({"text/plain": output.data["text/plain"]}),
+            nbformat.from_dict({}),
+        )
     return output
 
 
@@ -174,22 +201,34 @@ def faults(notebook):
             found.append(f"cell {number} was not executed")
         for output in cell.outputs:
             kinds = set(output.get("data", ()))
-            text = output.get("text", "") + "".join(str(output.data[k]) for k in kinds if k.startswith("text/"))
+            text = output.get("text", "") + "".join(
+                str(output.data[k]) for k in kinds if k.startswith("text/")
+            )
             text = re.sub(r"base64,[\w+/=]+", "", text)
             if output.output_type == "error":
                 found.append(f"cell {number} holds a traceback")
             if output.get("name") == "stderr":
                 found.append(f"cell {number} writes to standard error: {text.strip()[:300]}")
-            if others := kinds - {"image/png", "text/html", "text/plain", "text/latex", "text/markdown"}:
+            if others := kinds - {
+                "image/png",
+                "text/html",
+                "text/plain",
+                "text/latex",
+                "text/markdown",
+            }:
                 found.append(f"cell {number} holds {', '.join(sorted(others))}")
             seen = {words: rule.search(text) for words, rule in _UNWANTED.items()}
-            found += [f"cell {number} holds {words}: {match[0]!r}" for words, match in seen.items() if match]
+            found += [
+                f"cell {number} holds {words}: {match[0]!r}"
+                for words, match in seen.items()
+                if match
+            ]
     if {"widgets"} & set(notebook.metadata):
         found.append("the notebook holds the state of widgets")
     return found
 
 
-# --- write and compare ----------------------------------------------------------------------------------------------------
+# --- write and compare ----------------------------------------------------------------------------
 
 
 def text_of(notebook):
@@ -200,7 +239,10 @@ def text_of(notebook):
 def differences(name):
     """What in the two committed notebooks is not what the script says; outputs do not count. One sentence each."""
     found = []
-    for path, wanted in ((solutions_path(name), solutions_notebook(name)), (student_path(name), student_notebook(name))):
+    for path, wanted in (
+        (solutions_path(name), solutions_notebook(name)),
+        (student_path(name), student_notebook(name)),
+    ):
         where = path.relative_to(FOLDER).as_posix()
         if not path.exists():
             found.append(f"{where} is missing")
@@ -210,7 +252,10 @@ def differences(name):
             found.append(f"{where} holds outputs")
         if text_of(without_outputs(stored)) != text_of(wanted):
             pairs = zip(stored.cells, wanted.cells, strict=False)
-            place = next((i for i, (a, b) in enumerate(pairs) if _says(a) != _says(b)), "the end, or outside of cells")
+            place = next(
+                (i for i, (a, b) in enumerate(pairs) if _says(a) != _says(b)),
+                "the end, or outside of cells",
+            )
             found.append(f"{where} is not what its script says (first difference: cell {place})")
     return found
 
@@ -227,7 +272,9 @@ def build(name):
     text = text_of(run.notebook)
     size = len(text.encode())
     if size > MAX_BYTES:
-        raise BuildError(f"{name}: {size / 1000:.0f} KB, allowed are {MAX_BYTES // 1000}; shorten players, shrink pictures")
+        raise BuildError(
+            f"{name}: {size / 1000:.0f} KB, allowed are {MAX_BYTES // 1000}; shorten players, shrink pictures"
+        )
     solutions_path(name).parent.mkdir(exist_ok=True)
     solutions_path(name).write_text(text_of(solutions), encoding="utf-8")
     student_path(name).write_text(text, encoding="utf-8")
@@ -235,9 +282,15 @@ def build(name):
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="NAME", help="such as 00_tour; without names all")
-    parser.add_argument("--check", action="store_true", help="execute and write nothing, compare only")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="such as 00_tour; without names all"
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="execute and write nothing, compare only"
+    )
     options = parser.parse_args(arguments)
     chosen = [Path(name).stem for name in options.names] or names()
     if unknown := set(chosen) - set(names()):
@@ -251,9 +304,13 @@ def main(arguments=None):
                 build(name)
         if found:
             raise BuildError("\n".join(found) + "\nrun: python notebooks/build.py")
-        together = sum(student_path(name).stat().st_size for name in names() if student_path(name).exists())
+        together = sum(
+            student_path(name).stat().st_size for name in names() if student_path(name).exists()
+        )
         if together > MAX_BYTES_TOGETHER:
-            raise BuildError(f"all notebooks hold {together / 1e6:.1f} MB, allowed are {MAX_BYTES_TOGETHER / 1e6:.0f}")
+            raise BuildError(
+                f"all notebooks hold {together / 1e6:.1f} MB, allowed are {MAX_BYTES_TOGETHER / 1e6:.0f}"
+            )
     except BuildError as error:
         sys.exit(str(error))
 

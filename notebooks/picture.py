@@ -11,7 +11,8 @@ import matplotlib.pyplot as plt
 from PIL import Image
 
 import melodylab as ml
-from melodylab import features, plot
+from melodylab import plot
+from melodylab.dsp import features
 
 
 def draw():
@@ -21,7 +22,11 @@ def draw():
     melody = ml.extract_melody(song)
     stems = ml.separate(song, melody=melody)
     figure, (top, middle, bottom) = plt.subplots(
-        3, figsize=(9, 9), sharex=True, layout="constrained", gridspec_kw={"height_ratios": [3, 4, 2.6]}
+        3,
+        figsize=(9, 9),
+        sharex=True,
+        layout="constrained",
+        gridspec_kw={"height_ratios": [3, 4, 2.6]},
     )
     spectrum = features.power_spectrogram(song, win_samples=2048, hop_samples=256)
     plot.spectrogram(spectrum, ax=top, fmax_hz=2400, db_range=45, colorbar=False)

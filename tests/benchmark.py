@@ -25,7 +25,9 @@ import numpy as np
 def textbook_updates(V, W_F0, W_gamma, start, iterations):
     """The five updates of the paper, one line after the other, float64, no block and no shortcut."""
     eps = 1e-20
-    H_F0, H_gamma, H_phi, W_B, H_B = (start[name].copy() for name in ("H_F0", "H_gamma", "H_phi", "W_B", "H_B"))
+    H_F0, H_gamma, H_phi, W_B, H_B = (
+        start[name].copy() for name in ("H_F0", "H_gamma", "H_phi", "W_B", "H_B")
+    )
     S_F0, S_phi, S_B = W_F0 @ H_F0, W_gamma @ H_gamma @ H_phi, W_B @ H_B
     for _ in range(iterations):
         V_hat = S_F0 * S_phi + S_B + eps
@@ -39,7 +41,9 @@ def textbook_updates(V, W_F0, W_gamma, start, iterations):
         H_B *= (W_B.T @ (V / V_hat**2)) / (W_B.T @ (1 / V_hat) + eps)
         S_B = W_B @ H_B
         V_hat = S_F0 * S_phi + S_B + eps
-        H_gamma *= (W_gamma.T @ ((S_F0 * V / V_hat**2) @ H_phi.T)) / (W_gamma.T @ ((S_F0 / V_hat) @ H_phi.T) + eps)
+        H_gamma *= (W_gamma.T @ ((S_F0 * V / V_hat**2) @ H_phi.T)) / (
+            W_gamma.T @ ((S_F0 / V_hat) @ H_phi.T) + eps
+        )
         scale = H_gamma.sum(axis=0)
         H_gamma /= scale
         H_phi *= scale[:, None]
@@ -55,18 +59,32 @@ def textbook_updates(V, W_F0, W_gamma, start, iterations):
 
 def matrix_work(settings, n_frames):
     """Multiplications and additions in the matrix products of one iteration."""
-    F, U, R, K, N = settings.n_freqs, settings.grid.n_bins, settings.n_accompaniment, settings.n_filters, n_frames
+    F, U, R, K, N = (
+        settings.n_freqs,
+        settings.grid.n_bins,
+        settings.n_accompaniment,
+        settings.n_filters,
+        n_frames,
+    )
     return 2 * F * N * (3 * U + 2 * K + 2 * R + 2 * K + 2 * R + 3 * K + 3 * R)
 
 
 def speed():
     import torch
 
-    from melodylab import api, audio, sfnmf
+    from melodylab import api, sfnmf
+    from melodylab.dsp import stft
 
     settings = sfnmf.Settings()
     song = api.demo_song(seed=0, seconds=36.4)
-    V = np.abs(audio.stft(song.mono.astype(float), window=settings.window, hop_samples=settings.hop_samples)) ** 2
+    V = (
+        np.abs(
+            stft.stft(
+                song.mono.astype(float), window=settings.window, hop_samples=settings.hop_samples
+            )
+        )
+        ** 2
+    )
     V = np.maximum(V, settings.floor)
     start = sfnmf.random_start(settings, 1, V.shape[1], np.random.default_rng(0))
     W_F0, W_gamma = sfnmf.source_dictionary(settings), sfnmf.smooth_filters(settings)
@@ -86,14 +104,26 @@ def speed():
         rate = max(rate, 2 * 3000**3 / (time.perf_counter() - t))
     textbook, ours = min(seconds["textbook"]), min(seconds["melodylab"])
     used = matrix_work(settings, V.shape[1]) * settings.iterations / ours
-    print(f"36.4 s of audio, {V.shape[1]} frames, {settings.iterations} iterations, {torch.get_num_threads()} threads")
+    print(
+        f"36.4 s of audio, {V.shape[1]} frames, {settings.iterations} iterations, {torch.get_num_threads()} threads"
+    )
     print(f"textbook float64 NumPy {textbook:6.2f} s   (published code: about 5 s)")
     print(f"melodylab float32      {ours:6.2f} s   {textbook / ours:.2f} times faster")
-    print(f"largest difference of H_F0 {np.abs(H_ours - H_textbook).max() / H_textbook.max():.1e} of its maximum")
+    print(
+        f"largest difference of H_F0 {np.abs(H_ours - H_textbook).max() / H_textbook.max():.1e} of its maximum"
+    )
     print(f"matrix rate {used / 1e9:.0f} of {rate / 1e9:.0f} GFLOP/s: {used / rate:.0%}")
 
 
-def textbook_cfp(y, sr=8000, win_samples=768, hop_samples=80, fmin_hz=31.0, fmax_hz=1250.0, exponents=(0.24, 0.6, 1.0)):
+def textbook_cfp(
+    y,
+    sr=8000,
+    win_samples=768,
+    hop_samples=80,
+    fmin_hz=31.0,
+    fmax_hz=1250.0,
+    exponents=(0.24, 0.6, 1.0),
+):
     """The steps of the paper frame by frame: (3, 320, frames)."""
     from scipy.signal import get_window
 
@@ -103,7 +133,10 @@ def textbook_cfp(y, sr=8000, win_samples=768, hop_samples=80, fmin_hz=31.0, fmax
     top, longest = round(fmax_hz * n_fft / sr) + 1, round(sr / fmin_hz) + 1
     with np.errstate(divide="ignore"):
         lags_hz = sr / np.arange(longest)
-    filters = [_triangular(centres_hz, np.arange(top) * sr / n_fft, sr / n_fft), _triangular(centres_hz, lags_hz)]
+    filters = [
+        _triangular(centres_hz, np.arange(top) * sr / n_fft, sr / n_fft),
+        _triangular(centres_hz, lags_hz),
+    ]
     padded, norm = np.pad(y, win_samples), np.linalg.norm(window)
     shortest, lowest = round(sr / fmax_hz), round(fmin_hz * n_fft / sr)
     pictures = []
@@ -118,7 +151,9 @@ def textbook_cfp(y, sr=8000, win_samples=768, hop_samples=80, fmin_hz=31.0, fmax
         gcos = np.maximum(np.real(np.fft.fft(cepstrum)) / np.sqrt(n_fft), 0)
         gcos[:lowest] = 0
         gcos = gcos ** exponents[2]
-        pictures.append([filters[0] @ spectrum[:top], filters[0] @ gcos[:top], filters[1] @ cepstrum[:longest]])
+        pictures.append(
+            [filters[0] @ spectrum[:top], filters[0] @ gcos[:top], filters[1] @ cepstrum[:longest]]
+        )
     made = np.log(1 + np.array(pictures).transpose(1, 2, 0))
     low, high = made.min(axis=(1, 2), keepdims=True), made.max(axis=(1, 2), keepdims=True)
     return (made - low) / (high - low)
@@ -134,15 +169,18 @@ def _triangular(centres_hz, axis_hz, step_hz=0):
             continue
         for k in np.flatnonzero((axis_hz > low) & (axis_hz < high)):
             f = axis_hz[k]
-            filters[i, k] = (f - low) / (centre - low) if f < centre else (high - f) / (high - centre)
+            filters[i, k] = (
+                (f - low) / (centre - low) if f < centre else (high - f) / (high - centre)
+            )
     return filters
 
 
 def cfp():
-    from melodylab import api, audio, features
+    from melodylab import api
+    from melodylab.dsp import cfp, stft
 
     song = api.demo_song(seed=0, seconds=36.4)
-    y = audio.resample(song.mono, song.sr, 8000)
+    y = stft.resample(song.mono, song.sr, 8000)
     eight = api.Song.from_array(y, 8000)
     seconds = {"textbook": [], "melodylab": []}
     for _ in range(3):
@@ -150,14 +188,16 @@ def cfp():
         plain = textbook_cfp(y)
         seconds["textbook"].append(time.perf_counter() - t)
         t = time.perf_counter()
-        ours = features.cfp(eight).values
+        ours = cfp.cfp(eight).values
         seconds["melodylab"].append(time.perf_counter() - t)
     textbook, quick = min(seconds["textbook"]), min(seconds["melodylab"])
     print(f"CFP of 36.4 s at 8 kHz: {plain.shape[2]} and {ours.shape[2]} frames")
     print(f"loop, float64     {textbook:6.2f} s   (published code: about 2.4 s)")
     print(f"melodylab         {quick:6.2f} s   {textbook / quick:.1f} times faster")
     n = min(plain.shape[2], ours.shape[2])
-    print(f"largest difference {[round(float(d), 6) for d in np.abs(plain[:, :, :n] - ours[:, :, :n]).max(axis=(1, 2))]}")
+    print(
+        f"largest difference {[round(float(d), 6) for d in np.abs(plain[:, :, :n] - ours[:, :, :n]).max(axis=(1, 2))]}"
+    )
 
 
 def blocks():
@@ -165,11 +205,13 @@ def blocks():
     import torch
 
     from melodylab import api, models, weights
-    from melodylab.models import frontends, run
+    from melodylab.models import inputs, run
 
     torch.manual_seed(0)
     model = models.create_model("ftanet")
-    picture = frontends.FRONT_ENDS["cfp"](api.demo_song(seed=0, seconds=20.475))  # 2,048 frames, 16 blocks
+    picture = inputs.FRONT_ENDS["cfp"](
+        api.demo_song(seed=0, seconds=20.475)
+    )  # 2,048 frames, 16 blocks
     parts = [picture.values[None, :, :, first : first + 128] for first in range(0, 2048, 128)]
     seconds = {"whole": [], "single calls": []}
     for _ in range(3):
@@ -181,8 +223,13 @@ def blocks():
             for part in parts:
                 model(torch.from_numpy(part.copy()).contiguous(memory_format=torch.channels_last))
         seconds["single calls"].append(time.perf_counter() - t)
-    whole, single = min(seconds["whole"]) / picture.values.shape[2], min(seconds["single calls"]) / 2048
-    print(f"ftanet, {picture.values.shape[2]} frames: {1000 * whole:.2f} ms a frame, {1000 * single:.2f} ms in single calls of 128")
+    whole, single = (
+        min(seconds["whole"]) / picture.values.shape[2],
+        min(seconds["single calls"]) / 2048,
+    )
+    print(
+        f"ftanet, {picture.values.shape[2]} frames: {1000 * whole:.2f} ms a frame, {1000 * single:.2f} ms in single calls of 128"
+    )
     with tempfile.TemporaryDirectory() as folder:
         card = dict.fromkeys(weights.TOLD, "") | {"front_end": "cfp", "decoding": {}, "scores": {}}
         weights.save(model, card, folder, "untrained")
@@ -206,7 +253,9 @@ def networks():
         t = time.perf_counter()
         api.extract_melody(song, name)
         seconds = time.perf_counter() - t
-        print(f"{name:14s} {seconds:5.2f} s for {song.duration_s:.1f} s of song: {song.duration_s / seconds:.1f} times real time")
+        print(
+            f"{name:14s} {seconds:5.2f} s for {song.duration_s:.1f} s of song: {song.duration_s / seconds:.1f} times real time"
+        )
 
 
 # On Linux ru_maxrss starts with what the parent held; the peak of this process alone is in /proc.
@@ -227,28 +276,45 @@ def separators():
     """How much faster than real time songs and drums are taken apart, on all cores."""
     from melodylab import api, synth
 
-    song, loop = api.demo_song(seed=0, seconds=36.4, sr=44100), synth.drum_loop(seed=0, seconds=36.4)
-    work = {f"separate {name}": lambda name=name: api.separate(song, name) for name in api.SEPARATION_METHODS}
-    work |= {"separate unet+best": lambda: api.separate(song, "unet+best"), "drums": lambda: dict(api.separate_drums(loop).stems)}
+    song, loop = (
+        api.demo_song(seed=0, seconds=36.4, sr=44100),
+        synth.drum_loop(seed=0, seconds=36.4),
+    )
+    work = {
+        f"separate {name}": lambda name=name: api.separate(song, name)
+        for name in api.SEPARATION_METHODS
+    }
+    work |= {
+        "separate unet+best": lambda: api.separate(song, "unet+best"),
+        "drums": lambda: dict(api.separate_drums(loop).stems),
+    }
     for name, run in work.items():
         run()  # loads the weights
         t = time.perf_counter()
         run()
         seconds = time.perf_counter() - t
-        print(f"{name:18s} {seconds:5.2f} s for 36.4 s of song: {36.4 / seconds:.1f} times real time")
+        print(
+            f"{name:18s} {seconds:5.2f} s for 36.4 s of song: {36.4 / seconds:.1f} times real time"
+        )
 
 
 def memory():
     from melodylab import api
 
     with tempfile.TemporaryDirectory() as folder:
-        separate = [["separate", "--method", name] for name in (*api.SEPARATION_METHODS, "unet+best")]
-        _ten_minutes(folder, [*separate, ["drums"], *(["melody", "--method", name] for name in _melody_networks())])
+        separate = [
+            ["separate", "--method", name] for name in (*api.SEPARATION_METHODS, "unet+best")
+        ]
+        _ten_minutes(
+            folder,
+            [*separate, ["drums"], *(["melody", "--method", name] for name in _melody_networks())],
+        )
 
 
 def _ten_minutes(folder, commands):
     """Peak memory and time of each command for ten minutes of stereo."""
-    from melodylab import api, audio
+    from melodylab import api
+    from melodylab.io import audio
 
     song = api.demo_song(seed=0, seconds=20, sr=44100)
     tiled = np.tile(song.audio, (2, 30)) * np.array([[1.0], [0.7]])
@@ -265,21 +331,34 @@ def imports():
     """Seconds to import melodylab over seconds to import NumPy, each in fresh processes."""
 
     def fresh(name):
-        code = f"import time; t = time.perf_counter(); import {name}; print(time.perf_counter() - t)"
-        return min(float(subprocess.run([sys.executable, "-c", code], capture_output=True).stdout) for _ in range(5))
+        code = (
+            f"import time; t = time.perf_counter(); import {name}; print(time.perf_counter() - t)"
+        )
+        return min(
+            float(subprocess.run([sys.executable, "-c", code], capture_output=True).stdout)
+            for _ in range(5)
+        )
 
     ours, numpy = fresh("melodylab"), fresh("numpy")
-    print(f"import melodylab {ours * 1e3:.1f} ms, import numpy {numpy * 1e3:.1f} ms: {ours / numpy:.2f} times")
+    print(
+        f"import melodylab {ours * 1e3:.1f} ms, import numpy {numpy * 1e3:.1f} ms: {ours / numpy:.2f} times"
+    )
 
 
 def leave_one_out(folder):
     """Scores with the voicing threshold of each song chosen on the other songs of the folder."""
-    from melodylab import api, datasets, evaluate, sfnmf
+    from melodylab import api, evaluate, sfnmf
+    from melodylab.io import folders
 
     candidates = [-9.0, -8.0, -7.0, -6.0, -5.0, -4.0, -3.0]
-    songs = [datasets.read_song(path, stems=False) for path in datasets.song_folders(folder)]
+    songs = [folders.read_song(path, stems=False) for path in folders.song_folders(folder)]
     scores = [
-        [evaluate.score_melody(api.extract_melody(song, hearing=sfnmf.Hearing(voiced_db=db)), song.melody) for db in candidates]
+        [
+            evaluate.score_melody(
+                api.extract_melody(song, hearing=sfnmf.Hearing(voiced_db=db)), song.melody
+            )
+            for db in candidates
+        ]
         for song in songs
     ]
     accuracy = np.array([[score["OA"] for score in row] for row in scores])
@@ -289,14 +368,30 @@ def leave_one_out(folder):
         rows.append(scores[k][chosen])
         figures = "  ".join(f"{name} {value:.3f}" for name, value in rows[-1].items())
         print(f"{song.name:12s} {candidates[chosen]:5.1f} dB  {figures}")
-    print("mean                   " + "  ".join(f"{n} {np.mean([row[n] for row in rows]):.3f}" for n in rows[0]))
-    print("one threshold for all: " + "  ".join(f"{c:g} dB {a:.3f}" for c, a in zip(candidates, accuracy.mean(axis=0), strict=True)))
+    print(
+        "mean                   "
+        + "  ".join(f"{n} {np.mean([row[n] for row in rows]):.3f}" for n in rows[0])
+    )
+    print(
+        "one threshold for all: "
+        + "  ".join(
+            f"{c:g} dB {a:.3f}" for c, a in zip(candidates, accuracy.mean(axis=0), strict=True)
+        )
+    )
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--memory", action="store_true", help="ten minutes of stereo through every method: peak memory")
-    parser.add_argument("--leave-one-out", metavar="FOLDER", help="choose the voicing threshold of each song on the others")
+    parser.add_argument(
+        "--memory",
+        action="store_true",
+        help="ten minutes of stereo through every method: peak memory",
+    )
+    parser.add_argument(
+        "--leave-one-out",
+        metavar="FOLDER",
+        help="choose the voicing threshold of each song on the others",
+    )
     arguments = parser.parse_args()
     if arguments.memory:
         memory()

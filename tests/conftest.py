@@ -9,14 +9,19 @@ import shutil
 import socket
 from pathlib import Path
 
-if "PYTEST_XDIST_WORKER" in os.environ:  # tests share the cores already; NumPy and torch read it when they are imported
+if (
+    "PYTEST_XDIST_WORKER" in os.environ
+):  # tests share the cores already; NumPy and torch read it when they are imported
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
 
 OTHER_NETWORKS = ("unet", "unet-mel", "drum-cnn")  # which find no melody
-SMALL = {"drum-cnn": {"reading": "R5"}, "unet-mel": {"channels": [4, 8]}}  # 31 million parameters would cost minutes
+SMALL = {
+    "drum-cnn": {"reading": "R5"},
+    "unet-mel": {"channels": [4, 8]},
+}  # 31 million parameters would cost minutes
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 # before anything imports matplotlib or librosa; kernels and commands that tests start inherit both
@@ -75,7 +80,12 @@ def _random_pairs(tmp_path_factory):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             model = models.create_model(name, **SMALL.get(name, {}))
-        weights.save(model, dict.fromkeys(weights.TOLD) | {"front_end": front_end, "decoding": {}}, folder, name)
+        weights.save(
+            model,
+            dict.fromkeys(weights.TOLD) | {"front_end": front_end, "decoding": {}},
+            folder,
+            name,
+        )
     return folder
 
 
@@ -123,9 +133,16 @@ def _no_network():
 
 
 def _skip_is_failure(report):
-    if os.environ.get("MELODYLAB_NO_SKIP") == "1" and report.skipped and not hasattr(report, "wasxfail"):
+    if (
+        os.environ.get("MELODYLAB_NO_SKIP") == "1"
+        and report.skipped
+        and not hasattr(report, "wasxfail")
+    ):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
-        report.outcome, report.longrepr = "failed", f"MELODYLAB_NO_SKIP=1 and this was skipped: {reason}"
+        report.outcome, report.longrepr = (
+            "failed",
+            f"MELODYLAB_NO_SKIP=1 and this was skipped: {reason}",
+        )
     return report
 
 

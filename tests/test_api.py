@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 import melodylab as ml
-from melodylab import api, audio, grids, models, sfnmf, weights
-from melodylab.files import InputError
-from melodylab.models import frontends, run
+from melodylab import api, methods, models, sfnmf, weights
+from melodylab.dsp import grids, stft
+from melodylab.errors import InputError
+from melodylab.io import audio
+from melodylab.models import inputs, run
 from melodylab.records import Melody, Song
 
 SR = 22050
@@ -35,8 +37,10 @@ def test_every_method_gives_every_frame_with_a_guess(method, two):
     assert isinstance(melody, Melody)
     hop_s = melody.times_s[1]
     assert hop_s in (80 / 8000, 160 / 16000, 256 / SR, 512 / SR), "10, 11.6 or 23.2 ms"
-    np.testing.assert_allclose(melody.times_s, hop_s * np.arange(1 + int(two.duration_s / hop_s + 1e-9)), rtol=1e-12)
-    assert np.isfinite(melody.f0_hz).mean() > 0.99 and 0 < melody.voiced.mean()
+    np.testing.assert_allclose(
+        melody.times_s, hop_s * np.arange(1 + int(two.duration_s / hop_s + 1e-9)), rtol=1e-12
+    )
+    assert np.isfinite(melody.f0_hz).mean() > 0.99 and melody.voiced.mean() > 0
     assert api.METHODS[method].strip(), "a method says in a line what it is"
 
 
@@ -75,19 +79,23 @@ def test_pyin_is_voiced_where_librosas_path_says_so(two):
     options = {"fmin": 55.0, "fmax": 1760.0, "sr": SR, "frame_length": 2048, "hop_length": 256}
     _, voiced, probability = librosa.pyin(two.mono, **options)
     assert np.mean(voiced != (probability >= 0.5)) > 0.05, "a threshold alone would not do"
-    assert np.array_equal(ml.extract_melody(two, method="pyin").voiced, voiced[: audio.n_frames(len(two.mono), 256)])
+    assert np.array_equal(
+        ml.extract_melody(two, method="pyin").voiced, voiced[: stft.n_frames(len(two.mono), 256)]
+    )
 
 
 @pytest.mark.parametrize("samples", [1, 300, 3000])
 def test_pyin_takes_the_shortest_songs(samples):
     melody = ml.extract_melody(Song.from_array(tone(220, 1)[:samples], SR), method="pyin")
-    assert len(melody) == audio.n_frames(samples, 256)
+    assert len(melody) == stft.n_frames(samples, 256)
 
 
 def test_the_melody_is_viterbi_on_the_salience(two):
     melody = ml.extract_melody(two, settings=FAST, seed=3)
     again = ml.decode.viterbi(ml.salience(two, settings=FAST, seed=3))
-    assert np.array_equal(melody.f0_hz, again.f0_hz, equal_nan=True) and np.array_equal(melody.voicing, again.voicing)
+    assert np.array_equal(melody.f0_hz, again.f0_hz, equal_nan=True) and np.array_equal(
+        melody.voicing, again.voicing
+    )
 
 
 def test_a_seed_reaches_the_method(two):
@@ -111,12 +119,16 @@ def test_separate_does_not_look_for_another_melody_than_the_given(two):
 
 
 def test_separate_keeps_rate_and_channels(rng):
-    song = Song.from_array(np.stack([tone(330, 0.5, 44100), 0.1 * rng.standard_normal(22050)]), 44100)
+    song = Song.from_array(
+        np.stack([tone(330, 0.5, 44100), 0.1 * rng.standard_normal(22050)]), 44100
+    )
     stems = ml.separate(song, settings=FAST)
-    assert {(stem.shape, stem.dtype) for stem in stems.values()} == {((2, 22050), np.dtype("float32"))}
+    assert {(stem.shape, stem.dtype) for stem in stems.values()} == {
+        ((2, 22050), np.dtype("float32"))
+    }
 
 
-# --- networks ---------------------------------------------------------------------------------------------------------
+# --- networks -------------------------------------------------------------------------------------
 
 
 def decode_by(folder, name, **decoding):
@@ -126,30 +138,38 @@ def decode_by(folder, name, **decoding):
     api._trained.cache_clear()
 
 
-MELODY_NETWORKS = [name for name, (file, *_) in models.NETWORKS.items() if file not in ("unet", "drum_cnn")]
+MELODY_NETWORKS = [
+    name for name, (file, *_) in models.NETWORKS.items() if file not in ("unet", "drum_cnn")
+]
 
 
 def test_a_network_becomes_a_method_with_its_weights(random_weights):
-    assert set(api._methods()) == {"best", "sfnmf", "pyin", *MELODY_NETWORKS} and all(api._methods().values())
+    assert set(methods._methods()) == {"best", "sfnmf", "pyin", *MELODY_NETWORKS} and all(
+        methods._methods().values()
+    )
     for ending in (".safetensors", ".json"):
         (random_weights / f"sf-cnn{ending}").unlink()
-    assert set(api._methods()) == {"best", "sfnmf", "pyin", *MELODY_NETWORKS} - {"sf-cnn"}
+    assert set(methods._methods()) == {"best", "sfnmf", "pyin", *MELODY_NETWORKS} - {"sf-cnn"}
 
 
 @pytest.mark.parametrize("name", ["unet", "unet-mel"])
 def test_a_network_that_separates_is_asked_for_no_melody(name, two, random_weights):
-    with pytest.raises(InputError, match=f"{name} finds no melody, it separates; choose one of best"):
+    with pytest.raises(
+        InputError, match=f"{name} finds no melody, it separates; choose one of best"
+    ):
         ml.extract_melody(two, method=name)
 
 
 @pytest.mark.parametrize("name", MELODY_NETWORKS)
-def test_a_network_goes_from_its_front_end_to_its_salience_and_each_frame_decides_alone(name, two, random_weights):
+def test_a_network_goes_from_its_front_end_to_its_salience_and_each_frame_decides_alone(
+    name, two, random_weights
+):
     melody, salience = ml.extract_melody(two, method=name), ml.salience(two, method=name)
     model = ml.load_model(name)
-    end = frontends.FRONT_ENDS[models.NETWORKS[name][3]]
+    end = inputs.FRONT_ENDS[models.NETWORKS[name][3]]
     y = run.logits(model, end(two))
     assert salience.made_by == name and salience.values.shape == (model.grid.n_bins, len(melody))
-    n_frames = audio.n_frames(two.audio.shape[1] * end.sr // SR, end.hop_samples)
+    n_frames = stft.n_frames(two.audio.shape[1] * end.sr // SR, end.hop_samples)
     assert np.array_equal(melody.times_s, grids.frame_times_s(n_frames, end.hop_samples, end.sr))
     if models.NETWORKS[name][0] not in ("crnn", "deep_salience"):
         return  # first numbers give these no opinion
@@ -161,14 +181,19 @@ def test_a_network_goes_from_its_front_end_to_its_salience_and_each_frame_decide
     known = np.isfinite(melody.f0_hz)
     assert known.mean() > 0.9
     finer_than_notes = model.grid.bins_per_octave > 12  # then decoding reads between bins
-    assert np.abs(grids.offset_cents(melody.f0_hz, best_hz))[known].max() <= (40 if finer_than_notes else 1e-6)
+    assert np.abs(grids.offset_cents(melody.f0_hz, best_hz))[known].max() <= (
+        40 if finer_than_notes else 1e-6
+    )
 
 
 def test_the_card_says_how_to_decode_and_the_caller_has_the_last_word(two, random_weights):
     for gain, share in ((0.0, 1), (1e9, 0)):
         decode_by(random_weights, "cqt-crnn-2", unvoiced_gain=gain)
         assert ml.extract_melody(two, method="cqt-crnn-2").voiced.mean() == share
-        assert ml.extract_melody(two, method="cqt-crnn-2", unvoiced_gain=1e9 - gain).voiced.mean() == 1 - share
+        assert (
+            ml.extract_melody(two, method="cqt-crnn-2", unvoiced_gain=1e9 - gain).voiced.mean()
+            == 1 - share
+        )
     decode_by(random_weights, "deep-salience", threshold=1.0)
     assert not ml.extract_melody(two, method="deep-salience").voiced.any()
 
@@ -191,7 +216,7 @@ def test_weights_are_read_once(two, random_weights, monkeypatch):
 def test_networks_take_the_shortest_songs_and_silence(front_end, samples, random_weights):
     name = {"sf": "sf-crnn-1", "cqt": "cqt-crnn-1", "hcqt": "deep-salience"}[front_end]
     melody = ml.extract_melody(Song.from_array(tone(220, 1)[:samples], SR), method=name)
-    assert len(melody) == audio.n_frames(samples, 256)
+    assert len(melody) == stft.n_frames(samples, 256)
     silent = ml.extract_melody(Song.from_array(np.zeros(samples), SR), method=name)
     assert len(silent) == len(melody) and not silent.voicing.any() and np.isnan(silent.f0_hz).all()
 
@@ -200,15 +225,25 @@ def test_networks_take_the_shortest_songs_and_silence(front_end, samples, random
 def test_a_network_without_weights_is_refused_in_a_sentence(call, two, random_weights):
     for ending in (".safetensors", ".json"):
         (random_weights / f"sf-cnn{ending}").unlink()
-    with pytest.raises(ml.InputError, match="no trained weights for sf-cnn; train it with `melodylab train`"):
+    with pytest.raises(
+        ml.InputError, match="no trained weights for sf-cnn; train it with `melodylab train`"
+    ):
         call(two, method="sf-cnn")
 
 
 @pytest.mark.parametrize("ending", ["/mine", "/mine/mine.safetensors", "/mine/mine.json"])
 def test_weights_of_ones_own_are_a_method_by_their_path(two, random_weights, tmp_path, ending):
     folder = tmp_path / "mine"
-    ml.weights.save(ml.load_model("sf-crnn-1"), {**ml.weights.card("sf-crnn-1"), "decoding": {"unvoiced_gain": 1e6}}, folder, "mine")
-    own, shipped = ml.extract_melody(two, method=f"{tmp_path}{ending}"), ml.extract_melody(two, method="sf-crnn-1")
+    ml.weights.save(
+        ml.load_model("sf-crnn-1"),
+        {**ml.weights.card("sf-crnn-1"), "decoding": {"unvoiced_gain": 1e6}},
+        folder,
+        "mine",
+    )
+    own, shipped = (
+        ml.extract_melody(two, method=f"{tmp_path}{ending}"),
+        ml.extract_melody(two, method="sf-crnn-1"),
+    )
     assert np.array_equal(own.f0_hz, shipped.f0_hz, equal_nan=True)
     assert not own.voiced.any()  # the card's own decoding
 
@@ -220,11 +255,13 @@ def test_a_path_without_weights_is_refused_in_a_sentence(two, tmp_path):
 
 @pytest.mark.parametrize("call", [ml.extract_melody, ml.salience])
 def test_a_network_for_something_else_finds_no_melody(call, two, random_weights):
-    with pytest.raises(ml.InputError, match="drum-cnn finds no melody, it finds drum hits; choose one of"):
+    with pytest.raises(
+        ml.InputError, match="drum-cnn finds no melody, it finds drum hits; choose one of"
+    ):
         call(two, method="drum-cnn")
 
 
-# --- drums ------------------------------------------------------------------------------------------------------------
+# --- drums ----------------------------------------------------------------------------------------
 
 STEMS = ["kick", "snare", "open_hihat", "closed_hihat", "toms"]
 
@@ -254,7 +291,10 @@ def test_silence_has_no_hits():
 
 
 def test_a_hit_at_one_second_is_found_at_one_second():
-    y, kick = np.zeros(2 * 44100, np.float32), next(s for s in ml.synth.kit_shots(3) if s.kind == "kick")
+    y, kick = (
+        np.zeros(2 * 44100, np.float32),
+        next(s for s in ml.synth.kit_shots(3) if s.kind == "kick"),
+    )
     y[44100 : 44100 + len(kick.audio)] = kick.audio[: len(y) - 44100]
     found = ml.separate_drums(Song.from_array(y, 44100)).onsets
     assert "kick" in found.classes and np.min(np.abs(found.of_class("kick") - 1.0)) < 0.015
@@ -266,7 +306,7 @@ def test_a_method_that_knows_no_drums_is_refused(loop, method):
         ml.separate_drums(loop, method=method)
 
 
-# --- separation -------------------------------------------------------------------------------------------------------
+# --- separation -----------------------------------------------------------------------------------
 
 
 def test_a_network_separates_nothing_yet(two, random_weights):
@@ -274,7 +314,7 @@ def test_a_network_separates_nothing_yet(two, random_weights):
         ml.separate(two, method="sf-crnn-1")
 
 
-# --- loading ----------------------------------------------------------------------------------------------------------
+# --- loading --------------------------------------------------------------------------------------
 
 
 def test_a_file_is_loaded_as_it_is(tmp_path):

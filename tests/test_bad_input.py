@@ -107,9 +107,15 @@ DIFFICULT_SOUND = {
     "30 ms.wav": wav(voice(0.03)),
 }
 DIFFICULT_FILES = {
-    **{f"{sr} hz.wav": wav(voice(sr=sr), sr) for sr in (8000, 11025, 16000, 44100, 48000, 96000, 192000)},
+    **{
+        f"{sr} hz.wav": wav(voice(sr=sr), sr)
+        for sr in (8000, 11025, 16000, 44100, 48000, 96000, 192000)
+    },
     **{f"{c} channels.wav": wav(voice(channels=c)) for c in (2, 3, 6, 8)},
-    **{f"{s}.wav": wav(voice(), subtype=s) for s in ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "DOUBLE", "ULAW")},
+    **{
+        f"{s}.wav": wav(voice(), subtype=s)
+        for s in ("PCM_U8", "PCM_16", "PCM_24", "PCM_32", "DOUBLE", "ULAW")
+    },
     "a.flac": encoded(),
     "a.ogg": encoded(),
     "a.opus": lambda path: sf.write(path, voice(sr=48000), 48000, format="OGG", subtype="OPUS"),
@@ -117,7 +123,7 @@ DIFFICULT_FILES = {
     "a.aiff": encoded(),
     "a.au": encoded(),
     "mp3 called.wav": encoded(format="MP3"),
-    "it's a \"song\" & more.wav": wav(voice()),
+    'it\'s a "song" & more.wav': wav(voice()),
     "歌 é ю.wav": wav(voice()),
     "100% {name}.wav": wav(voice()),
     "name.with.dots.wav": wav(voice()),
@@ -158,7 +164,9 @@ def check_results(command, name):
     together = first + sum(other for other, _ in others)
     y, input_sr = sf.read(name, always_2d=True) if name not in BROKEN_OFF else (together, sr)
     y = np.where(np.isfinite(y), y, 0)
-    assert {first.shape, y.shape} == {other.shape for other, _ in others} | {first.shape} and sr == input_sr
+    assert {first.shape, y.shape} == {other.shape for other, _ in others} | {
+        first.shape
+    } and sr == input_sr
     np.testing.assert_allclose(together, y, atol=1e-6 * max(1, np.abs(y).max()))
     if command == "drums":
         assert Path(f"{stem}-drums/onsets.csv").read_text().startswith("time_s,class,velocity")
@@ -182,13 +190,19 @@ def test_difficult_sound(command, name):
 
 
 @pytest.mark.parametrize("name", DIFFICULT_SOUND)
-@pytest.mark.parametrize("method", ["sf-crnn-1", "deep-salience"])  # both kinds of network and of front end
+@pytest.mark.parametrize(
+    "method", ["sf-crnn-1", "deep-salience"]
+)  # both kinds of network and of front end
 def test_difficult_sound_for_networks(method, name, random_weights):
     DIFFICULT_SOUND[name](name)
     result = run("melody", name, "--method", method)
     assert result.exit_code == 0, result.stderr
     values = check_results("melody", name)
-    assert ("NaN" in result.stderr and len(result.stderr.splitlines()) == 1) if "nan" in name else result.stderr == ""
+    assert (
+        ("NaN" in result.stderr and len(result.stderr.splitlines()) == 1)
+        if "nan" in name
+        else result.stderr == ""
+    )
     if "silence" in name or name == "only nan.wav":
         assert np.all(values <= 0), "silence has no voiced frame"
 
@@ -212,7 +226,11 @@ def test_what_decodes_of_a_broken_file_is_kept(command, name, two_updates):
     assert result.exit_code == 0, result.stderr
     assert len(check_results(command, name)) > 10
     if name != "half.mp3":  # an MP3 is a row of frames: nothing in it says how many there were
-        assert "warning" in result.stderr and name in result.stderr and len(result.stderr.splitlines()) == 1
+        assert (
+            "warning" in result.stderr
+            and name in result.stderr
+            and len(result.stderr.splitlines()) == 1
+        )
 
 
 @pytest.mark.parametrize("name", UNREADABLE)
@@ -272,7 +290,7 @@ def test_an_output_that_is_a_folder_already():
 
 
 def own_process(*arguments, **options):
-    root = Path(cli.__file__).resolve().parents[1]
+    root = Path(cli.__file__).resolve().parents[2]
     return subprocess.Popen(
         [sys.executable, "-m", "melodylab.cli", *arguments],
         env={**os.environ, "PYTHONPATH": str(root)},
@@ -290,7 +308,9 @@ def test_ctrl_c_in_the_middle(command, rng):
     y[0] = np.nan  # its warning tells when reading is over and the long part begins
     wav(y)("long.wav")
     # a test run in the background would hand on that Ctrl-C is to be ignored
-    process = own_process(command, "long.wav", preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    process = own_process(
+        command, "long.wav", preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+    )
     assert "warning" in process.stderr.readline()
     process.send_signal(signal.SIGINT)
     output, errors = process.communicate(timeout=120)
@@ -300,7 +320,9 @@ def test_ctrl_c_in_the_middle(command, rng):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="the limit is set the POSIX way")
-@pytest.mark.parametrize("command, limit_bytes", [("melody", 500), ("separate", 30_000), ("drums", 30_000)])
+@pytest.mark.parametrize(
+    "command, limit_bytes", [("melody", 500), ("separate", 30_000), ("drums", 30_000)]
+)
 def test_a_full_disk(command, limit_bytes):
     import resource
 

@@ -70,7 +70,9 @@ def lab(tmp_path_factory):
         file = home / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
-    environment = {key: value for key, value in os.environ.items() if key != "MPLBACKEND"}  # notebooks choose their own
+    environment = {
+        key: value for key, value in os.environ.items() if key != "MPLBACKEND"
+    }  # notebooks choose their own
     environment |= {
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), environment.get("PYTHONPATH")])),
         "JUPYTER_CONFIG_DIR": str(home / "config"),
@@ -102,7 +104,9 @@ def lab(tmp_path_factory):
     ]
     log = home / "server.log"
     with open(log, "wb") as output:
-        server = subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT)
+        server = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=output, stderr=subprocess.STDOUT
+        )
     try:
         address = f"http://127.0.0.1:{port}"
         _wait_for_server(f"{address}/api/status?token={token}", server, log)
@@ -145,7 +149,9 @@ def page(browser):
     page = browser.new_page(viewport={"width": 1300, "height": 900})
     page.set_default_timeout(60_000)
     outside, crashes = [], []
-    page.on("request", lambda request: outside.append(request.url) if _leaves(request.url) else None)
+    page.on(
+        "request", lambda request: outside.append(request.url) if _leaves(request.url) else None
+    )
     page.on("pageerror", lambda error: crashes.append(str(error)))
     yield page
     page.close()
@@ -162,7 +168,8 @@ def run_all(page, lab, notebook, seconds=240):
     address, token, _ = lab
     page.goto(f"{address}/doc/tree/{notebook}?token={token}&reset")
     page.wait_for_function(
-        "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'", timeout=120_000
+        "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'",
+        timeout=120_000,
     )
     page.evaluate(
         """seconds => Promise.race([
@@ -196,7 +203,9 @@ def press(page, panel, slider, key="ArrowRight"):
 
 def loaded(page, panel):
     """Wait until the panel's picture is decoded; returns (width, height) of the PNG."""
-    page.wait_for_function("element => element.querySelector('img')?.naturalWidth > 0", arg=panel.element_handle())
+    page.wait_for_function(
+        "element => element.querySelector('img')?.naturalWidth > 0", arg=panel.element_handle()
+    )
     return panel.locator("img").first.evaluate("image => [image.naturalWidth, image.naturalHeight]")
 
 
@@ -207,8 +216,14 @@ def keep(page, name, folder):
 
 
 def write_notebook(path, *cells):
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell.strip()) for cell in cells])
-    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(cell.strip()) for cell in cells]
+    )
+    notebook.metadata["kernelspec"] = {
+        "name": "python3",
+        "display_name": "Python 3",
+        "language": "python",
+    }
     nbformat.write(notebook, path)
 
 
@@ -238,7 +253,9 @@ def test_panel_moves_in_a_real_browser(page, lab, tmp_path):
     panel.locator("img").wait_for()
 
     spoken = page.get_by_text("A line that goes up and down", exact=True)
-    assert spoken.count() == 1 and spoken.bounding_box()["height"] <= 1  # for the ear, not for the eye
+    assert (
+        spoken.count() == 1 and spoken.bounding_box()["height"] <= 1
+    )  # for the ear, not for the eye
     assert page.locator(".jp-RenderedImage img").count() == 1
     assert page.get_by_text("Error displaying widget").count() == 0
 
@@ -264,14 +281,29 @@ def test_a_step_is_switched_in_a_real_browser(page, lab, tmp_path):
     step.click()
     removed = "element => element.querySelector('img')?.alt.includes('1 removed')"
     page.wait_for_function(removed, arg=panel.element_handle())
-    assert f"{hits - 1} hits (0 added, 1 removed)" in panel.locator("img").get_attribute("alt") and "●" not in step.inner_text()
+    assert (
+        f"{hits - 1} hits (0 added, 1 removed)" in panel.locator("img").get_attribute("alt")
+        and "●" not in step.inner_text()
+    )
     panel.get_by_role("button", name="snare", exact=True).last.click()  # solo
-    page.wait_for_function("element => element.querySelector('audio')?.ariaLabel === 'snare'", arg=panel.element_handle())
+    page.wait_for_function(
+        "element => element.querySelector('audio')?.ariaLabel === 'snare'",
+        arg=panel.element_handle(),
+    )
     keep(page, "steps", tmp_path)
 
 
-NOTEBOOKS = """00_tour 01_representations 02_source_filter_nmf 03_crnn 04_multiresolution_cnn 05_ftanet_attention
-06_unet_masking 07_drums 10_train_your_own""".split()
+NOTEBOOKS = [
+    "00_tour",
+    "01_representations",
+    "02_source_filter_nmf",
+    "03_crnn",
+    "04_multiresolution_cnn",
+    "05_ftanet_attention",
+    "06_unet_masking",
+    "07_drums",
+    "10_train_your_own",
+]
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
@@ -287,7 +319,9 @@ def test_student_notebook_runs_and_its_panels_move(name, page, lab, tmp_path):
     for number, panel in enumerate(panels):
         loaded(page, panel)
         height = panel.bounding_box()["height"]
-        handle = panel.locator(".noUi-target:not([disabled]) .noUi-handle").first  # one that means something here
+        handle = panel.locator(
+            ".noUi-target:not([disabled]) .noUi-handle"
+        ).first  # one that means something here
         at_end = handle.get_attribute("aria-valuenow") == handle.get_attribute("aria-valuemax")
         press(page, panel, handle, "ArrowLeft" if at_end else "ArrowRight")
         loaded(page, panel)

@@ -10,7 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from melodylab import api, audio, checks, decode, drums, evaluate, explain, models, sfnmf, synth
+from melodylab import api, drums, evaluate, explain, models, sfnmf, synth
+from melodylab.course import checks
+from melodylab.course.checks import runner
+from melodylab.dsp import stft
+from melodylab.melody import decode
 from melodylab.models import run
 from melodylab.records import DrumOnsets, Features, Melody
 
@@ -92,7 +96,9 @@ def four_seconds():
     """(power, true melody, frame times) of exercise b in notebook 02."""
     song = synth.demo_song(seed=1, seconds=6).excerpt(2, 6)
     settings = sfnmf.Settings()
-    power = np.abs(audio.stft(song.mono, window=settings.window, hop_samples=settings.hop_samples)) ** 2
+    power = (
+        np.abs(stft.stft(song.mono, window=settings.window, hop_samples=settings.hop_samples)) ** 2
+    )
     return power, song.melody, np.arange(power.shape[1]) * settings.hop_samples / settings.sr
 
 
@@ -105,7 +111,10 @@ def parts_accuracy(figure):
     """{parts: RPA or RCA} of the brightest rows, taken as they are."""
     _, truth, times_s = four_seconds()
     pitches_hz = sfnmf.Settings().grid.freqs_hz
-    lines = {n: Melody(times_s, pitches_hz[activations(n).argmax(axis=0)], np.ones(len(times_s))) for n in (1, 40, 160)}
+    lines = {
+        n: Melody(times_s, pitches_hz[activations(n).argmax(axis=0)], np.ones(len(times_s)))
+        for n in (1, 40, 160)
+    }
     return {n: evaluate.score_melody(line, truth)[figure] for n, line in lines.items()}
 
 
@@ -135,7 +144,9 @@ def small_multires():
     """(an untrained network, 30 frames of noise for it)."""
     torch.manual_seed(0)
     noise = np.random.default_rng(0).normal(size=(1, 160, 30)).astype(np.float32)
-    return models.create_model("multires"), Features(noise, np.arange(160.0), np.arange(30) * 0.01, "wave")
+    return models.create_model("multires"), Features(
+        noise, np.arange(160.0), np.arange(30) * 0.01, "wave"
+    )
 
 
 def shape_that_is_silent():
@@ -151,13 +162,19 @@ def shape_that_is_silent():
 
 def weighed_in_time(x, z):
     """Channel by channel, row by row."""
-    return np.stack([[row * np.exp(w) / np.exp(w).sum() for row in rows] for rows, w in zip(x, z, strict=True)])
+    return np.stack(
+        [[row * np.exp(w) / np.exp(w).sum() for row in rows] for rows, w in zip(x, z, strict=True)]
+    )
 
 
 def time_branch_of_level_2():
     """By torch."""
-    whole, without = (models.create_model(name).level2 for name in ("ftanet-no-fusion", "ftanet-no-temporal"))
-    count = sum(n.numel() for n in whole.parameters()) - sum(n.numel() for n in without.attend.parameters())
+    whole, without = (
+        models.create_model(name).level2 for name in ("ftanet-no-fusion", "ftanet-no-temporal")
+    )
+    count = sum(n.numel() for n in whole.parameters()) - sum(
+        n.numel() for n in without.attend.parameters()
+    )
     return count
 
 
@@ -191,7 +208,9 @@ def small_network():
     torch.manual_seed(0)
     grid = sfnmf.PUBLISHED.grid
     noise = np.random.default_rng(0).random((1, grid.n_bins, 50), dtype=np.float32)
-    return models.create_model("sf-crnn-1"), Features(noise, grid.freqs_hz, np.arange(50) * 256 / 22050, "sf")
+    return models.create_model("sf-crnn-1"), Features(
+        noise, grid.freqs_hz, np.arange(50) * 256 / 22050, "sf"
+    )
 
 
 def channel_that_is_silent(rank=0):
@@ -208,7 +227,12 @@ def channel_that_is_silent(rank=0):
 def wiener_masks(W, H, owners, power, combine=lambda parts, power: sum(parts) ** power):
     """Column by column; combine: how the parts of a class become its level."""
     kinds = list(dict.fromkeys(owners))
-    levels = {kind: combine([np.outer(W[:, k], H[k]) for k, own in enumerate(owners) if own == kind], power) for kind in kinds}
+    levels = {
+        kind: combine(
+            [np.outer(W[:, k], H[k]) for k, own in enumerate(owners) if own == kind], power
+        )
+        for kind in kinds
+    }
     return {kind: level / sum(levels.values()) for kind, level in levels.items()}
 
 
@@ -248,7 +272,11 @@ def stroke_that_is_there():
 CASES = {
     "00_tour.check_00_a": Case(
         best_threshold,
-        {"false alarms: raise it": lambda: 0.2, "missed frames: lower it": lambda: 0.97, "between 0 and 1": lambda: 80},
+        {
+            "false alarms: raise it": lambda: 0.2,
+            "missed frames: lower it": lambda: 0.97,
+            "between 0 and 1": lambda: 80,
+        },
         measured_against=lambda: (decode.peak(tour()[1]), tour()[0].melody),
     ),
     "00_tour.check_00_b": Case(
@@ -259,7 +287,11 @@ CASES = {
             "without the chords": lambda: slip(because_of="chords"),
             '"chords", "bass" or "drums"': lambda: slip(because_of="singer"),
         },
-        empty=({"from_s": ..., "ratio": ..., "because_of": ...}, {"from_s": 4, "ratio": ..., "because_of": "drums"}, ...),
+        empty=(
+            {"from_s": ..., "ratio": ..., "because_of": ...},
+            {"from_s": 4, "ratio": ..., "because_of": "drums"},
+            ...,
+        ),
         measured_against=lambda: (decode.viterbi(tour()[1]), tour()[0]),
     ),
     "00_tour.check_00_c": Case(
@@ -293,11 +325,21 @@ CASES = {
         lambda: update_H_B,
         {
             "where does a transpose belong": lambda: lambda V, V_hat, W_B, H_B: V_hat,
-            "belongs above the line": lambda: lambda V, V_hat, W_B, H_B: H_B**2 / update_H_B(V, V_hat, W_B, H_B),
-            "Kullback-Leibler": lambda: lambda V, V_hat, W_B, H_B: H_B * (W_B.T @ (V / V_hat)) / W_B.sum(axis=0)[:, None],
-            "exponent 1/2": lambda: lambda V, V_hat, W_B, H_B: np.sqrt(H_B * update_H_B(V, V_hat, W_B, H_B)),
-            "the ratio alone": lambda: lambda V, V_hat, W_B, H_B: update_H_B(V, V_hat, W_B, H_B) / H_B,
-            "that is the gradient": lambda: lambda V, V_hat, W_B, H_B: W_B.T @ ((V_hat - V) / V_hat**2),
+            "belongs above the line": lambda: (
+                lambda V, V_hat, W_B, H_B: H_B**2 / update_H_B(V, V_hat, W_B, H_B)
+            ),
+            "Kullback-Leibler": lambda: (
+                lambda V, V_hat, W_B, H_B: H_B * (W_B.T @ (V / V_hat)) / W_B.sum(axis=0)[:, None]
+            ),
+            "exponent 1/2": lambda: (
+                lambda V, V_hat, W_B, H_B: np.sqrt(H_B * update_H_B(V, V_hat, W_B, H_B))
+            ),
+            "the ratio alone": lambda: (
+                lambda V, V_hat, W_B, H_B: update_H_B(V, V_hat, W_B, H_B) / H_B
+            ),
+            "that is the gradient": lambda: (
+                lambda V, V_hat, W_B, H_B: W_B.T @ ((V_hat - V) / V_hat**2)
+            ),
             "a filter in your update": lambda: lambda V, V_hat, W_B, H_B: 2 * H_B,
             "ZeroDivisionError": lambda: lambda V, V_hat, W_B, H_B: 1 / 0,
         },
@@ -327,7 +369,9 @@ CASES = {
         lambda: decide,
         {
             "class 1 is 55 Hz": lambda: lambda p: (2 ** (1 / 12) * decide(p)[0], decide(p)[1]),
-            "Leave class 0 out": lambda: lambda p: (55 * 2 ** ((np.argmax(p) - 1) / 12), np.argmax(p) > 0),
+            "Leave class 0 out": lambda: (
+                lambda p: (55 * 2 ** ((np.argmax(p) - 1) / 12), np.argmax(p) > 0)
+            ),
             "need not reach one half": lambda: lambda p: (decide(p)[0], max(p[1:]) > 0.5),
             "where the best note has": lambda: lambda p: (decide(p)[0], True),
             "the largest of p[1:]": lambda: lambda p: (440.0, decide(p)[1]),
@@ -335,13 +379,19 @@ CASES = {
         empty=(..., None, lambda p: ..., lambda p: (..., ...)),
     ),
     "03_crnn.check_03_b": Case(
-        lambda: sum(n.numel() for n in models.create_model("sf-crnn-1", units=64).parameters() if n.requires_grad),
+        lambda: sum(
+            n.numel()
+            for n in models.create_model("sf-crnn-1", units=64).parameters()
+            if n.requires_grad
+        ),
         {
             "count it twice": lambda: 201_727 - 24_192,
             "one GRU only": lambda: 145_345 + 24_192 + 4_030,
             "hears 2 x 64 units, not 64": lambda: 145_345 + 2 * 24_192 + 4_030,
             "shrinks, too": lambda: 145_345 + 2 * 24_192 + 15_934,
-            "second bias": lambda: sum(n.numel() for n in models.create_model("sf-crnn-1", units=64).parameters()),
+            "second bias": lambda: sum(
+                n.numel() for n in models.create_model("sf-crnn-1", units=64).parameters()
+            ),
             "running means": lambda: 201_727 + 416,
             "and the convolutions": lambda: 201_727 - 145_345,
             "128 units": lambda: 307_199,
@@ -382,7 +432,9 @@ CASES = {
         lambda: weighed_in_time,
         {
             "have (4, 3)": lambda: lambda x, z: weighed_in_time(x, z)[0].T[:4, :3],
-            "shares out one unit over the frames": lambda: lambda x, z: x * (np.exp(z) / np.exp(z).sum(axis=0))[:, None],
+            "shares out one unit over the frames": lambda: (
+                lambda x, z: x * (np.exp(z) / np.exp(z).sum(axis=0))[:, None]
+            ),
             "divide by their sum": lambda: lambda x, z: x * np.exp(z)[:, None],
             "z may be negative": lambda: lambda x, z: x * z[:, None],
             "multiply every row": lambda: lambda x, z: x,
@@ -412,7 +464,9 @@ CASES = {
         lambda: lambda m, p: m**p / (m**p + (1 - m) ** p),
         {
             "no longer sum to 1": lambda: lambda m, p: m**p,
-            "p = 2 softens": lambda: lambda m, p: m ** (1 / p) / (m ** (1 / p) + (1 - m) ** (1 / p)),
+            "p = 2 softens": lambda: (
+                lambda m, p: m ** (1 / p) / (m ** (1 / p) + (1 - m) ** (1 / p))
+            ),
             "the binary mask for every p": lambda: lambda m, p: m > 0.5,
             "0 by 0": lambda: lambda m, p: np.where(m == 0, np.nan, m**p),
             "a share is one part": lambda: lambda m, p: m * p,
@@ -443,15 +497,26 @@ CASES = {
     "07_drums.check_07_a": Case(
         lambda: wiener_masks,
         {
-            "take the power of the sum": lambda: lambda *a: wiener_masks(*a, lambda parts, p: sum(part**p for part in parts)),
+            "take the power of the sum": lambda: (
+                lambda *a: wiener_masks(*a, lambda parts, p: sum(part**p for part in parts))
+            ),
             "where is the power": lambda: lambda *a: wiener_masks(*a, lambda parts, p: sum(parts)),
-            "levels, not shares": lambda: lambda W, H, owners, p: {
-                kind: sum(np.outer(W[:, k], H[k]) for k in range(4) if owners[k] == kind) ** p for kind in owners
-            },
-            "must sum to 1": lambda: lambda *a: {kind: 0.5 * mask for kind, mask in wiener_masks(*a).items()},
-            "is the mask": lambda: lambda W, H, owners, p: dict.fromkeys(owners, np.full((6, 5), 1 / 3)),
+            "levels, not shares": lambda: (
+                lambda W, H, owners, p: {
+                    kind: sum(np.outer(W[:, k], H[k]) for k in range(4) if owners[k] == kind) ** p
+                    for kind in owners
+                }
+            ),
+            "must sum to 1": lambda: (
+                lambda *a: {kind: 0.5 * mask for kind, mask in wiener_masks(*a).items()}
+            ),
+            "is the mask": lambda: (
+                lambda W, H, owners, p: dict.fromkeys(owners, np.full((6, 5), 1 / 3))
+            ),
             "one mask for each class": lambda: lambda *a: {"kick": wiener_masks(*a)["kick"]},
-            "(freq, time)": lambda: lambda *a: {kind: mask.T for kind, mask in wiener_masks(*a).items()},
+            "(freq, time)": lambda: (
+                lambda *a: {kind: mask.T for kind, mask in wiener_masks(*a).items()}
+            ),
         },
         empty=(..., None, lambda *a: ..., lambda *a: {"kick": ...}),
     ),
@@ -479,9 +544,13 @@ CASES = {
     "10_train_your_own.check_10_a": Case(
         lambda: label_of,
         {
-            "np.isnan tells": lambda: lambda f0_hz: label_of(55.0 if np.isnan(f0_hz) else f0_hz) or 0,
+            "np.isnan tells": lambda: (
+                lambda f0_hz: label_of(55.0 if np.isnan(f0_hz) else f0_hz) or 0
+            ),
             "class 0 is taken": lambda: lambda f0_hz: max(label_of(f0_hz) - 1, 0),
-            "or to the one below": lambda: lambda f0_hz: label_of(f0_hz) and 1 + int(12 * np.log2(f0_hz / 55) + 1e-9),
+            "or to the one below": lambda: (
+                lambda f0_hz: label_of(f0_hz) and 1 + int(12 * np.log2(f0_hz / 55) + 1e-9)
+            ),
             "has no class of its own": lambda: lambda f0_hz: min(steps_above_55_hz(f0_hz, 12), 61),
             "An octave has 12 semitones": lambda: lambda f0_hz: steps_above_55_hz(f0_hz, 10),
         },
@@ -519,7 +588,11 @@ def masked():
     model = models.create_model("unet")
     noise = np.random.default_rng(0).random((2, 312, 44)).astype(np.float32)
     times_s = np.arange(44) * 512 / 22050
-    return model, Features(noise, model.grid.freqs_hz, times_s, "spectra"), Melody(times_s, np.full(44, 330.0), np.ones(44))
+    return (
+        model,
+        Features(noise, model.grid.freqs_hz, times_s, "spectra"),
+        Melody(times_s, np.full(44, 330.0), np.ones(44)),
+    )
 
 
 def answer_of(case):
@@ -534,8 +607,14 @@ def test_every_check_has_a_case_and_two_wrong_answers():
 @pytest.mark.parametrize("name", CASES)
 def test_every_check_stands_in_its_notebook_once_for_the_student_and_once_for_the_solution(name):
     notebook, _, check = name.partition(".")
-    cells = re.split(r"^# %%", (SCRIPTS / f"{notebook}.py").read_text(encoding="utf-8"), flags=re.MULTILINE)
-    tags = [re.search(r'tags=\["(\w+)"', cell.splitlines()[0])[1] for cell in cells if f"checks.{check}(" in cell]
+    cells = re.split(
+        r"^# %%", (SCRIPTS / f"{notebook}.py").read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
+    tags = [
+        re.search(r'tags=\["(\w+)"', cell.splitlines()[0])[1]
+        for cell in cells
+        if f"checks.{check}(" in cell
+    ]
     assert tags == ["exercise", "solution"]
 
 
@@ -546,7 +625,9 @@ def test_the_solution_passes(name, capsys):
     assert capsys.readouterr().out.startswith("✓ Right: ")
 
 
-@pytest.mark.parametrize(("name", "hint"), [(name, hint) for name, case in CASES.items() for hint in case.wrong])
+@pytest.mark.parametrize(
+    ("name", "hint"), [(name, hint) for name, case in CASES.items() for hint in case.wrong]
+)
 def test_a_wrong_answer_gets_its_hint(name, hint, capsys):
     case = CASES[name]
     assert checks.CHECKS[name](answer_of(case.wrong[hint]), *case.measured_against()) is False
@@ -563,7 +644,10 @@ def test_an_empty_answer_only_gets_a_friendly_line(name, capsys):
 
 
 @pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("nonsense", ["a word", object(), lambda *_: 1 / 0, np.zeros((2, 3)), float("nan"), (1, 2, 3, 4, 5)])
+@pytest.mark.parametrize(
+    "nonsense",
+    ["a word", object(), lambda *_: 1 / 0, np.zeros((2, 3)), float("nan"), (1, 2, 3, 4, 5)],
+)
 def test_nonsense_is_refused_and_raises_nothing(name, nonsense, capsys):
     case = CASES[name]
     assert checks.CHECKS[name](nonsense, *case.measured_against()) is False
@@ -575,7 +659,7 @@ def test_a_check_is_entered_once():
         return True, "."
 
     with pytest.raises(ValueError, match="two checks"):
-        checks._exercise("00_tour")(check_00_a)
+        runner._exercise("00_tour")(check_00_a)
 
 
 def test_what_an_answer_interrupts_is_not_swallowed():

@@ -17,13 +17,18 @@ import pytest
 import soundfile as sf
 from click.testing import CliRunner
 
-from melodylab import api, cli, files, weights
-from melodylab import audio as sound
+from melodylab import api, cli, weights
+from melodylab.cli import doctor
+from melodylab.errors import InputError
+from melodylab.io import audio as sound
 from melodylab.records import DrumOnsets, DrumParts, Melody
 
 SR = 22050
-ROOT = Path(cli.__file__).resolve().parents[1]
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}  # for commands run in their own process, from any folder
+ROOT = Path(cli.__file__).resolve().parents[2]
+ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": str(ROOT),
+}  # for commands run in their own process, from any folder
 
 
 @pytest.fixture
@@ -33,7 +38,9 @@ def run(tmp_path, monkeypatch):
 
     def run(*arguments):
         result = CliRunner().invoke(cli.main, [str(a) for a in arguments])
-        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        assert result.exception is None or isinstance(result.exception, SystemExit), (
+            result.exception
+        )
         return result
 
     return run
@@ -44,16 +51,28 @@ def quick(monkeypatch):
     """Methods that need no time: a melody of 220 Hz, and half of the song for each stem."""
 
     def extract_melody(song, method="sfnmf"):
-        return Melody(np.arange(3) * 0.01, np.array([220.0, 220.0, np.nan]), np.array([1.0, 0.0, 0.0]))
+        return Melody(
+            np.arange(3) * 0.01, np.array([220.0, 220.0, np.nan]), np.array([1.0, 0.0, 0.0])
+        )
 
     monkeypatch.setattr(api, "extract_melody", extract_melody)
     halves = ("melody", "accompaniment")
-    monkeypatch.setattr(api, "separate", lambda song, method="sfnmf": dict.fromkeys(halves, song.audio / 2))
+    monkeypatch.setattr(
+        api, "separate", lambda song, method="sfnmf": dict.fromkeys(halves, song.audio / 2)
+    )
     onsets = DrumOnsets([0.01, 0.02], ("kick", "snare"), [1.0, 0.5])
 
     def separate_drums(song, method="drum-cnn"):
         stems = dict.fromkeys(api.DRUM_CLASSES, song.audio / 5)
-        return DrumParts(stems, onsets, np.zeros((2, 1)), np.zeros((1, 3)), np.arange(2.0), np.arange(3.0), ("kick",))
+        return DrumParts(
+            stems,
+            onsets,
+            np.zeros((2, 1)),
+            np.zeros((1, 3)),
+            np.arange(2.0),
+            np.arange(3.0),
+            ("kick",),
+        )
 
     monkeypatch.setattr(api, "separate_drums", separate_drums)
 
@@ -74,14 +93,20 @@ def found(folder):
     return sorted(p.relative_to(folder).as_posix() for p in Path(folder).rglob("*") if p.is_file())
 
 
-# --- the program ------------------------------------------------------------------------------------------------------
+# --- the program ----------------------------------------------------------------------------------
 
 
 def test_help_and_version_load_nothing_heavy():
     program = "import sys, melodylab.cli as c\ntry: c.main(['--help'])\nfinally: print(*sys.modules, file=sys.stderr)"
-    done = subprocess.run([sys.executable, "-c", program], env=ENVIRONMENT, capture_output=True, text=True)
-    assert done.returncode == 0 and {"lab", "melody", "separate", "evaluate", "doctor"} <= set(done.stdout.split())
-    assert not {"numpy", "torch", "librosa", "matplotlib", "IPython", "nbformat"} & set(done.stderr.split())
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=ENVIRONMENT, capture_output=True, text=True
+    )
+    assert done.returncode == 0 and {"lab", "melody", "separate", "evaluate", "doctor"} <= set(
+        done.stdout.split()
+    )
+    assert not {"numpy", "torch", "librosa", "matplotlib", "IPython", "nbformat"} & set(
+        done.stderr.split()
+    )
 
 
 def test_version(run):
@@ -106,7 +131,7 @@ def test_a_closed_pipe_is_no_traceback(tmp_path):
     process.wait()
 
 
-# --- melody -----------------------------------------------------------------------------------------------------------
+# --- melody ---------------------------------------------------------------------------------------
 
 
 def test_melody_writes_every_frame_with_signs(run):
@@ -118,13 +143,19 @@ def test_melody_writes_every_frame_with_signs(run):
     assert header == "# time_s,f0_hz"
     assert len(times_s) == 1 + SR // 256 and np.allclose(np.diff(times_s), 256 / SR, atol=2e-6)
     inner = f0_hz[10:-10]
-    assert np.mean(np.abs(1200 * np.log2(np.abs(inner) / 330)) < 50) > 0.95 and np.mean(inner > 0) > 0.5
+    assert (
+        np.mean(np.abs(1200 * np.log2(np.abs(inner) / 330)) < 50) > 0.95
+        and np.mean(inner > 0) > 0.5
+    )
 
 
 def test_signs_in_the_csv(run, quick):
     tone("a.wav")
     run("melody", "a.wav")
-    assert Path("a.melody.csv").read_text() == "# time_s,f0_hz\n0.000000,220.000\n0.010000,-220.000\n0.020000,0.000\n"
+    assert (
+        Path("a.melody.csv").read_text()
+        == "# time_s,f0_hz\n0.000000,220.000\n0.010000,-220.000\n0.020000,0.000\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -136,8 +167,16 @@ def test_signs_in_the_csv(run, quick):
         (["a.wav"], ["--out", "line.txt", "--midi"], ["line.txt", "line.mid"]),
         (["a.wav"], ["--out", "new"], ["new/a.csv"]),
         (["a.wav"], ["--out", "new.v1/"], ["new.v1/a.csv"]),
-        (["a.wav", "b.wav"], ["--out", "new.v1", "--midi"], [f"new.v1/{n}" for n in ("a.csv", "a.mid", "b.csv", "b.mid")]),
-        (["a.wav", "x/a.wav", "a-2.wav", "y/A.wav"], ["--out", "o"], [f"o/{n}.csv" for n in ("a", "a-3", "a-2", "A-4")]),
+        (
+            ["a.wav", "b.wav"],
+            ["--out", "new.v1", "--midi"],
+            [f"new.v1/{n}" for n in ("a.csv", "a.mid", "b.csv", "b.mid")],
+        ),
+        (
+            ["a.wav", "x/a.wav", "a-2.wav", "y/A.wav"],
+            ["--out", "o"],
+            [f"o/{n}.csv" for n in ("a", "a-3", "a-2", "A-4")],
+        ),
         (["a.wav", "a.wav"], ["--out", "o/"], ["o/a.csv"]),
     ],
 )
@@ -172,7 +211,9 @@ def test_melody_by_a_network(run, random_weights):
 def test_best_says_which_network_it_is(run, random_weights, songs):
     for name, out in (("best", "a.csv"), (weights.BEST, "b.csv")):
         result = run("melody", tone("a.wav"), "--method", name, "--out", out)
-        assert result.exit_code == 0 and result.stderr == ("best: harmonic-crnn\n" if name == "best" else "")
+        assert result.exit_code == 0 and result.stderr == (
+            "best: harmonic-crnn\n" if name == "best" else ""
+        )
     assert Path("a.csv").read_text() == Path("b.csv").read_text()
     table = run("evaluate", str(songs), "--method", "best").stdout
     assert "harmonic-crnn" in table and "best" not in table
@@ -196,14 +237,17 @@ def test_a_network_without_good_weights_is_one_sentence_for_all_songs(run, rando
         assert line.startswith("melodylab: ") and sentence in line and ";" in line
 
 
-# --- separate ---------------------------------------------------------------------------------------------------------
+# --- separate -------------------------------------------------------------------------------------
 
 
 def test_stems_add_up_to_the_input_at_its_rate_and_channels(run, rng):
     y = (rng.standard_normal((44100, 2)) * 0.1).astype(np.float32)
     sf.write("a.wav", y, 44100, subtype="FLOAT")
     result = run("separate", "a.wav", "--out", "stems")
-    assert result.exit_code == 0 and result.stdout.split() == ["stems/melody.wav", "stems/accompaniment.wav"]
+    assert result.exit_code == 0 and result.stdout.split() == [
+        "stems/melody.wav",
+        "stems/accompaniment.wav",
+    ]
     parts = [sf.read(f"stems/{name}.wav", always_2d=True) for name in ("melody", "accompaniment")]
     assert all(sr == 44100 and part.shape == y.shape for part, sr in parts)
     assert sf.info("stems/melody.wav").subtype == "FLOAT"
@@ -233,7 +277,7 @@ def test_both_stems_or_none(run, quick, monkeypatch):
     def full_disk(path, audio, sr):
         calls.append(path)
         if len(calls) == 2:
-            raise files.InputError(f"cannot write {path} (no space left); free some space")
+            raise InputError(f"cannot write {path} (no space left); free some space")
         write(path, audio, sr)
 
     monkeypatch.setattr(sound, "write", full_disk)
@@ -241,20 +285,34 @@ def test_both_stems_or_none(run, quick, monkeypatch):
     assert result.exit_code == 2 and len(calls) == 2 and found(".") == ["a.wav"]
 
 
-# --- drums ------------------------------------------------------------------------------------------------------------
+# --- drums ----------------------------------------------------------------------------------------
 
-DRUMS = ["closed_hihat.wav", "drums.mid", "kick.wav", "onsets.csv", "open_hihat.wav", "snare.wav", "toms.wav"]
+DRUMS = [
+    "closed_hihat.wav",
+    "drums.mid",
+    "kick.wav",
+    "onsets.csv",
+    "open_hihat.wav",
+    "snare.wav",
+    "toms.wav",
+]
 
 
 @pytest.mark.parametrize(
     "inputs, options, folders",
-    [(["a.wav"], [], ["a-drums"]), (["x/a.wav"], ["--out", "o"], ["o"]), (["a.wav", "x/a.wav"], ["--out", "o"], ["o/a", "o/a-2"])],
+    [
+        (["a.wav"], [], ["a-drums"]),
+        (["x/a.wav"], ["--out", "o"], ["o"]),
+        (["a.wav", "x/a.wav"], ["--out", "o"], ["o/a", "o/a-2"]),
+    ],
 )
 def test_where_drums_go(run, quick, inputs, options, folders):
     for name in inputs:
         tone(name, 0.1)
     assert run("drums", *inputs, *options).exit_code == 0
-    assert found(".") == sorted([*inputs, *(f"{folder}/{name}" for folder in folders for name in DRUMS)])
+    assert found(".") == sorted(
+        [*inputs, *(f"{folder}/{name}" for folder in folders for name in DRUMS)]
+    )
     rows = (Path(folders[0]) / "onsets.csv").read_text().splitlines()
     assert rows == ["time_s,class,velocity", "0.010000,kick,1.0000", "0.020000,snare,0.5000"]
 
@@ -265,12 +323,14 @@ def test_drums_of_a_loop_add_up(run):
     result = run("drums", "loop.wav", "--out", "o")
     assert result.exit_code == 0 and len(result.stdout.split()) == 7 and result.stderr == ""
     parts = [sound.read(f"o/{name}.wav") for name in api.DRUM_CLASSES]
-    assert np.abs(sum(part.astype(float) for part, _ in parts) - loop.audio).max() < 1e-6 and {sr for _, sr in parts} == {loop.sr}
+    assert np.abs(sum(part.astype(float) for part, _ in parts) - loop.audio).max() < 1e-6 and {
+        sr for _, sr in parts
+    } == {loop.sr}
 
 
 def test_all_of_the_drums_or_nothing(run, quick, monkeypatch):
     def full_disk(path, onsets):
-        raise files.InputError(f"cannot write {path} (no space left); free some space")
+        raise InputError(f"cannot write {path} (no space left); free some space")
 
     monkeypatch.setattr(DrumOnsets, "to_midi", lambda self, path: full_disk(path, self))
     result = run("drums", tone("a.wav"), "--out", "o")
@@ -280,7 +340,11 @@ def test_all_of_the_drums_or_nothing(run, quick, monkeypatch):
 def test_drums_refuse_what_is_bad_and_go_on(run, quick):
     Path("bad.wav").write_text("no sound at all")
     result = run("drums", "bad.wav", tone("b.wav"), "--out", "o")
-    assert result.exit_code == 2 and len(result.stderr.splitlines()) == 1 and "bad.wav" in result.stderr
+    assert (
+        result.exit_code == 2
+        and len(result.stderr.splitlines()) == 1
+        and "bad.wav" in result.stderr
+    )
     assert found("o") == sorted(f"b/{name}" for name in DRUMS)
     tone("kick.wav")
     result = run("drums", "kick.wav", "--out", ".")
@@ -289,7 +353,7 @@ def test_drums_refuse_what_is_bad_and_go_on(run, quick):
     assert result.exit_code == 2 and "'sfnmf' is not one of drum-cnn" in result.stderr
 
 
-# --- mistakes ---------------------------------------------------------------------------------------------------------
+# --- mistakes -------------------------------------------------------------------------------------
 
 
 def test_an_input_is_never_overwritten(run, quick):
@@ -301,7 +365,11 @@ def test_an_input_is_never_overwritten(run, quick):
         ["melody", "song/melody.wav", "--out", "song/../song/melody.wav"],
     ):
         result = run(*arguments)
-        assert result.exit_code == 2 and "is an input" in result.stderr and len(result.stderr.splitlines()) == 1
+        assert (
+            result.exit_code == 2
+            and "is an input" in result.stderr
+            and len(result.stderr.splitlines()) == 1
+        )
         assert Path("song/melody.wav").read_bytes() == before
     assert found(".") == ["accompaniment.wav", "song/melody.wav"]
 
@@ -310,7 +378,11 @@ def test_a_target_that_is_another_input_is_refused_for_that_one_only(run, quick)
     before = tone("o/b.csv.wav").rename("o/a.csv").read_bytes()  # sound behind a wrong name
     result = run("melody", tone("a.wav"), tone("c.wav"), "o/a.csv", "--out", "o")
     assert result.exit_code == 2 and len(result.stderr.splitlines()) == 1
-    assert Path("o/a.csv").read_bytes() == before and "o/c.csv" in found(".") and "o/a-2.csv" in found(".")
+    assert (
+        Path("o/a.csv").read_bytes() == before
+        and "o/c.csv" in found(".")
+        and "o/a-2.csv" in found(".")
+    )
 
 
 def test_a_result_may_be_made_again(run, quick):
@@ -356,18 +428,30 @@ def test_ctrl_c_is_one_line(run, quick, monkeypatch):
 
     monkeypatch.setattr(api, "extract_melody", interrupted)
     result = run("melody", tone("a.wav"), tone("b.wav"))
-    assert result.exit_code == 130 and len(result.stderr.splitlines()) == 1 and found(".") == ["a.wav", "b.wav"]
+    assert (
+        result.exit_code == 130
+        and len(result.stderr.splitlines()) == 1
+        and found(".") == ["a.wav", "b.wav"]
+    )
 
 
 def test_names_the_terminal_cannot_show_do_not_stop_the_work(tmp_path):
     tone(tmp_path / "歌.wav", 0.1)
-    environment = {**ENVIRONMENT, "PYTHONIOENCODING": "cp1252", "PYTHONUTF8": "1"}  # as Windows writes into pipes
+    environment = {
+        **ENVIRONMENT,
+        "PYTHONIOENCODING": "cp1252",
+        "PYTHONUTF8": "1",
+    }  # as Windows writes into pipes
     command = [sys.executable, "-m", "melodylab.cli", "melody", "歌.wav"]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True)
-    assert done.returncode == 0 and done.stderr == b"" and found(tmp_path) == ["歌.melody.csv", "歌.wav"]
+    assert (
+        done.returncode == 0
+        and done.stderr == b""
+        and found(tmp_path) == ["歌.melody.csv", "歌.wav"]
+    )
 
 
-# --- evaluate ---------------------------------------------------------------------------------------------------------
+# --- evaluate -------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -376,13 +460,17 @@ def songs(run):
     for name, f0_hz in (("one", 220.0), ("two", 330.0), ("three", 440.0)):
         tone(f"songs/{name}/mix.wav", f0_hz=f0_hz)
     for name, f0_hz in (("one", 220.0), ("two", 165.0)):
-        Melody(np.arange(3) * 0.01, np.full(3, f0_hz), np.ones(3)).to_csv(f"songs/{name}/melody2.csv")
+        Melody(np.arange(3) * 0.01, np.full(3, f0_hz), np.ones(3)).to_csv(
+            f"songs/{name}/melody2.csv"
+        )
     return Path("songs")
 
 
 def test_evaluate_prints_the_table_and_names_what_failed(run, quick, songs, monkeypatch):
     def extract_melody(song, method):
-        return Melody(np.arange(3) * 0.01, np.full(3, 220.0 if song.name == "one" else 330.0), np.ones(3))
+        return Melody(
+            np.arange(3) * 0.01, np.full(3, 220.0 if song.name == "one" else 330.0), np.ones(3)
+        )
 
     monkeypatch.setattr(api, "extract_melody", extract_melody)
     result = run("evaluate", "songs", "--task", "melody", "--method", "sfnmf", "--out", "table.csv")
@@ -409,7 +497,12 @@ def test_evaluate_takes_several_methods_either_way(run, quick, songs):
 
 
 def test_evaluate_refuses_in_a_sentence(run, quick, songs):
-    for arguments in ("nowhere", "songs --method magic", "songs --task drums --method pyin", "songs --out songs/one/mix.wav/t.csv"):
+    for arguments in (
+        "nowhere",
+        "songs --method magic",
+        "songs --task drums --method pyin",
+        "songs --out songs/one/mix.wav/t.csv",
+    ):
         result = run("evaluate", *arguments.split())
         assert result.exit_code == 2 and result.stdout == "", arguments
 
@@ -417,10 +510,14 @@ def test_evaluate_refuses_in_a_sentence(run, quick, songs):
 def test_dask_missing_is_a_sentence(run, songs, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     result = run("evaluate", "songs", "--dask", "tcp://127.0.0.1:1")
-    assert result.exit_code == 2 and "melodylab[cluster]" in result.stderr and len(result.stderr.splitlines()) == 1
+    assert (
+        result.exit_code == 2
+        and "melodylab[cluster]" in result.stderr
+        and len(result.stderr.splitlines()) == 1
+    )
 
 
-# --- lab --------------------------------------------------------------------------------------------------------------
+# --- lab ------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -429,16 +526,24 @@ def shipped(tmp_path, monkeypatch):
     folder = tmp_path / "shipped"
     for name in ("00_tour", "01_next", "solutions/01_next"):
         notebook(folder / f"{name}.ipynb", name)
-    monkeypatch.setattr(cli, "notebooks_folder", lambda: folder)
+    monkeypatch.setattr(cli.lab, "notebooks_folder", lambda: folder)
     monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path / "jupyter"))
     return folder
 
 
 def notebook(path, source, outputs=()):
     path.parent.mkdir(parents=True, exist_ok=True)
-    cell = {"cell_type": "code", "id": "a", "metadata": {}, "source": [source], "execution_count": None}
+    cell = {
+        "cell_type": "code",
+        "id": "a",
+        "metadata": {},
+        "source": [source],
+        "execution_count": None,
+    }
     cell["outputs"] = list(outputs)
-    path.write_text(json.dumps({"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}))
+    path.write_text(
+        json.dumps({"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+    )
 
 
 def copies(folder):
@@ -451,7 +556,10 @@ def test_lab_copies_what_is_missing_and_signs_it(run, shipped):
     from nbformat.sign import NotebookNotary
 
     result = run("lab", "--copy-only")
-    assert result.exit_code == 0 and copies("melodylab-notebooks") == ["00_tour.ipynb", "01_next.ipynb"]
+    assert result.exit_code == 0 and copies("melodylab-notebooks") == [
+        "00_tour.ipynb",
+        "01_next.ipynb",
+    ]
     copy = Path("melodylab-notebooks/00_tour.ipynb")
     assert NotebookNotary().check_signature(nbformat.read(copy, as_version=4))
     assert copy.read_bytes() == (shipped / "00_tour.ipynb").read_bytes()
@@ -465,17 +573,26 @@ def test_lab_never_overwrites(run, shipped):
     notebook(mine, "00_tour", [{"output_type": "stream", "name": "stdout", "text": "run"}])
     kept = mine.read_bytes()
     run("lab", "here", "--copy-only")
-    assert copies("here") == ["00_tour.ipynb", "01_next.ipynb"], "a copy that was only run is no edited copy"
+    assert copies("here") == ["00_tour.ipynb", "01_next.ipynb"], (
+        "a copy that was only run is no edited copy"
+    )
     notebook(mine, "my own answer")
     run("lab", "here", "--copy-only")
-    assert copies("here") == ["00_tour.ipynb", "01_next.ipynb"], "an edited copy of this very edition needs no second one"
+    assert copies("here") == ["00_tour.ipynb", "01_next.ipynb"], (
+        "an edited copy of this very edition needs no second one"
+    )
     notebook(shipped / "00_tour.ipynb", "a newer tour")
     for _ in range(2):
         assert run("lab", "here", "--copy-only").exit_code == 0
         assert copies("here") == ["00_tour.ipynb", "00_tour.new.ipynb", "01_next.ipynb"]
     notebook(shipped / "00_tour.ipynb", "the newest tour")
     run("lab", "here", "--copy-only")
-    assert copies("here") == ["00_tour.ipynb", "00_tour.new.ipynb", "00_tour.new2.ipynb", "01_next.ipynb"]
+    assert copies("here") == [
+        "00_tour.ipynb",
+        "00_tour.new.ipynb",
+        "00_tour.new2.ipynb",
+        "01_next.ipynb",
+    ]
     assert kept != mine.read_bytes() and "my own answer" in mine.read_text()
     assert "the newest tour" in Path("here/00_tour.new2.ipynb").read_text()
 
@@ -491,7 +608,10 @@ def test_lab_leaves_what_is_no_notebook_alone(run, shipped):
     Path("here").mkdir()
     Path("here/01_next.ipynb").write_bytes(b"\xff half a file")
     run("lab", "here", "--copy-only")
-    assert Path("here/01_next.ipynb").read_bytes() == b"\xff half a file" and Path("here/01_next.new.ipynb").exists()
+    assert (
+        Path("here/01_next.ipynb").read_bytes() == b"\xff half a file"
+        and Path("here/01_next.new.ipynb").exists()
+    )
 
 
 def test_lab_options(run, shipped):
@@ -506,15 +626,27 @@ def test_lab_where_a_file_is_in_the_way(run, shipped):
     Path("here").write_text("")
     for folder in ("here", "here/below"):
         result = run("lab", folder, "--copy-only")
-        assert result.exit_code == 2 and len(result.stderr.splitlines()) == 1 and "here" in result.stderr
+        assert (
+            result.exit_code == 2
+            and len(result.stderr.splitlines()) == 1
+            and "here" in result.stderr
+        )
 
 
 def test_lab_without_jupyterlab_says_what_to_install(run, shipped, monkeypatch):
-    find_spec = cli.importlib.util.find_spec
-    monkeypatch.setattr(cli.importlib.util, "find_spec", lambda name: None if name == "jupyterlab" else find_spec(name))
-    monkeypatch.setattr(cli.subprocess, "Popen", None)
+    find_spec = cli.lab.importlib.util.find_spec
+    monkeypatch.setattr(
+        cli.lab.importlib.util,
+        "find_spec",
+        lambda name: None if name == "jupyterlab" else find_spec(name),
+    )
+    monkeypatch.setattr(cli.lab.subprocess, "Popen", None)
     result = run("lab", "here")
-    assert result.exit_code == 2 and "melodylab[lab]" in result.stderr and len(result.stderr.splitlines()) == 1
+    assert (
+        result.exit_code == 2
+        and "melodylab[lab]" in result.stderr
+        and len(result.stderr.splitlines()) == 1
+    )
 
 
 @pytest.mark.parametrize("options, program", [([], "jupyterlab"), (["--app"], "voila")])
@@ -531,7 +663,7 @@ def test_lab_opens_the_tour_with_the_same_python(run, shipped, monkeypatch, opti
                 raise KeyboardInterrupt
             return 0
 
-    monkeypatch.setattr(cli.subprocess, "Popen", Server)
+    monkeypatch.setattr(cli.lab.subprocess, "Popen", Server)
     assert run("lab", "here", *options).exit_code == 0
     assert started == [([sys.executable, "-m", program, "00_tour.ipynb"], Path("here")), None]
 
@@ -547,7 +679,9 @@ def running_server(folder):
 
 def test_lab_really_opens_jupyterlab(tmp_path):
     # "true" is the browser here; the server writes its address into the runtime folder
-    folders = {f"JUPYTER_{kind}_DIR": str(tmp_path / kind) for kind in ("DATA", "RUNTIME", "CONFIG")}
+    folders = {
+        f"JUPYTER_{kind}_DIR": str(tmp_path / kind) for kind in ("DATA", "RUNTIME", "CONFIG")
+    }
     environment = {**ENVIRONMENT, **folders, "BROWSER": "true"}
     command = [sys.executable, "-m", "melodylab.cli", "lab", "here"]
     with open(tmp_path / "log", "w") as log:
@@ -555,7 +689,9 @@ def test_lab_really_opens_jupyterlab(tmp_path):
         try:
             deadline, server = time.monotonic() + 120, None
             while server is None:
-                assert process.poll() is None and time.monotonic() < deadline, (tmp_path / "log").read_text()
+                assert process.poll() is None and time.monotonic() < deadline, (
+                    tmp_path / "log"
+                ).read_text()
                 time.sleep(0.1)
                 server = running_server(tmp_path / "RUNTIME")
             address = f"http://127.0.0.1:{server['port']}/api/contents/00_tour.ipynb?token={server['token']}"
@@ -568,19 +704,29 @@ def test_lab_really_opens_jupyterlab(tmp_path):
     assert "Traceback" not in (tmp_path / "log").read_text()
 
 
-# --- doctor -----------------------------------------------------------------------------------------------------------
+# --- doctor ---------------------------------------------------------------------------------------
 
 
 def test_doctor_finds_nothing_wrong_here(run):
     result = run("doctor")
     assert result.exit_code == 0, result.output
-    for name in ("torch", "numpy", "librosa", "libsndfile", "jupyterlab_widgets", "widgetsnbextension", "notebooks in"):
+    for name in (
+        "torch",
+        "numpy",
+        "librosa",
+        "libsndfile",
+        "jupyterlab_widgets",
+        "widgetsnbextension",
+        "notebooks in",
+    ):
         assert any(name in line and line[0] in "✓+" for line in result.stdout.splitlines()), name
 
 
 def test_doctor_sees_widgets_that_do_not_match(run, monkeypatch):
-    version = cli._version
-    monkeypatch.setattr(cli, "_version", lambda name: "1.2.3" if name == "jupyterlab_widgets" else version(name))
+    version = doctor._version
+    monkeypatch.setattr(
+        cli.doctor, "_version", lambda name: "1.2.3" if name == "jupyterlab_widgets" else version(name)
+    )
     result = run("doctor")
     (line,) = [line for line in result.stdout.splitlines() if line[0] in "✗!"]
     assert result.exit_code == 1 and "jupyterlab_widgets is 1.2.3" in line and "pip install" in line
@@ -589,16 +735,26 @@ def test_doctor_sees_widgets_that_do_not_match(run, monkeypatch):
 def test_doctor_sees_a_broken_library_and_goes_on(run, monkeypatch):
     monkeypatch.setitem(sys.modules, "pretty_midi", None)
     result = run("doctor")
-    assert result.exit_code == 1 and "pretty_midi cannot be imported" in result.stdout and "joblib" in result.stdout
+    assert (
+        result.exit_code == 1
+        and "pretty_midi cannot be imported" in result.stdout
+        and "joblib" in result.stdout
+    )
 
 
 def test_doctor_verifies_the_weights(run, random_weights):
     card = json.loads((random_weights / "sf-cnn.json").read_text())
-    (random_weights / "sf-cnn.json").write_text(json.dumps(card | {"scores": {"OA": 0.61234, "RPA": None}}))
+    (random_weights / "sf-cnn.json").write_text(
+        json.dumps(card | {"scores": {"OA": 0.61234, "RPA": None}})
+    )
     lines = run("doctor").stdout.splitlines()
     about = [line for line in lines if "present and verified" in line]
-    assert len(about) == len(list(random_weights.glob("*.safetensors"))) and {line[0] for line in about} <= set("✓+")
-    assert [line[2:] for line in about if "sf-cnn" in line] == ["weights of sf-cnn present and verified: 1.0 MB, OA 0.612"]
+    assert len(about) == len(list(random_weights.glob("*.safetensors"))) and {
+        line[0] for line in about
+    } <= set("✓+")
+    assert [line[2:] for line in about if "sf-cnn" in line] == [
+        "weights of sf-cnn present and verified: 1.0 MB, OA 0.612"
+    ]
     (random_weights / "sf-cnn.safetensors").write_bytes(b"broken")
     (random_weights / "sf-crnn-2.json").unlink()
     result = run("doctor")

@@ -5,7 +5,8 @@ import warnings
 import numpy as np
 import pytest
 
-from melodylab import decode, grids
+from melodylab.dsp import grids
+from melodylab.melody import decode
 from melodylab.records import Salience
 
 GRID = grids.PitchGrid(55.0, 60, 301)
@@ -20,13 +21,17 @@ def _no_warnings():
 
 
 def salience_of(values, unvoiced=None):
-    return Salience(values, GRID.freqs_hz, grids.frame_times_s(values.shape[1], 256, 22050), unvoiced=unvoiced)
+    return Salience(
+        values, GRID.freqs_hz, grids.frame_times_s(values.shape[1], 256, 22050), unvoiced=unvoiced
+    )
 
 
 def ridge(path, height=0.8, noise=0.2, width_bins=1.0, seed=0):
     """A bump of `height` along path (bins, one a frame) over even noise: values (301, frames)."""
     values = noise * np.random.default_rng(seed).random((301, len(path)))
-    return np.maximum(values, height * np.exp(-0.5 * ((np.arange(301)[:, None] - path) / width_bins) ** 2))
+    return np.maximum(
+        values, height * np.exp(-0.5 * ((np.arange(301)[:, None] - path) / width_bins) ** 2)
+    )
 
 
 def cents_off(melody, path):
@@ -44,7 +49,9 @@ def path():
 def test_a_planted_line_is_read_between_the_bins(decoder, path):
     melody = decoder(salience_of(ridge(path, noise=0), np.full(258, 0.1)))
     assert cents_off(melody, path).max() < 3  # a bin is 20 cents
-    assert melody.voiced.all() and np.array_equal(melody.times_s, grids.frame_times_s(258, 256, 22050))
+    assert melody.voiced.all() and np.array_equal(
+        melody.times_s, grids.frame_times_s(258, 256, 22050)
+    )
 
 
 @pytest.mark.parametrize("decoder", DECODERS)
@@ -52,7 +59,9 @@ def test_where_bins_are_semitones_the_pitch_is_that_of_the_likeliest_note(decode
     notes = grids.PitchGrid(55.0, 12, 61)
     values = np.full((61, 40), 1e-4)
     values[30], values[32] = 0.45, 0.40  # in between lies a note that nothing speaks for
-    salience = Salience(values, notes.freqs_hz, grids.frame_times_s(40, 256, 22050), unvoiced=np.full(40, 0.1))
+    salience = Salience(
+        values, notes.freqs_hz, grids.frame_times_s(40, 256, 22050), unvoiced=np.full(40, 0.1)
+    )
     np.testing.assert_allclose(decoder(salience).f0_hz, notes.bin_hz(30))
 
 
@@ -74,7 +83,10 @@ def test_viterbi_bridges_frames_without_evidence(path):
 
 def test_a_leap_is_followed(path):
     path = np.where(np.arange(258) < 120, 120, 155)  # seven semitones
-    assert np.mean(cents_off(decode.viterbi(salience_of(ridge(path), np.full(258, 0.1))), path) < 30) > 0.98
+    assert (
+        np.mean(cents_off(decode.viterbi(salience_of(ridge(path), np.full(258, 0.1))), path) < 30)
+        > 0.98
+    )
 
 
 def test_a_voice_stays_in_its_register():
@@ -108,7 +120,10 @@ def test_viterbi_does_not_flicker_and_peak_does(path):
 
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_voicing_grows_with_the_evidence_and_stays_within_0_and_1(decoder, path):
-    voicing = [decoder(salience_of(ridge(path, level, noise=0), np.full(258, 0.3))).voicing for level in (0.05, 0.3, 0.9)]
+    voicing = [
+        decoder(salience_of(ridge(path, level, noise=0), np.full(258, 0.3))).voicing
+        for level in (0.05, 0.3, 0.9)
+    ]
     assert np.all(np.array(voicing) >= 0) and np.all(np.array(voicing) <= 1)
     low, middle, high = (v[20:-20].mean() for v in voicing)
     assert low < 0.25 < middle < 0.7 < high
@@ -134,7 +149,9 @@ def test_a_threshold_stands_in_where_a_method_says_nothing_about_silence(decoder
 @pytest.mark.parametrize("decoder", DECODERS)
 @pytest.mark.parametrize("unvoiced", [None, 0.0, 1.0])
 def test_no_evidence_is_no_pitch_and_no_voicing(decoder, unvoiced):
-    melody = decoder(salience_of(np.zeros((301, 20)), None if unvoiced is None else np.full(20, unvoiced)))
+    melody = decoder(
+        salience_of(np.zeros((301, 20)), None if unvoiced is None else np.full(20, unvoiced))
+    )
     assert np.isnan(melody.f0_hz).all() and not melody.voicing.any()
 
 
@@ -164,14 +181,17 @@ def test_voicing_looks_ahead_as_far_as_back(path):
     unvoiced[:60] = unvoiced[150:160] = 0.9
     values = ridge(path)
     forwards, backwards = (
-        decode.viterbi(salience_of(values[:, way], unvoiced[way])).voicing for way in (slice(None), slice(None, None, -1))
+        decode.viterbi(salience_of(values[:, way], unvoiced[way])).voicing
+        for way in (slice(None), slice(None, None, -1))
     )
     np.testing.assert_allclose(backwards[::-1], forwards, atol=0.01)
 
 
 def test_moving_costs_what_is_asked(path):
     values = ridge(path)
-    values[path[100:106].astype(int) + 20, np.arange(100, 106)] = 1.0  # 70 ms of a stronger pitch four semitones above
+    values[path[100:106].astype(int) + 20, np.arange(100, 106)] = (
+        1.0  # 70 ms of a stronger pitch four semitones above
+    )
     salience = salience_of(values, np.full(258, 0.1))
     assert cents_off(decode.viterbi(salience), path)[100:106].max() < 50
     free = decode.viterbi(salience, jump_nats_per_semitone=0.0, register_semitones=None)

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from melodylab import drum_examples, drums, features, models, synth, tasks
-from melodylab.files import InputError
-from melodylab.models import frontends, run
+from melodylab import drums, models, synth
+from melodylab.dsp import features
+from melodylab.errors import InputError
+from melodylab.models import inputs, run
 from melodylab.models.drum_cnn import CLASSES
 from melodylab.records import Song
+from melodylab.training import drum_examples
 
 LAYERS = {  # module: weights and biases, as the sheet counts them
     "block1.conv1": 320,
@@ -29,7 +31,11 @@ def parameters(model):
 
 def test_as_printed_layer_by_layer():
     model = models.create_model("drum-cnn")
-    counts = {name: parameters(m) for name, m in model.named_modules() if not list(m.children()) and parameters(m)}
+    counts = {
+        name: parameters(m)
+        for name, m in model.named_modules()
+        if not list(m.children()) and parameters(m)
+    }
     assert counts == LAYERS and parameters(model) == 319_941 and model.reading == "R1"
 
 
@@ -65,7 +71,9 @@ def test_sizes_between_the_layers_are_those_of_the_sheet():
     assert seen == [(32, 102, 68), (128, 20, 13), (32, 4, 2), (128,)]
 
 
-@pytest.mark.parametrize("wrong", [{"reading": "R3"}, {"bands": 64}, {"frames": 100}, {"reading": "R5", "bands": 100}])
+@pytest.mark.parametrize(
+    "wrong", [{"reading": "R3"}, {"bands": 64}, {"frames": 100}, {"reading": "R5", "bands": 100}]
+)
 def test_what_cannot_be_built_is_refused_in_a_sentence(wrong):
     with pytest.raises(InputError, match="choose|give"):
         models.create_model("drum-cnn", **wrong)
@@ -90,19 +98,21 @@ def test_blocks_equal_the_whole_song(rng, monkeypatch):
 def test_the_front_end_puts_an_onset_at_its_frame():
     y = np.zeros(22050, np.float32)
     y[11008:] = np.random.default_rng(0).standard_normal(22050 - 11008) * 0.1  # frame 43
-    heard = frontends.FRONT_ENDS["drum-mel"](Song.from_array(y, 22050))
-    assert heard.values.shape == (1, 512, 87) and 0 <= heard.values.min() and heard.values.max() == 1
+    heard = inputs.FRONT_ENDS["drum-mel"](Song.from_array(y, 22050))
+    assert (
+        heard.values.shape == (1, 512, 87) and heard.values.min() >= 0 and heard.values.max() == 1
+    )
     level = heard.values[0].mean(axis=0)
     assert np.argmax(np.diff(level)) in (40, 41, 42) and not heard.values[0, :, :41].any()
 
 
 def test_every_band_of_the_front_end_hears_something():
     noise = np.random.default_rng(0).standard_normal(22050).astype(np.float32) * 0.1
-    assert (frontends.drum_mel(Song.from_array(noise, 22050)).values[0].max(axis=1) > 0.3).all()
-    assert not frontends.drum_mel(Song.from_array(0 * noise, 22050)).values.any()
+    assert (inputs.drum_mel(Song.from_array(noise, 22050)).values[0].max(axis=1) > 0.3).all()
+    assert not inputs.drum_mel(Song.from_array(0 * noise, 22050)).values.any()
 
 
-# --- what it learns from ----------------------------------------------------------------------------------------------
+# --- what it learns from --------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -121,21 +131,30 @@ def test_batches_depend_on_seed_and_step_alone(bank, tmp_path):
     settings = {"batch_size": 3, "frames": 90, "bands": 128, "noise": 0.5, "cache": tmp_path}
     source, other = (drum_examples.DrumExamples(bank, **settings) for _ in range(2))
     first, later = source.batch(0), source.batch(7)
-    assert all(torch.equal(a, b) for a, b in zip(later, other.batch(7), strict=True))  # from the cache, in another order
+    assert all(
+        torch.equal(a, b) for a, b in zip(later, other.batch(7), strict=True)
+    )  # from the cache, in another order
     assert all(torch.equal(a, b) for a, b in zip(first, other.batch(0), strict=True))
     x, profile = later
     assert x.dtype == profile.dtype == torch.float32
-    assert x.shape == (3, 1, 128, 90) and profile.shape == (3, 5, 90) and 0 <= x.min() and x.max() <= 1
+    assert (
+        x.shape == (3, 1, 128, 90) and profile.shape == (3, 5, 90) and x.min() >= 0 and x.max() <= 1
+    )
     assert not torch.equal(first[0], later[0])
 
 
 def test_a_stretched_example_keeps_hits_on_their_sound(bank):
-    source = drum_examples.DrumExamples(bank, batch_size=8, frames=160, stretch=0.5, noise=0, equaliser_db=0)
+    source = drum_examples.DrumExamples(
+        bank, batch_size=8, frames=160, stretch=0.5, noise=0, equaliser_db=0
+    )
     x, profile = (part.numpy() for part in source.batch(3))
     rises = np.maximum(np.diff(x[:, 0], axis=2), 0).mean(axis=1)  # (batch, frames - 1)
     hits = profile.max(axis=1) > 0.7
     near = hits[:, 2:-4] | hits[:, 3:-3] | hits[:, 1:-5]
-    assert rises[:, :-4][:, 1:][:, : near.shape[1]][near].mean() > 3 * rises[:, 1:-4][:, : near.shape[1]][~near].mean()
+    assert (
+        rises[:, :-4][:, 1:][:, : near.shape[1]][near].mean()
+        > 3 * rises[:, 1:-4][:, : near.shape[1]][~near].mean()
+    )
 
 
 def test_a_damaged_cache_is_made_again(bank, tmp_path):
@@ -155,14 +174,16 @@ def test_a_wrong_bank_is_refused(wrong):
 
 def test_planted_profiles_score_one_and_a_wrong_class_does_not():
     song = synth.drum_loop(20_000_000, 4.0, sr=22050)
-    times_s = frontends.drum_mel(song, bands=128).times_s
+    times_s = inputs.drum_mel(song, bands=128).times_s
     classes = [CLASSES.index(kind) for kind in song.onsets.classes]
     hits = np.stack([song.onsets.times_s * 22050 / 256, classes], axis=1)
     profile = drum_examples.profile(hits, len(times_s))
     truth = {kind: song.onsets.of_class(kind) for kind in CLASSES}
     heard = features.Features(np.ones((1, 1, len(times_s))), np.zeros(1), times_s, "drum-mel")
-    right = tasks.Hits.summary([{"Fs": [tasks._hit_scores(heard, profile, truth, 0.3)] * 13}], None)
-    wrong = tasks.Hits.summary([{"Fs": [tasks._hit_scores(heard, profile[::-1], truth, 0.3)] * 13}], None)
+    right = hits.Hits.summary([{"Fs": [hits._hit_scores(heard, profile, truth, 0.3)] * 13}], None)
+    wrong = hits.Hits.summary(
+        [{"Fs": [hits._hit_scores(heard, profile[::-1], truth, 0.3)] * 13}], None
+    )
     assert right["F"] > 0.95 and wrong["F"] < 0.7
     onsets = drums.pick(times_s, profile)
     for kind in CLASSES:  # a parabola finds the fraction of a frame

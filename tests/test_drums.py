@@ -6,17 +6,24 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from melodylab import audio, drums, evaluate, midi, models, nmf, synth
-from melodylab.files import InputError
+from melodylab import drums, evaluate, models, synth
+from melodylab.drums import nmf as drum_nmf
+from melodylab.dsp import nmf
+from melodylab.errors import InputError
+from melodylab.io import audio, midi
 from melodylab.records import DrumOnsets, OneShot, Song
-from melodylab.synth.drums import Kit
+from melodylab.synth.kits import Kit
 
 SR = 44100
 
 
 def onsets(*hits):
     velocity = [(*hit, 1.0)[2] for hit in hits]
-    return DrumOnsets(np.array([t for t, *_ in hits], float), tuple(kind for _, kind, *_ in hits), np.array(velocity, float))
+    return DrumOnsets(
+        np.array([t for t, *_ in hits], float),
+        tuple(kind for _, kind, *_ in hits),
+        np.array(velocity, float),
+    )
 
 
 def played(hits, seconds=2.0, seed=3, sr=SR):
@@ -45,7 +52,7 @@ def total(parts):
     return sum(np.asarray(parts.stems[name], dtype=float) for name in drums.CLASSES)
 
 
-# --- hits -------------------------------------------------------------------------------------------------------------
+# --- hits -----------------------------------------------------------------------------------------
 
 
 def test_a_planted_peak_is_found_between_its_frames():
@@ -54,7 +61,9 @@ def test_a_planted_peak_is_found_between_its_frames():
     profiles[0] = np.maximum(0, 1 - np.abs(times_s - 1.0) / 0.02)
     profiles[3] = np.maximum(0, 1 - np.abs(times_s - 0.5033) / 0.02)
     found = drums.pick(times_s, profiles)
-    assert found.classes == ("closed_hihat", "kick") and found.times_s == pytest.approx([0.5033, 1.0], abs=0.002)
+    assert found.classes == ("closed_hihat", "kick") and found.times_s == pytest.approx(
+        [0.5033, 1.0], abs=0.002
+    )
 
 
 def test_peaks_below_the_threshold_and_too_close_are_left_out():
@@ -62,9 +71,19 @@ def test_peaks_below_the_threshold_and_too_close_are_left_out():
     profiles[1, [20, 22, 50]] = 0.9, 0.8, 0.2
     times_s = np.arange(100) * 0.01
     assert drums.pick(times_s, profiles).times_s == pytest.approx([0.2], abs=0.006)
-    assert len(drums.pick(times_s, profiles, threshold={**dict.fromkeys(drums.CLASSES, 0.3), "snare": 0.1}).times_s) == 2
+    assert (
+        len(
+            drums.pick(
+                times_s, profiles, threshold={**dict.fromkeys(drums.CLASSES, 0.3), "snare": 0.1}
+            ).times_s
+        )
+        == 2
+    )
     assert len(drums.pick(times_s, profiles, min_gap_s=0.01).times_s) == 2
-    assert len(drums.pick(times_s, 0 * profiles).times_s) == 0 and len(drums.pick(times_s[:1], profiles[:, :1]).times_s) == 0
+    assert (
+        len(drums.pick(times_s, 0 * profiles).times_s) == 0
+        and len(drums.pick(times_s[:1], profiles[:, :1]).times_s) == 0
+    )
 
 
 @pytest.mark.parametrize("at", [0, 99])
@@ -80,7 +99,7 @@ def test_a_network_without_a_profile_is_refused(loop):
         drums.transcribe(loop, models.create_model("drum-cnn"))
 
 
-# --- activations and updates ------------------------------------------------------------------------------------------
+# --- activations and updates ----------------------------------------------------------------------
 
 
 def test_an_activation_rises_at_its_hit_and_falls_at_its_pace(loop):
@@ -88,7 +107,9 @@ def test_an_activation_rises_at_its_hit_and_falls_at_its_pace(loop):
     H = drums.activations(onsets((1.0, "kick"), (1.5, "kick", 0.5)), loop, settings)
     times_s = np.arange(H.shape[1]) * 512 / SR
     assert H.shape[0] == 5 and not H[1:].any()
-    assert H[0, times_s < 0.97].max() < 1e-4 and times_s[np.argmax(H[0])] == pytest.approx(1.01, abs=0.015)
+    assert H[0, times_s < 0.97].max() < 1e-4 and times_s[np.argmax(H[0])] == pytest.approx(
+        1.01, abs=0.015
+    )
     a, b = (np.argmin(np.abs(times_s - t)) for t in (1.1, 1.2))
     assert np.log(H[0, a] / H[0, b]) == pytest.approx((times_s[b] - times_s[a]) / 0.1, rel=0.02)
     assert H[0, times_s > 1.5].max() == pytest.approx(0.5 * H[0].max(), rel=0.1)
@@ -100,7 +121,9 @@ def test_a_closed_hihat_ends_an_open_one(loop):
     row = 2 * len(drums.SETTINGS.decays_of("kick")) + 3  # the longest of the open hi-hat's
     at = round(0.9 * SR / 512)
     assert free[row, at] > 0.3 and ended[row, at] < 0.01 * free[row, at]
-    assert ended[row, round(0.7 * SR / 512)] == pytest.approx(free[row, round(0.7 * SR / 512)], rel=0.01)
+    assert ended[row, round(0.7 * SR / 512)] == pytest.approx(
+        free[row, round(0.7 * SR / 512)], rel=0.01
+    )
 
 
 def test_templates_are_the_same_from_any_start_and_those_of_another_program(rng):
@@ -109,13 +132,20 @@ def test_templates_are_the_same_from_any_start_and_those_of_another_program(rng)
 
     H = np.exp(-np.abs(rng.normal(0, 1, (3, 60)))) * (rng.random((3, 60)) < 0.6) + 1e-3
     V = rng.uniform(0.1, 1, (20, 3)) @ H * rng.uniform(0.7, 1.3, (20, 60))
-    ours = drums._templates(V, H, 3000)
-    again = drums._templates(V, H, 3000, W=rng.uniform(0.1, 5, (20, 3)))
+    ours = drum_nmf._templates(V, H, 3000)
+    again = drum_nmf._templates(V, H, 3000, W=rng.uniform(0.1, 5, (20, 3)))
     assert np.allclose(ours, again, rtol=1e-4, atol=1e-6)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         theirs, *_ = decomposition.non_negative_factorization(
-            V, H=H, n_components=3, update_H=False, solver="mu", beta_loss="kullback-leibler", max_iter=3000, tol=0
+            V,
+            H=H,
+            n_components=3,
+            update_H=False,
+            solver="mu",
+            beta_loss="kullback-leibler",
+            max_iter=3000,
+            tol=0,
         )
     assert np.allclose(ours, theirs, rtol=1e-3, atol=1e-4 * theirs.max())
     np.testing.assert_allclose(ours @ H, theirs @ H, rtol=1e-4)
@@ -126,13 +156,15 @@ def test_only_templates_move(loop, parts):
     assert np.allclose(parts.activations, drums.activations(loop.onsets, loop))
 
 
-# --- stems ------------------------------------------------------------------------------------------------------------
+# --- stems ----------------------------------------------------------------------------------------
 
 
 def test_stems_sum_to_the_loop_and_are_nearer_to_the_truth_than_the_mix(loop, parts):
     assert np.abs(total(parts) - loop.audio).max() < 1e-6
     for name in set(loop.onsets.classes):
-        assert evaluate.si_sdr(loop.stems[name], parts.stems[name]) > 6 + evaluate.si_sdr(loop.stems[name], loop.audio), name
+        assert evaluate.si_sdr(loop.stems[name], parts.stems[name]) > 6 + evaluate.si_sdr(
+            loop.stems[name], loop.audio
+        ), name
     assert list(parts.stems) == list(drums.CLASSES) and len(parts.stems) == 5
     assert parts.stems["kick"].dtype == np.float32 and parts.stems["kick"].shape == loop.audio.shape
 
@@ -154,7 +186,10 @@ def test_one_class_alone_is_the_whole_song(loop):
 def test_without_a_hit_all_is_in_the_toms(loop):
     parts = drums.separate(loop, onsets())
     assert np.array_equal(parts.stems["toms"], loop.audio)
-    assert not any(parts.stems[name].any() for name in drums.CLASSES[:-1]) and not parts.templates.any()
+    assert (
+        not any(parts.stems[name].any() for name in drums.CLASSES[:-1])
+        and not parts.templates.any()
+    )
 
 
 @pytest.mark.parametrize("given", [(), ((0.1, "kick"), (0.3, "snare"))])
@@ -164,7 +199,14 @@ def test_silence_stays_silent(given):
 
 
 def test_two_hits_20_ms_apart_and_hits_beyond_the_end(loop):
-    near = onsets((0.5, "snare"), (0.52, "snare"), (0.52, "kick"), (0.52, "kick"), (1.999999, "toms"), (5.0, "toms"))
+    near = onsets(
+        (0.5, "snare"),
+        (0.52, "snare"),
+        (0.52, "kick"),
+        (0.52, "kick"),
+        (1.999999, "toms"),
+        (5.0, "toms"),
+    )
     parts = drums.separate(loop, near)
     assert len(parts.onsets.times_s) == 5 and np.abs(total(parts) - loop.audio).max() < 1e-6
     assert len(drums.purities(loop, parts, "kick")) == 2
@@ -181,7 +223,10 @@ def test_any_rate_and_channels(sr, channels):
     gains = np.linspace(1, -0.5, channels)[:, None].astype(np.float32)
     wide = Song(gains * song.audio, sr)
     parts = drums.separate(wide, song.onsets)
-    assert np.abs(total(parts) - wide.audio).max() < 1e-6 and parts.stems["snare"].shape == (channels, song.audio.shape[1])
+    assert np.abs(total(parts) - wide.audio).max() < 1e-6 and parts.stems["snare"].shape == (
+        channels,
+        song.audio.shape[1],
+    )
     for c in range(channels):
         assert evaluate.si_sdr(gains[c] * song.stems["kick"][0], parts.stems["kick"][c]) > 8
 
@@ -194,7 +239,7 @@ def test_songs_shorter_than_a_window(samples):
 
 
 def test_blocks_and_few_frames_change_little(loop, parts, monkeypatch):
-    monkeypatch.setattr(drums._Stems._rendered, "__defaults__", (37,))
+    monkeypatch.setattr(drum_nmf._Stems._rendered, "__defaults__", (37,))
     again = drums.separate(loop, loop.onsets)
     assert np.abs(again.stems["snare"] - parts.stems["snare"]).max() < 1e-6
     fewer = drums.separate(loop, loop.onsets, most_frames=100)
@@ -202,11 +247,20 @@ def test_blocks_and_few_frames_change_little(loop, parts, monkeypatch):
 
 
 def test_measured_velocities_follow_the_strokes():
-    strokes = [(0.1, "kick", 1.0), (0.5, "kick", 0.5), (0.9, "kick", 1.0), (1.3, "snare", 0.4), (1.6, "snare", 1.0)]
+    strokes = [
+        (0.1, "kick", 1.0),
+        (0.5, "kick", 0.5),
+        (0.9, "kick", 1.0),
+        (1.3, "snare", 0.4),
+        (1.6, "snare", 1.0),
+    ]
     song = played(strokes)
     plain = DrumOnsets(song.onsets.times_s, song.onsets.classes, np.ones(5))
     found = drums.separate(song, plain).onsets.velocity
-    energies = [np.sqrt(np.sum(song.audio[0, round(t * SR) :][: SR // 4].astype(float) ** 2)) for t, *_ in strokes]
+    energies = [
+        np.sqrt(np.sum(song.audio[0, round(t * SR) :][: SR // 4].astype(float) ** 2))
+        for t, *_ in strokes
+    ]
     assert found[0] == pytest.approx(1, abs=0.05) and found[4] == pytest.approx(1, abs=0.05)
     assert found[1] == pytest.approx(energies[1] / energies[0], abs=0.12)
     assert found[3] == pytest.approx(energies[3] / energies[4], abs=0.12)
@@ -214,7 +268,9 @@ def test_measured_velocities_follow_the_strokes():
     assert kept.tolist() == [1.0, 0.5, 1.0, 0.4, 1.0]  # somebody's own stay
 
 
-@pytest.mark.parametrize("changes", [{"residual": True}, {"free_iterations": 3}, {"decays_s": (0.1,)}, {"power": 1.0}])
+@pytest.mark.parametrize(
+    "changes", [{"residual": True}, {"free_iterations": 3}, {"decays_s": (0.1,)}, {"power": 1.0}]
+)
 def test_options_keep_the_sum(loop, changes):
     parts = drums.separate(loop, loop.onsets, **changes)
     assert np.abs(total(parts) - loop.audio).max() < 1e-6
@@ -223,14 +279,18 @@ def test_options_keep_the_sum(loop, changes):
 
 def test_same_song_same_bits(loop, parts):
     again = drums.separate(loop, loop.onsets)
-    assert np.array_equal(again.templates, parts.templates) and np.array_equal(again.stems["snare"], parts.stems["snare"])
+    assert np.array_equal(again.templates, parts.templates) and np.array_equal(
+        again.stems["snare"], parts.stems["snare"]
+    )
 
 
-# --- search and replacement -------------------------------------------------------------------------------------------
+# --- search and replacement -----------------------------------------------------------------------
 
 
 def test_the_cleanest_hit_is_the_one_that_is_alone():
-    song = played([(0.2, "kick"), (0.2, "snare"), (0.9, "kick"), (1.5, "kick"), (1.5, "toms"), (1.8, "snare")])
+    song = played(
+        [(0.2, "kick"), (0.2, "snare"), (0.9, "kick"), (1.5, "kick"), (1.5, "toms"), (1.8, "snare")]
+    )
     parts = drums.separate(song, song.onsets)
     assert np.argmax(drums.purities(song, parts, "kick")) == 1
     hit = drums.best_hit(song, parts, "kick")
@@ -251,17 +311,23 @@ def test_a_kits_own_sounds_are_among_the_first_five_of_a_hundred():
             kit = [shot for shot in synth.kit_shots(seed) if shot.kind == name]
             library = others[: 100 - len(kit)] + kit
             found = drums.similar(drums.best_hit(song, parts, name), library, count=len(library))
-            ranks[seed, name] = next(n for n, match in enumerate(found, 1) if any(match.shot is shot for shot in kit))
+            ranks[seed, name] = next(
+                n for n, match in enumerate(found, 1) if any(match.shot is shot for shot in kit)
+            )
     assert len(ranks) >= 10 and np.mean([rank <= 5 for rank in ranks.values()]) >= 0.9, ranks
 
 
 def test_a_sound_is_most_like_itself_at_any_level_and_after_a_pause():
     library = synth.one_shots(20, seed=1)
     for shot in library[:5]:
-        later = OneShot("later", "", np.concatenate([np.zeros(4000, np.float32), 0.1 * shot.audio]), shot.sr)
+        later = OneShot(
+            "later", "", np.concatenate([np.zeros(4000, np.float32), 0.1 * shot.audio]), shot.sr
+        )
         (best, second) = drums.similar(later, library, count=2)
         assert best.shot is shot and best.distance < 0.5 * second.distance
-        assert best.shares.shape == (len(drums.FEATURES),) and best.shares.sum() == pytest.approx(best.distance**2)
+        assert best.shares.shape == (len(drums.FEATURES),) and best.shares.sum() == pytest.approx(
+            best.distance**2
+        )
     told = drums.describe(library[0])
     assert tuple(told) == drums.FEATURES and all(np.isfinite(value) for value in told.values())
     with pytest.raises(InputError, match="nothing to search"):
@@ -270,14 +336,19 @@ def test_a_sound_is_most_like_itself_at_any_level_and_after_a_pause():
 
 def test_features_tell_high_from_low_and_long_from_short():
     library = synth.one_shots(5)
-    kick, closed, open_hat = (next(s for s in library if s.kind == kind) for kind in ("kick", "closed_hihat", "open_hihat"))
+    kick, closed, open_hat = (
+        next(s for s in library if s.kind == kind)
+        for kind in ("kick", "closed_hihat", "open_hihat")
+    )
     told = [drums.describe(shot) for shot in (kick, closed, open_hat)]
     assert told[0]["centroid_octaves"] < told[1]["centroid_octaves"] - 2
     assert told[2]["decay_octaves"] > told[1]["decay_octaves"] + 1
 
 
 def test_a_silent_shot_is_described_too():
-    assert np.isfinite(list(drums.describe(OneShot("nothing", "", np.zeros(10), SR)).values())).all()
+    assert np.isfinite(
+        list(drums.describe(OneShot("nothing", "", np.zeros(10), SR)).values())
+    ).all()
 
 
 def test_a_folder_of_sounds_among_other_files(tmp_path):
@@ -287,7 +358,10 @@ def test_a_folder_of_sounds_among_other_files(tmp_path):
     (tmp_path / "notes.txt").write_text("no sound")
     (tmp_path / "broken.wav").write_bytes(b"RIFF")
     found = drums.read_library(tmp_path)
-    assert [(shot.name, shot.sr, len(shot.audio), shot.kind) for shot in found] == [("b", 22050, 100, ""), ("a", 44100, 50, "")]
+    assert [(shot.name, shot.sr, len(shot.audio), shot.kind) for shot in found] == [
+        ("b", 22050, 100, ""),
+        ("a", 44100, 50, ""),
+    ]
 
 
 @pytest.mark.parametrize("other", [None, "notes.txt", "empty.wav"])
@@ -305,8 +379,13 @@ def test_replaced_hits_keep_time_and_level(loop, parts):
     made = drums.replace(loop, parts, {"kick": click})
     stem = made.stems["kick"][0]
     assert np.flatnonzero(stem).tolist() == [round(t * SR) for t in loop.onsets.of_class("kick")]
-    assert np.sum(stem.astype(float) ** 2) == pytest.approx(np.sum(parts.stems["kick"].astype(float) ** 2), rel=1e-3)
-    assert np.array_equal(made.stems["snare"], parts.stems["snare"]) and made.audio.shape == loop.audio.shape
+    assert np.sum(stem.astype(float) ** 2) == pytest.approx(
+        np.sum(parts.stems["kick"].astype(float) ** 2), rel=1e-3
+    )
+    assert (
+        np.array_equal(made.stems["snare"], parts.stems["snare"])
+        and made.audio.shape == loop.audio.shape
+    )
     assert np.abs(made.audio - sum(made.stems[name] for name in drums.CLASSES)).max() < 1e-6
     with pytest.raises(InputError, match="no drum class 'cymbal'"):
         drums.replace(loop, parts, {"cymbal": click})
@@ -320,7 +399,7 @@ def test_a_replaced_open_hihat_is_still_closed(rng):
     assert stem[round(0.45 * SR)] != 0 and not stem[round(0.53 * SR) : round(0.79 * SR)].any()
 
 
-# --- hits as files ----------------------------------------------------------------------------------------------------
+# --- hits as files --------------------------------------------------------------------------------
 
 
 def test_hits_written_as_midi_come_back_within_a_millisecond(tmp_path, rng):
@@ -328,35 +407,43 @@ def test_hits_written_as_midi_come_back_within_a_millisecond(tmp_path, rng):
 
     times_s = np.sort(rng.uniform(0, 600, 500))
     times_s[11] = times_s[10] + 0.02
-    given = DrumOnsets(np.sort(times_s), tuple(rng.choice(drums.CLASSES, 500)), rng.uniform(0.01, 1, 500))
+    given = DrumOnsets(
+        np.sort(times_s), tuple(rng.choice(drums.CLASSES, 500)), rng.uniform(0.01, 1, 500)
+    )
     given.to_midi(tmp_path / "hits.mid")
     score = pretty_midi.PrettyMIDI(str(tmp_path / "hits.mid"))
     (track,) = score.instruments
     assert track.is_drum
     for kind in drums.CLASSES:
-        notes = sorted((n.start, n.velocity) for n in track.notes if n.pitch == midi.DRUM_NOTES[kind])
+        notes = sorted(
+            (n.start, n.velocity) for n in track.notes if n.pitch == midi.DRUM_NOTES[kind]
+        )
         mine = [name == kind for name in given.classes]
         assert np.abs(np.array([start for start, _ in notes]) - given.times_s[mine]).max() < 1e-3
-        assert [velocity for _, velocity in notes] == [max(1, round(127 * v)) for v in given.velocity[mine]]
+        assert [velocity for _, velocity in notes] == [
+            max(1, round(127 * v)) for v in given.velocity[mine]
+        ]
 
 
 def test_hits_without_or_of_an_unknown_class_as_midi(tmp_path):
     import pretty_midi
 
     onsets().to_midi(tmp_path / "none.mid")
-    assert not any(track.notes for track in pretty_midi.PrettyMIDI(str(tmp_path / "none.mid")).instruments)
+    assert not any(
+        track.notes for track in pretty_midi.PrettyMIDI(str(tmp_path / "none.mid")).instruments
+    )
     with pytest.raises(InputError, match="no drum note is known for 'CY'"):
         onsets((0.1, "CY")).to_midi(tmp_path / "cymbal.mid")
     assert not (tmp_path / "cymbal.mid").exists()
 
 
 def test_hits_as_csv_come_back(tmp_path):
-    from melodylab import datasets
+    from melodylab.io import csv
 
     given = onsets((0.1234567, "kick", 0.5), (1.0, "toms", 1.0))
     given.to_csv(tmp_path / "onsets.csv")
     assert (tmp_path / "onsets.csv").read_text().splitlines()[0] == "time_s,class,velocity"
-    back = datasets.read_onsets(tmp_path / "onsets.csv")
+    back = csv.read_onsets(tmp_path / "onsets.csv")
     assert back.classes == given.classes and back.times_s == pytest.approx(given.times_s, abs=1e-6)
     assert back.velocity == pytest.approx(given.velocity, abs=1e-4)
 

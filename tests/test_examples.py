@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from melodylab import InputError, examples, synth
-from melodylab.examples import Bank, Examples
-from melodylab.models.frontends import FRONT_ENDS
+from melodylab import InputError, synth
+from melodylab.models.inputs import FRONT_ENDS
+from melodylab.training import examples
+from melodylab.training.examples import Bank, Examples
 
 BANK = Bank(seed=3, songs=2, mixes=2, seconds=3.0, ingredients=synth.Ingredients(rests=False))
 
@@ -20,7 +21,11 @@ def folder(tmp_path_factory):
 
 
 def source(folder, front_end="cqt", **options):
-    return Examples(front_end, BANK, **{"batch_size": 3, "frames": 60, "seed": 1, "steps": 10, "cache": folder, **options})
+    return Examples(
+        front_end,
+        BANK,
+        **{"batch_size": 3, "frames": 60, "seed": 1, "steps": 10, "cache": folder, **options},
+    )
 
 
 def same(a, b):
@@ -40,7 +45,7 @@ def test_shapes_and_types(folder):
     x, f0_hz = source(folder).batch(0)
     assert x.shape == (3, 1, 301, 60) and x.dtype == torch.float32
     assert f0_hz.shape == (3, 60) and f0_hz.dtype == torch.float32
-    assert 0 <= x.min() and x.max() <= 1
+    assert x.min() >= 0 and x.max() <= 1
 
 
 def test_without_a_cache_or_with_a_tiny_memory_the_numbers_are_the_same(folder):
@@ -84,9 +89,9 @@ def find(source_, picture, line):
                 else:
                     inner, whole = picture[:, :bins], features[:, -bins:]
                 for first in range(features.shape[2] - 60 + 1):
-                    if np.array_equal(inner[:, 100, :3], whole[:, 100, first : first + 3]) and np.array_equal(
-                        inner, whole[:, :, first : first + 60].astype(np.float32)
-                    ):
+                    if np.array_equal(
+                        inner[:, 100, :3], whole[:, 100, first : first + 3]
+                    ) and np.array_equal(inner, whole[:, :, first : first + 60].astype(np.float32)):
                         truth = f0_hz[first : first + 60] * 2 ** (bins / 60)
                         np.testing.assert_allclose(line, truth, rtol=1e-5)
                         outside = picture[:, :bins] if bins > 0 else picture[:, 301 + bins :]
@@ -147,10 +152,18 @@ def test_prepare_computes_what_is_missing_and_nothing_else(folder, monkeypatch):
 
 
 def test_other_ingredients_have_another_folder(folder):
-    other = Bank(seed=3, songs=2, mixes=2, seconds=3.0, ingredients=synth.Ingredients(rests=False, drums=False))
+    other = Bank(
+        seed=3,
+        songs=2,
+        mixes=2,
+        seconds=3.0,
+        ingredients=synth.Ingredients(rests=False, drums=False),
+    )
     longer = Bank(seed=3, songs=5, mixes=2, seconds=3.0, ingredients=BANK.ingredients)
     assert Examples("cqt", other, cache=folder).folder != source(folder).folder
-    assert Examples("cqt", longer, cache=folder).folder == source(folder).folder  # more songs join those that are there
+    assert (
+        Examples("cqt", longer, cache=folder).folder == source(folder).folder
+    )  # more songs join those that are there
 
 
 @pytest.mark.parametrize("wrong", [{"songs": 0}, {"mixes": 0}, {"seconds": 0.1}, {"seed": -1}])
@@ -164,7 +177,7 @@ def test_an_unknown_front_end_is_refused():
         Examples("mfcc", BANK)
 
 
-# --- mixed after the analysis -----------------------------------------------------------------------------------------
+# --- mixed after the analysis ---------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +192,10 @@ def test_a_song_mixed_after_the_analysis_is_the_song(parts):
     ours, f0_hz = source(parts, "spectra").song(0, 1)
     heard = FRONT_ENDS["spectra"](BANK.song(0, 1)).values
     assert ours.shape == heard.shape and len(f0_hz) == heard.shape[2]
-    assert np.mean(np.abs(ours - heard)) < 0.02 and np.corrcoef(ours.ravel(), heard.ravel())[0, 1] > 0.99
+    assert (
+        np.mean(np.abs(ours - heard)) < 0.02
+        and np.corrcoef(ours.ravel(), heard.ravel())[0, 1] > 0.99
+    )
     assert ours.max() == 1 and ours.min() >= 0
 
 
@@ -187,8 +203,15 @@ def test_the_lead_stays_where_the_truth_says_over_any_rest(parts, monkeypatch):
     monkeypatch.setattr(examples, "_OTHER_REST", 1.0)
     grid, found = FRONT_ENDS["spectra"].grid, []
     for step in range(3):
-        x, f0_hz = source(parts, "spectra", batch_size=6, shift_semitones=4.0, stretch=0.3).batch(step)
-        assert x.shape == (6, 2, 312, 60) and x.dtype == torch.float32 and 0 <= x.min() and x.max() <= 1
+        x, f0_hz = source(parts, "spectra", batch_size=6, shift_semitones=4.0, stretch=0.3).batch(
+            step
+        )
+        assert (
+            x.shape == (6, 2, 312, 60)
+            and x.dtype == torch.float32
+            and x.min() >= 0
+            and x.max() <= 1
+        )
         for picture, line in zip(x.numpy(), f0_hz.numpy(), strict=True):
             at = grid.nearest_bin(line)
             columns = np.flatnonzero(at > 3)
@@ -215,12 +238,21 @@ def test_beyond_a_part_there_is_nothing(parts):
 
 
 def test_every_mix_gets_another_equaliser_and_its_truth_stays(parts):
-    plain, coloured = (source(parts, "spectra", shift_semitones=0.0, equaliser_db=e).batch(0) for e in (0.0, 6.0))
+    plain, coloured = (
+        source(parts, "spectra", shift_semitones=0.0, equaliser_db=e).batch(0) for e in (0.0, 6.0)
+    )
     np.testing.assert_array_equal(plain[1][0], coloured[1][0])
     assert not torch.equal(plain[0], coloured[0])
-    gains_db = np.stack([examples._equaliser(np.random.default_rng(seed), 312, 36, 6.0)[:, 0] for seed in range(300)])
+    gains_db = np.stack(
+        [
+            examples._equaliser(np.random.default_rng(seed), 312, 36, 6.0)[:, 0]
+            for seed in range(300)
+        ]
+    )
     assert gains_db[:, ::36].std() == pytest.approx(6, rel=0.05) and abs(gains_db.mean()) < 1
-    np.testing.assert_allclose(gains_db[:, 18], (gains_db[:, 0] + gains_db[:, 36]) / 2, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(
+        gains_db[:, 18], (gains_db[:, 0] + gains_db[:, 36]) / 2, rtol=1e-4, atol=1e-5
+    )
 
 
 def test_a_veil_fills_what_lies_near_and_what_comes_after_and_leaves_silence(parts):
@@ -229,7 +261,9 @@ def test_a_veil_fills_what_lies_near_and_what_comes_after_and_leaves_silence(par
     veiled = examples._veiled(np.random.default_rng(0), power, 36)
     added = veiled - power
     assert (added >= 0).all() and not added[..., :50].any(), "nothing sounds before its cause"
-    assert added[:, 140, 60:100].mean() > 0 and not added[:, :131].any() and not added[:, 169:].any(), "half an octave"
+    assert (
+        added[:, 140, 60:100].mean() > 0 and not added[:, :131].any() and not added[:, 169:].any()
+    ), "half an octave"
     after = added[:, 140, 100:].mean(axis=0)
     assert after[:20].mean() > after[20:60].mean() > after[60:150].mean(), "it dies away"
     assert added.max() < 0.3 < power.max()

@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from melodylab import decode, evaluate, explain, models
-from melodylab.files import InputError
-from melodylab.grids import PitchGrid, frame_times_s
-from melodylab.models import frontends, run, unet
+from melodylab import evaluate, explain, models
+from melodylab.dsp.grids import PitchGrid, frame_times_s
+from melodylab.errors import InputError
+from melodylab.melody import decode
+from melodylab.models import inputs, run, unet
 from melodylab.models.crnn import CRNN, NOTES
 from melodylab.models.deep_salience import BINS, DeepSalience
 from melodylab.records import Features, Melody
@@ -82,7 +83,7 @@ def assert_same(before, after):
     assert before[1:] == after[1:]
 
 
-# --- taps -----------------------------------------------------------------------------------------------------------------
+# --- taps -----------------------------------------------------------------------------------------
 
 
 def test_taps_see_what_the_layers_make_and_nothing_else(crnn, rng):
@@ -91,14 +92,22 @@ def test_taps_see_what_the_layers_make_and_nothing_else(crnn, rng):
         assert seen == {}
         logits = crnn(x)
     assert list(seen) == ["cnn.layer1.conv", "cnn.layer1.relu", "cnn.layer1.norm", "gru", "dense"]
-    assert [tuple(t.shape) for t in seen.values()] == [*[(3, 64, 61, 25)] * 3, (1, 60, 256), (1, 60, 62)]
+    assert [tuple(t.shape) for t in seen.values()] == [
+        *[(3, 64, 61, 25)] * 3,
+        (1, 60, 256),
+        (1, 60, 62),
+    ]
     torch.testing.assert_close(seen["dense"].transpose(1, 2), logits, rtol=0, atol=0)
-    torch.testing.assert_close(seen["cnn.layer1.conv"].relu(), seen["cnn.layer1.relu"], rtol=0, atol=0)
+    torch.testing.assert_close(
+        seen["cnn.layer1.conv"].relu(), seen["cnn.layer1.relu"], rtol=0, atol=0
+    )
     assert seen["cnn.layer1.conv"].min() < 0
 
 
 def test_the_last_call_counts_and_a_glob_takes_all_it_fits(crnn, rng):
-    first, second = (torch.from_numpy(noise(rng, frames).values[None].copy()) for frames in (25, 50))
+    first, second = (
+        torch.from_numpy(noise(rng, frames).values[None].copy()) for frames in (25, 50)
+    )
     with explain.taps(crnn, "cnn.layer?") as seen, torch.inference_mode():
         crnn(first)
         crnn(second)
@@ -120,7 +129,9 @@ def test_what_is_seen_is_a_plain_float32_copy():
     with explain.taps(model, "0") as after, torch.inference_mode():
         model(x)
     for tensor in (seen["0"], after["0"]):
-        assert tensor.dtype == torch.float32 and not tensor.requires_grad and not tensor.is_inference()
+        assert (
+            tensor.dtype == torch.float32 and not tensor.requires_grad and not tensor.is_inference()
+        )
     assert x.grad is not None, "looking broke the gradient"
 
 
@@ -146,7 +157,10 @@ def test_every_tap_says_what_it_is(crnn):
     assert names["cnn.layer4.relu"] == "positive part of 16 channels"
     assert names["cnn.layer5.conv"] == "convolution 1 x 1 (freq x time), 1 channel"
     assert names["cnn.layer4.norm"] == "batch norm of 16 channels, each around 0"
-    assert names["cnn.layer2"] == "the output of cnn.layer2.norm" and names["cnn"] == "the output of cnn.layer5"
+    assert (
+        names["cnn.layer2"] == "the output of cnn.layer2.norm"
+        and names["cnn"] == "the output of cnn.layer5"
+    )
     assert names["gru"] == "128 units forwards in time, then as many backwards"
     assert names["dense"] == '62 logits: class 0 "no melody", then 55 to 1760 Hz'
     assert explain.tap_names(DeepSalience())["layer5.pad"] == "zeros added at the edges"
@@ -187,12 +201,16 @@ def test_the_answer_of_a_network_with_masks_is_its_own_row_and_ones_where_nobody
     model, values = models.create_model("unet"), rng.random((2, 312, 20)).astype(np.float32)
     heard = Features(values, model.grid.freqs_hz, frame_times_s(20, 512, 22050), "spectra")
     logit = run.logits(model, heard)[0]
-    np.testing.assert_allclose(explain.is_there_a_melody(model, heard), 1 / (1 + np.exp(-logit)), rtol=1e-5)
+    np.testing.assert_allclose(
+        explain.is_there_a_melody(model, heard), 1 / (1 + np.exp(-logit)), rtol=1e-5
+    )
     mel = Features(rng.random((2, 128, 20)), unet.MEL_HZ, frame_times_s(20, 200, 16000), "mel")
-    assert (explain.is_there_a_melody(models.create_model("unet-mel", channels=(2, 4)), mel) == 1).all()
+    assert (
+        explain.is_there_a_melody(models.create_model("unet-mel", channels=(2, 4)), mel) == 1
+    ).all()
 
 
-# --- pictures on the song's clock -----------------------------------------------------------------------------------------
+# --- pictures on the song's clock -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize("frames", [1, 60, 560])
@@ -202,10 +220,16 @@ def test_an_impulse_stays_at_its_frame_and_pitch(crnn, frames):
     rows[frame] = 5 * 36 + 2  # 440 Hz and 40 cents, still the semitone of 440 Hz
     seen = explain.activations(crnn, features_of(rows, FINE), ["cnn.layer1.conv", "cnn.layer5"])
     conv = seen["cnn.layer1.conv"]
-    assert conv.values.shape == (64, 61, frames) and seen["cnn.layer5"].values.shape == (1, 61, frames)
+    assert conv.values.shape == (64, 61, frames) and seen["cnn.layer5"].values.shape == (
+        1,
+        61,
+        frames,
+    )
     _, note, when = np.nonzero(conv.values)
     assert set(when) == {frame} and set(conv.freqs_hz[note].round(6)) == {440.0}
-    assert conv.times_s[frame] == pytest.approx(frame * 256 / 22050) and conv.kind == "cnn.layer1.conv"
+    assert (
+        conv.times_s[frame] == pytest.approx(frame * 256 / 22050) and conv.kind == "cnn.layer1.conv"
+    )
 
 
 @pytest.mark.parametrize("frames", [30, 500, 730])
@@ -243,7 +267,7 @@ def test_features_that_do_not_fit_get_a_sentence(crnn):
         explain.activations(crnn, features_of([0] * 30, BINS, channels=6), "gru")
 
 
-# --- pitch lines ----------------------------------------------------------------------------------------------------------
+# --- pitch lines ----------------------------------------------------------------------------------
 
 
 def test_lines_are_read_off_channels(line):
@@ -254,13 +278,17 @@ def test_lines_are_read_off_channels(line):
         read = explain.pitch_line(seen, channel)
         np.testing.assert_allclose(read.f0_hz, octaves * truth_hz)
         np.testing.assert_array_equal(read.voiced, sung)
-    assert not explain.pitch_line(seen, 2).voiced.any(), "a channel that says nothing was given a pitch"
+    assert not explain.pitch_line(seen, 2).voiced.any(), (
+        "a channel that says nothing was given a pitch"
+    )
     seen.values.flags.writeable = True
     seen.values[1] *= 3  # now the mean is led by the octave
     np.testing.assert_allclose(explain.pitch_line(seen).f0_hz, 2 * truth_hz)
 
 
-@pytest.mark.parametrize(("octaves", "reading"), [(1, (0, 0)), (2, (1, 0)), (2 ** (-7 / 12), (0, -7))])
+@pytest.mark.parametrize(
+    ("octaves", "reading"), [(1, (0, 0)), (2, (1, 0)), (2 ** (-7 / 12), (0, -7))]
+)
 def test_the_clearest_reading_is_a_channel_and_a_transposition(octaves, reading, line):
     seen = explain.activations(Planted(), line, "heard")["heard"]
     shown = explain.pitch_line(seen, 0)
@@ -278,7 +306,7 @@ def test_what_has_no_pitch_gives_a_sentence_instead_of_a_line(crnn, line, rng):
         explain.pitch_line(line, 1)
 
 
-# --- reaching in ----------------------------------------------------------------------------------------------------------
+# --- reaching in ----------------------------------------------------------------------------------
 
 
 def read(model, features):
@@ -354,27 +382,44 @@ def test_one_channel_of_another_song(line):
     with explain.patch(model, "heard", seen["heard"], channel=1):  # its octave is the louder
         np.testing.assert_allclose(read(model, first), 2 * NOTES.freqs_hz[40], rtol=1e-3)
     with explain.patch(model, "heard", seen["heard"], channel=0):
-        np.testing.assert_allclose(read(model, first), 2 * explain.pitch_line(first).f0_hz, rtol=1e-3)
+        np.testing.assert_allclose(
+            read(model, first), 2 * explain.pitch_line(first).f0_hz, rtol=1e-3
+        )
 
 
 def test_impossible_interventions_get_a_sentence(crnn, rng):
     picture = noise(rng, 60)
     cases = [
-        (lambda: explain.ablate(crnn, "cnn.layer4", 16), r"cnn\.layer4 has channels 0 to 15, not 16"),
-        (lambda: explain.ablate(crnn, "cnn.layer4", [0, -1]), r"cnn\.layer4 has channels 0 to 15, not -1"),
+        (
+            lambda: explain.ablate(crnn, "cnn.layer4", 16),
+            r"cnn\.layer4 has channels 0 to 15, not 16",
+        ),
+        (
+            lambda: explain.ablate(crnn, "cnn.layer4", [0, -1]),
+            r"cnn\.layer4 has channels 0 to 15, not -1",
+        ),
         (lambda: explain.ablate(crnn, "gru", 256), "gru has channels 0 to 255, not 256"),
         (lambda: explain.ablate(crnn, "grü", 0), "no layer is called 'grü'; nearest: gru"),
-        (lambda: explain.ablate(crnn, "gru", 0, "median"), '"zero", "mean" or a number, not to \'median\''),
+        (
+            lambda: explain.ablate(crnn, "gru", 0, "median"),
+            '"zero", "mean" or a number, not to \'median\'',
+        ),
         (lambda: explain.ablate(crnn, "gru", 0, np.nan), '"zero", "mean" or a number, not to nan'),
-        (lambda: explain.patch(crnn, "gru", torch.zeros(1, 61, 256)), r"makes \(1, 60, 256\) of this .*\(1, 61, 256\)"),
-        (lambda: explain.patch(crnn, "gru", torch.zeros(1, 60, 256), 300), "gru has channels 0 to 255, not 300"),
+        (
+            lambda: explain.patch(crnn, "gru", torch.zeros(1, 61, 256)),
+            r"makes \(1, 60, 256\) of this .*\(1, 61, 256\)",
+        ),
+        (
+            lambda: explain.patch(crnn, "gru", torch.zeros(1, 60, 256), 300),
+            "gru has channels 0 to 255, not 300",
+        ),
     ]
     for make, sentence in cases:
         with pytest.raises(InputError, match=sentence), make():
             run.logits(crnn, picture)
 
 
-# --- attribution ----------------------------------------------------------------------------------------------------------
+# --- attribution ----------------------------------------------------------------------------------
 
 
 def log_odds(model, features, frame, target):
@@ -389,7 +434,10 @@ def test_integrated_gradients_add_up(crnn, rng, around_s):
     found = explain.attribution(crnn, picture, 0.3, around_s=around_s, steps=40)
     target = int(run.logits(crnn, picture)[:, 26].argmax())
     assert found.score == pytest.approx(log_odds(crnn, picture, 26, target), abs=1e-4)
-    assert found.f_hz == pytest.approx(NOTES.freqs_hz[target - 1]) and found.time_s == picture.times_s[26]
+    assert (
+        found.f_hz == pytest.approx(NOTES.freqs_hz[target - 1])
+        and found.time_s == picture.times_s[26]
+    )
     near = np.abs(picture.times_s - picture.times_s[26]) <= (around_s or np.inf)
     np.testing.assert_array_equal(found.times_s, picture.times_s[near])
     np.testing.assert_array_equal(found.freqs_hz, FINE.freqs_hz)
@@ -417,7 +465,9 @@ def test_the_cell_that_decides_gets_the_credit(method, line):
     assert against.score < 0 < found.score
 
 
-@pytest.mark.parametrize("frame", [3, 299, 549])  # beside borders of patches that begin at 0, or at 73 in the last block
+@pytest.mark.parametrize(
+    "frame", [3, 299, 549]
+)  # beside borders of patches that begin at 0, or at 73 in the last block
 def test_networks_without_memory_are_asked_about_the_frames_they_hear(frame, rng):
     torch.manual_seed(0)
     model, picture = CRNN("cnn1", 0).eval(), noise(rng, 573)
@@ -447,7 +497,10 @@ def test_impossible_questions_get_a_sentence(crnn, line, rng, monkeypatch):
         ({"time_s": 7}, r"lasts from 0 to 0\.68 s, 7 s is outside"),
         ({"time_s": 0.1, "f_hz": 30.0}, r"knows 55 to 1760 Hz, not 30\.0"),
         ({"time_s": 0.1, "f_hz": "loud"}, "knows 55 to 1760 Hz, not 'loud'"),
-        ({"time_s": 0.1, "method": "magic"}, "no attribution method 'magic'; choose integrated_gradients or occlusion"),
+        (
+            {"time_s": 0.1, "method": "magic"},
+            "no attribution method 'magic'; choose integrated_gradients or occlusion",
+        ),
     ]
     for options, sentence in cases:
         with pytest.raises(InputError, match=sentence):
@@ -457,7 +510,7 @@ def test_impossible_questions_get_a_sentence(crnn, line, rng, monkeypatch):
         explain.attribution(crnn, picture, 0.1)
 
 
-# --- the networks of Yu and of Chen ---------------------------------------------------------------------------------------
+# --- the networks of Yu and of Chen ---------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -467,8 +520,13 @@ def ftanet():
 
 
 def cfp_like(rng, frames):
-    end = frontends.FRONT_ENDS["cfp"]
-    return Features(rng.random((3, 320, frames)).astype(np.float32), end.freqs_hz, frame_times_s(frames, 80, 8000), "cfp")
+    end = inputs.FRONT_ENDS["cfp"]
+    return Features(
+        rng.random((3, 320, frames)).astype(np.float32),
+        end.freqs_hz,
+        frame_times_s(frames, 80, 8000),
+        "cfp",
+    )
 
 
 def test_attention_lies_on_the_axes_it_weighs(ftanet, rng):
@@ -476,13 +534,18 @@ def test_attention_lies_on_the_axes_it_weighs(ftanet, rng):
     for level, pooled in ((1, 1), (2, 2), (3, 4), (4, 4), (5, 2), (6, 1), (7, 1)):
         found = explain.attention(ftanet, song, 1.5, level)
         channels = {1: 4, 2: 8, 3: 16, 4: 16, 5: 8, 6: 4, 7: 1}[level]
-        assert found.frequency.shape == (channels, 320 // pooled) and found.time.shape == (channels, 128 // pooled)
+        assert found.frequency.shape == (channels, 320 // pooled) and found.time.shape == (
+            channels,
+            128 // pooled,
+        )
         assert len(found.freqs_hz) == 320 // pooled and len(found.times_s) == 128 // pooled
         np.testing.assert_allclose(found.frequency.sum(axis=1), 1, rtol=1e-5)
         np.testing.assert_allclose(found.time.sum(axis=1), 1, rtol=1e-5)
         np.testing.assert_allclose(found.fusion.sum(axis=0), 1, rtol=1e-5)
         assert found.maps == ("itself", "time", "frequency") and found.fusion.shape == (channels, 3)
-        assert found.times_s[0] == pytest.approx(1.28 + 0.005 * (pooled - 1)), "the block around 1.5 s begins at 1.28 s"
+        assert found.times_s[0] == pytest.approx(1.28 + 0.005 * (pooled - 1)), (
+            "the block around 1.5 s begins at 1.28 s"
+        )
         assert found.freqs_hz[0] == pytest.approx(31 * 2 ** ((pooled - 1) / 120))
     with pytest.raises(InputError, match="levels 1 to 7, not level 8"):
         explain.attention(ftanet, song, 1.5, 8)
@@ -491,8 +554,15 @@ def test_attention_lies_on_the_axes_it_weighs(ftanet, rng):
 def test_attention_of_a_variant_has_what_it_has(rng):
     song = cfp_like(rng, 128)
     without = explain.attention(models.create_model("ftanet-no-temporal", width=4), song, 0.5)
-    assert without.time is None and without.frequency is not None and without.maps == ("itself", "frequency")
-    assert explain.attention(models.create_model("ftanet-no-fusion", width=4), song, 0.5).fusion is None
+    assert (
+        without.time is None
+        and without.frequency is not None
+        and without.maps == ("itself", "frequency")
+    )
+    assert (
+        explain.attention(models.create_model("ftanet-no-fusion", width=4), song, 0.5).fusion
+        is None
+    )
     with pytest.raises(InputError, match="no attention maps.*an FTANet"):
         explain.attention(models.create_model("segnet"), song, 0.5)
 
@@ -508,7 +578,10 @@ def test_a_blend_to_uniform_keeps_the_sum_and_ends(ftanet, rng):
     own = run.logits(ftanet, song)
     with explain.uniform(ftanet, "*.frequency_map", 1.0):
         assert np.abs(run.logits(ftanet, song) - own).max() > 0
-    for names, words in (("level1.fuse", "does not end in a softmax"), (["*.time_map", "level1.fuse.softmax"], "different axes")):
+    for names, words in (
+        ("level1.fuse", "does not end in a softmax"),
+        (["*.time_map", "level1.fuse.softmax"], "different axes"),
+    ):
         with pytest.raises(InputError, match=words):
             explain.uniform(ftanet, names)
     with pytest.raises(InputError, match="between 0 and 1"):
@@ -517,12 +590,16 @@ def test_a_blend_to_uniform_keeps_the_sum_and_ends(ftanet, rng):
 
 def test_pooled_layers_come_back_on_the_song(ftanet, rng):
     song = cfp_like(rng, 300)
-    seen = explain.activations(ftanet, song, ["level1", "level3", "level7", "detection", "level3.attend.time_map"])
+    seen = explain.activations(
+        ftanet, song, ["level1", "level3", "level7", "detection", "level3.attend.time_map"]
+    )
     assert {name: part.values.shape for name, part in seen.items()} == {
         "detection": (1, 1, 300), "level1": (4, 320, 300), "level3.attend.time_map": (16, 1, 300), "level3": (16, 80, 300),
         "level7": (1, 320, 300),
     }  # fmt: skip
-    assert np.all(seen["level3"].values[:, :, 0] == seen["level3"].values[:, :, 3]), "four frames are one there"
+    assert np.all(seen["level3"].values[:, :, 0] == seen["level3"].values[:, :, 3]), (
+        "four frames are one there"
+    )
     assert np.any(seen["level3"].values[:, :, 3] != seen["level3"].values[:, :, 4])
     np.testing.assert_allclose(seen["level3"].freqs_hz[0], 31 * 2 ** (1.5 / 60))
     assert np.isnan(seen["detection"].freqs_hz).all()
@@ -537,7 +614,11 @@ def test_pooled_layers_come_back_on_the_song(ftanet, rng):
 def test_a_decision_of_ftanet_rests_on_its_block_and_no_more(ftanet, rng):
     song = cfp_like(rng, 300)
     found = explain.attribution(ftanet, song, 1.5, 220.0, steps=8, around_s=None)
-    assert found.times_s[[0, -1]] == pytest.approx([1.28, 2.55]) and found.values.shape == (3, 320, 128)
+    assert found.times_s[[0, -1]] == pytest.approx([1.28, 2.55]) and found.values.shape == (
+        3,
+        320,
+        128,
+    )
 
 
 def test_kernels_are_heard_where_they_were_planted(rng):
@@ -547,12 +628,18 @@ def test_kernels_are_heard_where_they_were_planted(rng):
     planted_hz = 100 * 2.0 ** np.arange(8)[::-1] / 4
     with torch.no_grad():
         for k, f_hz in enumerate(planted_hz):
-            model.long.conv.weight[k, 0] = torch.from_numpy(np.hanning(960) * np.sin(2 * np.pi * f_hz * t)).float()
+            model.long.conv.weight[k, 0] = torch.from_numpy(
+                np.hanning(960) * np.sin(2 * np.pi * f_hz * t)
+            ).float()
     found = explain.kernel_responses(model, "long")
     np.testing.assert_allclose(found.centres_hz, planted_hz, atol=16000 / 3840)
-    np.testing.assert_allclose(found.bandwidths_hz[:5], 1.5 * 16000 / 960, rtol=0.02)  # of a Hann window
+    np.testing.assert_allclose(
+        found.bandwidths_hz[:5], 1.5 * 16000 / 960, rtol=0.02
+    )  # of a Hann window
     assert found.levels_db.max(axis=1) == pytest.approx(0) and found.kernels.shape == (8, 960)
-    assert found.times_s[0] == -found.times_s[-1] and np.ptp(found.times_s) == pytest.approx(959 / 16000)
+    assert found.times_s[0] == -found.times_s[-1] and np.ptp(found.times_s) == pytest.approx(
+        959 / 16000
+    )
     assert explain.kernel_responses(model, "short").kernels.shape == (8, 64)
     with pytest.raises(InputError, match="banks short and long, not 'middle'"):
         explain.kernel_responses(model, "middle")
@@ -563,7 +650,12 @@ def test_kernels_are_heard_where_they_were_planted(rng):
 def test_kernels_are_channels_and_no_pitches(rng):
     torch.manual_seed(0)
     model = models.create_model("multires", kernels=32)
-    wave = Features(rng.normal(size=(1, 160, 40)).astype(np.float32), np.arange(160.0), frame_times_s(40, 160, 16000), "wave")
+    wave = Features(
+        rng.normal(size=(1, 160, 40)).astype(np.float32),
+        np.arange(160.0),
+        frame_times_s(40, 160, 16000),
+        "wave",
+    )
     seen = explain.activations(model, wave, ["short", "long.norm", "block2"])
     assert seen["short"].values.shape == seen["long.norm"].values.shape == (32, 1, 40)
     assert seen["block2"].values.shape == (40, 16, 40) and np.isnan(seen["block2"].freqs_hz).all()
@@ -580,4 +672,8 @@ def test_kernels_are_channels_and_no_pitches(rng):
 def test_the_taps_of_other_networks_say_what_they_are():
     for name in ("ftanet", "segnet", "multires", "multires-1d", "harmonic-crnn"):
         for tap, words in explain.tap_names(models.create_model(name)).items():
-            assert words and not words.startswith(("Conv", "Batch", "SELU(", "ReLU")), (name, tap, words)
+            assert words and not words.startswith(("Conv", "Batch", "SELU(", "ReLU")), (
+                name,
+                tap,
+                words,
+            )

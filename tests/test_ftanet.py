@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from melodylab import explain, models, weights
-from melodylab.files import InputError
+from melodylab.errors import InputError
 from melodylab.models import create_model, ftanet, run, segnet
 from melodylab.records import Features
 
@@ -57,7 +57,7 @@ def thin(**changes):
     return model.eval()
 
 
-# --- numbers ----------------------------------------------------------------------------------------------------------
+# --- numbers --------------------------------------------------------------------------------------
 
 
 def test_ftanet_layer_by_layer():
@@ -68,8 +68,14 @@ def test_ftanet_layer_by_layer():
         level = getattr(model, f"level{number}")
         a = level.attend
         assert (count(a.norm), count(a.residual)) == expected[:2]
-        for attention, seen in ((a.time_map, a.time_features), (a.frequency_map, a.frequency_features)):
-            assert tuple(map(count, (attention.conv1, attention.conv2, seen.conv1, seen.conv2))) == expected[2:6]
+        for attention, seen in (
+            (a.time_map, a.time_features),
+            (a.frequency_map, a.frequency_features),
+        ):
+            assert (
+                tuple(map(count, (attention.conv1, attention.conv2, seen.conv1, seen.conv2)))
+                == expected[2:6]
+            )
         assert count(level.fuse) == expected[6]
     assert sum(b.numel() for key, b in model.named_buffers() if "running" in key) == 1_806
 
@@ -77,18 +83,28 @@ def test_ftanet_layer_by_layer():
 @pytest.mark.parametrize("name", VARIANTS)
 def test_the_sum_of_every_variant(name):
     model = create_model(name)
-    assert count(model) == VARIANTS[name] == sum(p.numel() for p in model.parameters()), "nothing is held fixed"
+    assert count(model) == VARIANTS[name] == sum(p.numel() for p in model.parameters()), (
+        "nothing is held fixed"
+    )
 
 
 def test_segnet_layer_by_layer():
     model = create_model("segnet")
     layers = (model.down1, model.down2, model.down3, model.bottom, model.up3, model.up2, model.up1)
-    assert [count(layer) for layer in layers] == [2_438, 51_328, 205_056, 3_457, 205_120, 51_360, 865]
+    assert [count(layer) for layer in layers] == [
+        2_438,
+        51_328,
+        205_056,
+        3_457,
+        205_120,
+        51_360,
+        865,
+    ]
     assert count(model) == 519_624
     assert sum(b.numel() for key, b in model.named_buffers() if "running" in key) == 902
 
 
-# --- shapes and attention ---------------------------------------------------------------------------------------------
+# --- shapes and attention -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("frames", [1, 3, 128, 130])
@@ -121,7 +137,9 @@ def test_fusion_normalises_over_what_it_says(fusion, axis):
     for name in names:
         np.testing.assert_allclose(np.asarray(seen[name]).sum(axis=axis), 1, atol=1e-5)
     if fusion == "channels":
-        np.testing.assert_allclose(np.asarray(seen[names[6]]), 1, err_msg="one channel: a plain sum")
+        np.testing.assert_allclose(
+            np.asarray(seen[names[6]]), 1, err_msg="one channel: a plain sum"
+        )
 
 
 def test_fusion_of_equal_branches_is_that_branch():
@@ -136,7 +154,9 @@ def test_taking_a_branch_out_takes_it_out():
     assert not hasattr(create_model("ftanet-no-temporal", width=4).level1.attend, "time_map")
     assert create_model("ftanet-no-fusion", width=4).level1.fuse is None
     with torch.no_grad():
-        assert not create_model("ftanet-no-detection", width=4)(torch.rand(1, 3, 320, 8))[:, 0].any()
+        assert not create_model("ftanet-no-detection", width=4)(torch.rand(1, 3, 320, 8))[
+            :, 0
+        ].any()
 
 
 def test_the_bottom_of_segnet_is_the_row_for_no_melody():
@@ -148,21 +168,28 @@ def test_the_bottom_of_segnet_is_the_row_for_no_melody():
 
 
 def test_classes_are_rows():
-    assert ftanet.BINS == segnet.SegNet.grid and ftanet.BINS.n_bins == 320
-    assert ftanet.BINS.nearest_bin(31 * 2 ** (100.4 / 60)) == 100, "the nearest, not the next above (trap T33)"
+    assert segnet.SegNet.grid == ftanet.BINS and ftanet.BINS.n_bins == 320
+    assert ftanet.BINS.nearest_bin(31 * 2 ** (100.4 / 60)) == 100, (
+        "the nearest, not the next above (trap T33)"
+    )
 
 
 def test_a_silent_block_looks_everywhere_alike():
     model = thin()
-    with explain.taps(model, ["level1.attend.time_map", "level1.attend.frequency_map"]) as seen, torch.no_grad():
+    with (
+        explain.taps(model, ["level1.attend.time_map", "level1.attend.frequency_map"]) as seen,
+        torch.no_grad(),
+    ):
         out = model(torch.zeros(1, 3, 320, 128))
     assert out.isfinite().all()
-    inner = np.asarray(seen["level1.attend.time_map"])[0, :, 2:-2]  # beyond the ends the convolutions see zeros of their own
+    inner = np.asarray(seen["level1.attend.time_map"])[
+        0, :, 2:-2
+    ]  # beyond the ends the convolutions see zeros of their own
     assert np.ptp(inner, axis=1).max() < 1e-6, "no frame is better than another"
     assert all(np.allclose(np.asarray(found).sum(axis=2), 1, atol=1e-5) for found in seen.values())
 
 
-# --- blocks -----------------------------------------------------------------------------------------------------------
+# --- blocks ---------------------------------------------------------------------------------------
 
 
 def test_a_long_song_is_its_blocks_of_128():
@@ -171,8 +198,12 @@ def test_a_long_song_is_its_blocks_of_128():
     with torch.no_grad():
         for first, stop in ((0, 128), (128, 256), (172, 300)):
             alone = model(torch.from_numpy(song.values[None, :, :, first:stop].copy()))[0].numpy()
-            kept = slice(first, min(stop, 172)) if stop < 300 else slice(first, stop)  # the last block overwrites
-            np.testing.assert_allclose(whole[:, kept], alone[:, kept.start - first : kept.stop - first], atol=2e-4)
+            kept = (
+                slice(first, min(stop, 172)) if stop < 300 else slice(first, stop)
+            )  # the last block overwrites
+            np.testing.assert_allclose(
+                whole[:, kept], alone[:, kept.start - first : kept.stop - first], atol=2e-4
+            )
 
 
 def test_segnet_does_not_show_its_blocks():
@@ -182,7 +213,7 @@ def test_segnet_does_not_show_its_blocks():
     np.testing.assert_allclose(run.logits(model, song), whole, atol=1e-4)
 
 
-# --- refused ----------------------------------------------------------------------------------------------------------
+# --- refused --------------------------------------------------------------------------------------
 
 
 def test_a_batch_of_one_cannot_be_learnt_from():
@@ -202,11 +233,18 @@ def test_weights_of_another_variant_are_refused(tmp_path):
     card = dict.fromkeys(weights.TOLD) | {"front_end": "cfp", "decoding": {}}
     path = weights.save(create_model("ftanet-no-temporal", width=4), card, tmp_path, "mine")
     text = path.with_suffix(".json").read_text(encoding="utf-8")
-    path.with_suffix(".json").write_text(text.replace("ftanet-no-temporal", "ftanet-no-frequency"), encoding="utf-8")
-    with pytest.raises(InputError, match="not hold the network ftanet-no-frequency of its card but ftanet-no-temporal: missing"):
+    path.with_suffix(".json").write_text(
+        text.replace("ftanet-no-temporal", "ftanet-no-frequency"), encoding="utf-8"
+    )
+    with pytest.raises(
+        InputError,
+        match="not hold the network ftanet-no-frequency of its card but ftanet-no-temporal: missing",
+    ):
         weights.load_model(path)
 
 
 def test_every_variant_is_counted():
     files = {"ftanet", "segnet"}
-    assert [*VARIANTS, "segnet"] == [name for name, (file, *_) in models.NETWORKS.items() if file in files]
+    assert [*VARIANTS, "segnet"] == [
+        name for name, (file, *_) in models.NETWORKS.items() if file in files
+    ]

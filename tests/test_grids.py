@@ -5,21 +5,31 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from melodylab import grids
-from melodylab.grids import PitchGrid
+from melodylab.dsp import grids
+from melodylab.dsp.grids import PitchGrid
 
 MELODY = PitchGrid(55.0, 60, 301)
 
 
 def test_notes_known_by_heart():
-    np.testing.assert_allclose(grids.hz_to_midi([440, 880, 27.5, 261.6255653]), [69, 81, 21, 60], atol=1e-7)
+    np.testing.assert_allclose(
+        grids.hz_to_midi([440, 880, 27.5, 261.6255653]), [69, 81, 21, 60], atol=1e-7
+    )
     np.testing.assert_allclose(grids.midi_to_hz([69, 57, 60]), [440, 220, 261.6255653], atol=1e-7)
-    np.testing.assert_allclose(grids.offset_cents([880, 440 * 2 ** (1 / 12), 440], [440, 440, 660]), [1200, 100, -701.955], atol=1e-3)
+    np.testing.assert_allclose(
+        grids.offset_cents([880, 440 * 2 ** (1 / 12), 440], [440, 440, 660]),
+        [1200, 100, -701.955],
+        atol=1e-3,
+    )
 
 
 def test_no_pitch_stays_no_pitch():
     for f_hz in (0.0, -220.0, np.nan):
-        assert np.isnan(grids.hz_to_midi(f_hz)) and np.isnan(grids.offset_cents(f_hz, 440)) and np.isnan(grids.offset_cents(440, f_hz))
+        assert (
+            np.isnan(grids.hz_to_midi(f_hz))
+            and np.isnan(grids.offset_cents(f_hz, 440))
+            and np.isnan(grids.offset_cents(440, f_hz))
+        )
         assert np.isnan(MELODY.position(f_hz)) and MELODY.nearest_bin(f_hz) == -1
 
 
@@ -29,7 +39,9 @@ def test_there_and_back(rng):
     np.testing.assert_allclose(MELODY.bin_hz(MELODY.position(f_hz)), f_hz)
 
 
-@pytest.mark.parametrize(("hop", "sr"), [(256, 22050), (80, 8000), (441, 44100), (1024, 22050), (256, 44100)])
+@pytest.mark.parametrize(
+    ("hop", "sr"), [(256, 22050), (80, 8000), (441, 44100), (1024, 22050), (256, 44100)]
+)
 def test_the_clock_drifts_by_less_than_a_sample_in_ten_minutes(hop, sr):
     frames = 600 * sr // hop + 1
     times_s = grids.frame_times_s(frames, hop, sr)
@@ -41,12 +53,17 @@ def test_the_clock_drifts_by_less_than_a_sample_in_ten_minutes(hop, sr):
 def test_the_grid_of_the_source_filter_model():
     # A1 to A6 in steps of 20 cents, both ends included: five octaves of 60 and one (trap T22)
     assert PitchGrid.spanning(55, 1760, 60) == MELODY
-    assert (MELODY.freqs_hz[0], MELODY.freqs_hz[60], MELODY.freqs_hz[300]) == pytest.approx((55, 110, 1760))
+    assert (MELODY.freqs_hz[0], MELODY.freqs_hz[60], MELODY.freqs_hz[300]) == pytest.approx(
+        (55, 110, 1760)
+    )
     np.testing.assert_allclose(grids.offset_cents(MELODY.freqs_hz[1:], MELODY.freqs_hz[:-1]), 20)
     assert MELODY.bins_per_semitone == 5
 
 
-@pytest.mark.parametrize(("fmin_hz", "fmax_hz", "per_octave", "bins"), [(100, 200, 12, 13), (100, 201, 12, 14), (100, 199, 12, 13)])
+@pytest.mark.parametrize(
+    ("fmin_hz", "fmax_hz", "per_octave", "bins"),
+    [(100, 200, 12, 13), (100, 201, 12, 14), (100, 199, 12, 13)],
+)
 def test_a_grid_reaches_its_upper_end_and_no_further(fmin_hz, fmax_hz, per_octave, bins):
     grid = PitchGrid.spanning(fmin_hz, fmax_hz, per_octave)
     assert grid.n_bins == bins
@@ -63,7 +80,9 @@ def test_a_pitch_belongs_to_the_nearest_bin_within_half_a_bin(rng):
     f_hz = rng.uniform(55, 1760, 2000)
     labels = MELODY.nearest_bin(f_hz)
     assert np.abs(grids.offset_cents(f_hz, MELODY.freqs_hz[labels])).max() <= 10 + 1e-9
-    np.testing.assert_array_equal(labels, np.abs(np.log(f_hz[:, None] / MELODY.freqs_hz)).argmin(axis=1))
+    np.testing.assert_array_equal(
+        labels, np.abs(np.log(f_hz[:, None] / MELODY.freqs_hz)).argmin(axis=1)
+    )
 
 
 def test_labels_at_the_edges():
@@ -76,4 +95,6 @@ def test_labels_at_the_edges():
 def test_labels_keep_the_shape_and_transposition_moves_them_by_five(rng):
     f_hz = MELODY.bin_hz(rng.uniform(0, 290, (4, 7)))
     assert MELODY.nearest_bin(f_hz).shape == (4, 7)
-    np.testing.assert_array_equal(MELODY.nearest_bin(f_hz * 2 ** (1 / 12)), MELODY.nearest_bin(f_hz) + 5)
+    np.testing.assert_array_equal(
+        MELODY.nearest_bin(f_hz * 2 ** (1 / 12)), MELODY.nearest_bin(f_hz) + 5
+    )

@@ -4,7 +4,9 @@ import numpy as np
 import pretty_midi
 import pytest
 
-from melodylab import grids, midi, synth
+from melodylab import synth
+from melodylab.dsp import grids
+from melodylab.io import midi
 from melodylab.records import Melody
 
 HOP_S = 0.01
@@ -12,7 +14,9 @@ HOP_S = 0.01
 
 def line(*parts):
     """(times_s, f0_hz, voiced) from (seconds, midi) pairs; midi None is a rest."""
-    pitch = np.concatenate([np.full(round(s / HOP_S), np.nan if p is None else p) for s, p in parts])
+    pitch = np.concatenate(
+        [np.full(round(s / HOP_S), np.nan if p is None else p) for s, p in parts]
+    )
     return np.arange(len(pitch)) * HOP_S, grids.midi_to_hz(pitch), np.isfinite(pitch)
 
 
@@ -47,7 +51,9 @@ def test_a_semitone_step_splits():
 
 def test_a_slow_slide_is_followed():
     times_s = np.arange(200) * HOP_S
-    notes = midi.notes_from_f0(times_s, grids.midi_to_hz(60 + times_s), np.ones(200, bool))  # two semitones in two seconds
+    notes = midi.notes_from_f0(
+        times_s, grids.midi_to_hz(60 + times_s), np.ones(200, bool)
+    )  # two semitones in two seconds
     assert len(notes) == 1 and notes[0][2] == 61
 
 
@@ -61,14 +67,18 @@ def test_unvoiced_guesses_make_no_notes():
     times_s, f0_hz, _ = line((1.0, 60))
     assert midi.notes_from_f0(times_s, f0_hz, np.zeros(100, bool)) == []
     assert midi.notes_from_f0([], [], []) == []
-    assert midi.notes_from_f0(times_s, np.full(100, np.nan), np.ones(100, bool)) == []  # voiced without a pitch
+    assert (
+        midi.notes_from_f0(times_s, np.full(100, np.nan), np.ones(100, bool)) == []
+    )  # voiced without a pitch
 
 
 def test_written_file_holds_the_notes(tmp_path):
     midi.write_melody(tmp_path / "a.mid", *line((0.5, 60), (0.25, None), (0.5, 64)))
     (track,) = pretty_midi.PrettyMIDI(str(tmp_path / "a.mid")).instruments
     assert [note.pitch for note in track.notes] == [60, 64]
-    assert np.allclose([(note.start, note.end) for note in track.notes], [(0, 0.5), (0.75, 1.25)], atol=0.005)
+    assert np.allclose(
+        [(note.start, note.end) for note in track.notes], [(0, 0.5), (0.75, 1.25)], atol=0.005
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["a.mid"]  # no temporary file is left
 
 
@@ -90,5 +100,8 @@ def test_the_notes_of_a_sung_song_are_found(seed):
     song, score = synth.demo_song(seed, 12), synth.compose(seed, 12)
     found = midi.notes_from_f0(song.melody.times_s, song.melody.f0_hz, song.melody.voiced)
     planted = [note for note in score.melody if note.end_s < 12]
-    right = [any(abs(a - note.start_s) < 0.12 and p == note.midi for a, _, p in found) for note in planted]
+    right = [
+        any(abs(a - note.start_s) < 0.12 and p == note.midi for a, _, p in found)
+        for note in planted
+    ]
     assert len(planted) > 8 and np.mean(right) > 0.8 and len(found) < 1.3 * len(planted)

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from melodylab import models
-from melodylab.files import InputError
+from melodylab.errors import InputError
 from melodylab.models import create_model, crnn, deep_salience
 
 CHANNELS_AND_BINS = {"sf": (1, 301), "cqt": (1, 301), "hcqt": (6, 360)}
@@ -44,7 +44,10 @@ def seen(model, x, *names):
     """Outputs of the named layers while the model works on x."""
     found, modules = {}, dict(model.named_modules())
     hooks = [
-        modules[name].register_forward_hook(lambda _, __, out, name=name: found.__setitem__(name, out)) for name in names
+        modules[name].register_forward_hook(
+            lambda _, __, out, name=name: found.__setitem__(name, out)
+        )
+        for name in names
     ]
     with torch.no_grad():
         model(x)
@@ -53,7 +56,7 @@ def seen(model, x, *names):
     return [found[name] for name in names]
 
 
-# --- numbers ----------------------------------------------------------------------------------------------------------
+# --- numbers --------------------------------------------------------------------------------------
 
 CNN1 = [(384, 128), (61_504, 128), (36_928, 128), (46_096, 32), (17, 0)]
 CNN2 = [(3328, 256), (204_864, 128), (36_928, 128), (36_928, 128), (107_528, 16), (9, 0)]
@@ -71,7 +74,9 @@ PUBLISHED = {
 
 
 def test_every_network_of_these_papers_is_counted_here():
-    assert list(PUBLISHED) == [name for name, (file, *_) in models.NETWORKS.items() if file in ("crnn", "deep_salience")]
+    assert list(PUBLISHED) == [
+        name for name, (file, *_) in models.NETWORKS.items() if file in ("crnn", "deep_salience")
+    ]
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -83,14 +88,21 @@ def test_numbers_layer_by_layer_and_in_sum(name):
         return sum(tensor.numel() for key, tensor in tensors.items() if key.startswith(prefix))
 
     learnt = {key: p for key, p in model.named_parameters() if p.requires_grad}
-    running = {key: b for key, b in model.named_buffers() if not key.endswith("num_batches_tracked")}
+    running = {
+        key: b for key, b in model.named_buffers() if not key.endswith("num_batches_tracked")
+    }
     place = "" if name == "deep-salience" else "cnn."
     for number, (conv, norm) in enumerate(layers, 1):
         layer = f"{place}layer{number}."
-        assert (count(f"{layer}conv.", learnt), count(f"{layer}norm.", learnt)) == (conv, norm), layer
+        assert (count(f"{layer}conv.", learnt), count(f"{layer}norm.", learnt)) == (conv, norm), (
+            layer
+        )
         assert count(f"{layer}norm.", running) == norm, layer
     assert (count("gru.", learnt), count("dense.", learnt)) == (gru, dense)
-    assert (count("", learnt), count("", learnt) + count("", running)) == (trainable, with_statistics)
+    assert (count("", learnt), count("", learnt) + count("", running)) == (
+        trainable,
+        with_statistics,
+    )
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -116,7 +128,7 @@ def test_first_numbers_are_glorots_orthogonal_and_zero(name):
                 torch.testing.assert_close(gate @ gate.T, torch.eye(len(gate)), atol=1e-5, rtol=0)
 
 
-# --- create_model -----------------------------------------------------------------------------------------------------
+# --- create_model ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -125,27 +137,38 @@ def test_torchs_seed_decides_all_numbers(name):
     for seed in (1, 1, 2):
         torch.manual_seed(seed)
         made.append(create_model(name))
-    first, same, other = (torch.cat([p.detach().flatten() for p in model.parameters()]) for model in made)
+    first, same, other = (
+        torch.cat([p.detach().flatten() for p in model.parameters()]) for model in made
+    )
     assert torch.equal(first, same) and not torch.equal(first, other)
     assert not made[0].training and made[0].name == name and made[0].changes == {}
 
 
 def test_changes_reach_the_network_and_are_remembered():
     model = create_model("sf-crnn-1", across_patches=True, units=8)
-    assert model.across_patches and model.gru.hidden_size == 8 and model.changes == {"across_patches": True, "units": 8}
+    assert (
+        model.across_patches
+        and model.gru.hidden_size == 8
+        and model.changes == {"across_patches": True, "units": 8}
+    )
     assert create_model("sf-crnn-1").gru.hidden_size == 128
 
 
 def test_what_does_not_exist_is_refused_in_a_sentence():
-    with pytest.raises(InputError, match="no network 'sf-crnn'; choose one of sf-crnn-1, .*deep-salience"):
+    with pytest.raises(
+        InputError, match="no network 'sf-crnn'; choose one of sf-crnn-1, .*deep-salience"
+    ):
         create_model("sf-crnn")
-    with pytest.raises(InputError, match="sf-crnn-1 has nothing called unit to change; it has cnn, units, across_patches"):
+    with pytest.raises(
+        InputError,
+        match="sf-crnn-1 has nothing called unit to change; it has cnn, units, across_patches",
+    ):
         create_model("sf-crnn-1", unit=3)
     with pytest.raises(InputError, match="deep-salience has nothing called units"):
         create_model("deep-salience", units=3)
 
 
-# --- shapes -----------------------------------------------------------------------------------------------------------
+# --- shapes ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -154,12 +177,20 @@ def test_shapes_layer_by_layer(name):
     x = torch.rand(shape_of_input(name, 50, batch=2))
     if name == "deep-salience":
         *layers, last = seen(model, x, *(f"layer{n}" for n in range(1, 7)))
-        assert [tuple(out.shape) for out in layers] == [(2, c, 360, 50) for c in (128, 64, 64, 64, 8)]
+        assert [tuple(out.shape) for out in layers] == [
+            (2, c, 360, 50) for c in (128, 64, 64, 64, 8)
+        ]
         assert last.shape == (2, 1, 360, 50) and model(x).shape == (2, 360, 50)
         return
-    channels, bins = ((64, 64, 64, 16, 1), 61) if name.endswith("crnn-1") else ((128, 64, 64, 64, 8, 1), 301)
-    *layers, dense = seen(model, x, *(f"cnn.layer{n}" for n in range(1, len(channels) + 1)), "dense")
-    assert [tuple(out.shape) for out in layers] == [(4, c, bins, 25) for c in channels], "two songs of two patches"
+    channels, bins = (
+        ((64, 64, 64, 16, 1), 61) if name.endswith("crnn-1") else ((128, 64, 64, 64, 8, 1), 301)
+    )
+    *layers, dense = seen(
+        model, x, *(f"cnn.layer{n}" for n in range(1, len(channels) + 1)), "dense"
+    )
+    assert [tuple(out.shape) for out in layers] == [(4, c, bins, 25) for c in channels], (
+        "two songs of two patches"
+    )
     assert dense.shape == (2, 50, 62) and model(x).shape == (2, 62, 50)
     if model.gru is not None:
         ((out, _),) = seen(model, x, "gru")
@@ -173,7 +204,10 @@ def test_any_length(name):
     with torch.no_grad():
         for frames in (1, 24, 26, 60):
             out = model(x[..., :frames])
-            assert out.shape == (1, model.grid.n_bins + model.has_unvoiced_class, frames) and out.isfinite().all()
+            assert (
+                out.shape == (1, model.grid.n_bins + model.has_unvoiced_class, frames)
+                and out.isfinite().all()
+            )
 
 
 @pytest.mark.parametrize("name", ["sf-crnn-1", "sf-cnn"])
@@ -184,7 +218,9 @@ def test_an_incomplete_patch_is_one_that_ends_in_zeros(name):
     assert torch.equal(short, whole) and len(short) == 3
     if model.gru is None:
         with torch.no_grad():
-            torch.testing.assert_close(model(x), model(nn.functional.pad(x, (0, 15)))[..., :60], atol=1e-6, rtol=0)
+            torch.testing.assert_close(
+                model(x), model(nn.functional.pad(x, (0, 15)))[..., :60], atol=1e-6, rtol=0
+            )
 
 
 def test_channels_last_changes_nothing_but_rounding():
@@ -193,18 +229,22 @@ def test_channels_last_changes_nothing_but_rounding():
         x = torch.rand(shape_of_input(name, 50, batch=2))
         with torch.no_grad():
             plain = model(x)
-            turned = model.to(memory_format=torch.channels_last)(x.contiguous(memory_format=torch.channels_last))
+            turned = model.to(memory_format=torch.channels_last)(
+                x.contiguous(memory_format=torch.channels_last)
+            )
         torch.testing.assert_close(turned, plain, atol=1e-4, rtol=1e-4)
         assert plain.std() > 0.01
 
 
-# --- what an output sees ----------------------------------------------------------------------------------------------
+# --- what an output sees --------------------------------------------------------------------------
 
 
 def test_the_first_layer_of_cnn1_centres_each_output_on_a_semitone():
     conv = crnn.cnn1().layer1.conv
     with torch.no_grad():
-        out = conv(torch.eye(301).reshape(301, 1, 301, 1)) - conv(torch.zeros(1, 1, 301, 1))  # an impulse in each bin
+        out = conv(torch.eye(301).reshape(301, 1, 301, 1)) - conv(
+            torch.zeros(1, 1, 301, 1)
+        )  # an impulse in each bin
     sees = out.abs().amax(dim=(1, 3)) > 1e-6  # (bin, output)
     k = torch.arange(61)
     assert torch.equal(sees, (torch.arange(301)[:, None] - 5 * k).abs() <= 2)
@@ -217,7 +257,9 @@ def test_seventy_bins_are_34_below_and_35_above(layer):
     with torch.no_grad():
         out = layer.conv(layer.pad(x))
     assert out.shape == (2, 8, 301, 5)
-    outputs, frames = (torch.unique(i).tolist() for i in ((out[0] - out[1]).abs().amax(dim=0) > 1e-7).nonzero().T)
+    outputs, frames = (
+        torch.unique(i).tolist() for i in ((out[0] - out[1]).abs().amax(dim=0) > 1e-7).nonzero().T
+    )
     # output k sees bins k - 34 .. k + 35
     assert outputs == list(range(150 - 35, 150 + 34 + 1)) and frames == [1, 2, 3]
 
@@ -273,7 +315,7 @@ def test_deep_salience_sees_exactly_seven_frames_either_side():
     assert felt.nonzero().flatten().tolist() == list(range(8, 23)) and model.context_frames == 7
 
 
-# --- order of the parts -----------------------------------------------------------------------------------------------
+# --- order of the parts ---------------------------------------------------------------------------
 
 
 def inputs_of(model, x, kind):
@@ -281,7 +323,11 @@ def inputs_of(model, x, kind):
     found, hooks = {}, []
     for name, module in model.named_modules():
         if isinstance(module, kind):
-            hooks.append(module.register_forward_pre_hook(lambda _, args, name=name: found.__setitem__(name, args[0])))
+            hooks.append(
+                module.register_forward_pre_hook(
+                    lambda _, args, name=name: found.__setitem__(name, args[0])
+                )
+            )
     with torch.no_grad():
         model(x)
     for hook in hooks:
@@ -298,7 +344,9 @@ def test_in_a_crnn_the_norm_follows_the_relu(name):
     assert set(norms) == {f"cnn.layer{n}.norm" for n in range(1, last)}
     for layer, seen_by_norm in norms.items():
         assert seen_by_norm.min() == 0 and seen_by_norm.max() > 0, layer
-    assert torch.equal(convs["cnn.layer1.conv"], x), "nothing stands in front of the first convolution"
+    assert torch.equal(convs["cnn.layer1.conv"], x), (
+        "nothing stands in front of the first convolution"
+    )
     assert convs["cnn.layer2.conv"].min() < 0, "behind the norm there is no second ReLU"
     (out,) = seen(model, x, "cnn")
     assert out.min() >= 0, "the last convolution ends in a ReLU"
@@ -308,7 +356,9 @@ def test_in_deep_salience_the_norm_comes_first():
     model = lively(create_model("deep-salience"))
     x = torch.rand(1, 6, 360, 20)
     norms = inputs_of(model, x, nn.BatchNorm2d)
-    assert set(norms) == {f"layer{n}.norm" for n in range(1, 7)} and torch.equal(norms["layer1.norm"], x)
+    assert set(norms) == {f"layer{n}.norm" for n in range(1, 7)} and torch.equal(
+        norms["layer1.norm"], x
+    )
     assert all(norms[f"layer{n}.norm"].min() == 0 for n in range(2, 7))
     with torch.no_grad():
         assert model(x).min() < 0, "logits: neither ReLU nor sigmoid at the end"
@@ -316,11 +366,13 @@ def test_in_deep_salience_the_norm_comes_first():
 
 def test_norms_have_keras_constants():
     for name in ("sf-crnn-1", "sf-crnn-2", "deep-salience"):
-        norms = [module for module in create_model(name).modules() if isinstance(module, nn.BatchNorm2d)]
+        norms = [
+            module for module in create_model(name).modules() if isinstance(module, nn.BatchNorm2d)
+        ]
         assert norms and all((norm.eps, norm.momentum) == (1e-3, 0.01) for norm in norms)
 
 
-# --- the GRU ----------------------------------------------------------------------------------------------------------
+# --- the GRU --------------------------------------------------------------------------------------
 
 
 def gru_by_hand(x, w_ih, w_hh, bias):
@@ -349,8 +401,13 @@ def test_the_gru_is_the_recursion_with_one_bias_in_both_directions():
     numbers = {key: p.detach().double().numpy() for key, p in gru.named_parameters()}
     assert numbers["bias_ih_l0"].any()
     frames = x[0].double().numpy()
-    for half, end, order in ((slice(0, 128), "_l0", slice(None)), (slice(128, 256), "_l0_reverse", slice(None, None, -1))):
-        hand = gru_by_hand(frames[order], *(numbers[kind + end] for kind in ("weight_ih", "weight_hh", "bias_ih")))[order]
+    for half, end, order in (
+        (slice(0, 128), "_l0", slice(None)),
+        (slice(128, 256), "_l0_reverse", slice(None, None, -1)),
+    ):
+        hand = gru_by_hand(
+            frames[order], *(numbers[kind + end] for kind in ("weight_ih", "weight_hh", "bias_ih"))
+        )[order]
         np.testing.assert_allclose(out[:, half], hand, atol=1e-5)
 
 
@@ -363,7 +420,7 @@ def test_training_leaves_the_second_bias_at_zero():
     assert not model.gru.bias_hh_l0.any() and not torch.equal(before, model.gru.bias_ih_l0)
 
 
-# --- classes and regularisers -----------------------------------------------------------------------------------------
+# --- classes and regularisers ---------------------------------------------------------------------
 
 
 def test_classes():

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from melodylab import nmf
+from melodylab.dsp import nmf
 
 KINDS = ["euclid", "kl", "is"]
 
@@ -46,7 +46,10 @@ def test_a_divergence_is_zero_for_equals_and_positive_otherwise(kind, rng):
 
 def test_only_itakura_saito_does_not_care_how_loud_both_are(rng):
     V, V_hat = rng.gamma(1.0, 1.0, (2, 10, 10))
-    ratios = {kind: nmf.divergence(8 * V, 8 * V_hat, kind) / nmf.divergence(V, V_hat, kind) for kind in KINDS}
+    ratios = {
+        kind: nmf.divergence(8 * V, 8 * V_hat, kind) / nmf.divergence(V, V_hat, kind)
+        for kind in KINDS
+    }
     assert ratios == pytest.approx({"euclid": 64, "kl": 8, "is": 1}, rel=1e-6)
 
 
@@ -62,7 +65,9 @@ def test_one_update_by_hand(kind):
     }[kind]
     result = nmf.factorise(V, W=W, H=H, fix_W=True, kind=kind, iterations=1)
     np.testing.assert_allclose(result.H, [gain], rtol=1e-9)
-    turned = nmf.factorise(V.T, W=H.T, H=W.T, fix_H=True, kind=kind, iterations=1)  # W and H are the same game
+    turned = nmf.factorise(
+        V.T, W=H.T, H=W.T, fix_H=True, kind=kind, iterations=1
+    )  # W and H are the same game
     np.testing.assert_allclose(turned.W, np.transpose([gain]), rtol=1e-9)
 
 
@@ -78,7 +83,9 @@ def test_the_divergence_never_rises(kind, seed, rng):
 
 def test_without_the_exponent_itakura_saito_falls_faster_here(rng):
     V = planted(rng)[2]
-    careful, bold = (nmf.factorise(V, 2, kind="is", exponent=e, iterations=10).trace for e in (None, 1.0))
+    careful, bold = (
+        nmf.factorise(V, 2, kind="is", exponent=e, iterations=10).trace for e in (None, 1.0)
+    )
     assert bold[-1] < careful[-1] < careful[0]
 
 
@@ -111,10 +118,15 @@ def test_fixed_parts_come_back_bit_for_bit(kind, rng):
         np.testing.assert_array_equal(getattr(result, fixed), start[fixed])
         assert not np.array_equal(getattr(result, other), start[other])
         assert np.diff(result.trace).max() <= 0
-    columns = nmf.factorise(V, **start, fix_W=[True, False, True], fix_H=[False, True, False], kind=kind, iterations=10)
+    columns = nmf.factorise(
+        V, **start, fix_W=[True, False, True], fix_H=[False, True, False], kind=kind, iterations=10
+    )
     np.testing.assert_array_equal(columns.W[:, [0, 2]], start["W"][:, [0, 2]])
     np.testing.assert_array_equal(columns.H[1], start["H"][1])
-    assert not np.isclose(columns.W[:, 1], start["W"][:, 1]).all() and not np.isclose(columns.H[0], start["H"][0]).all()
+    assert (
+        not np.isclose(columns.W[:, 1], start["W"][:, 1]).all()
+        and not np.isclose(columns.H[0], start["H"][0]).all()
+    )
     both = nmf.factorise(V, **start, fix_W=True, fix_H=True, kind=kind, iterations=3)
     np.testing.assert_array_equal(both.trace, both.trace[0])
 
@@ -122,7 +134,9 @@ def test_fixed_parts_come_back_bit_for_bit(kind, rng):
 def test_known_activations_find_the_spectra(rng):
     W, H, V = planted(rng, rank=4)
     result = nmf.factorise(V, H=H, fix_H=True, iterations=300)
-    np.testing.assert_allclose(result.W, W, atol=0.02 * W.max())  # in order and in scale: nothing is left to choose
+    np.testing.assert_allclose(
+        result.W, W, atol=0.02 * W.max()
+    )  # in order and in scale: nothing is left to choose
 
 
 def test_a_zero_stays_a_zero(rng):
@@ -142,7 +156,9 @@ def test_starts_are_copied_and_seeds_decide(rng):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("case", ["silence", "one silent cell", "silent rows and columns", "almost nothing", "very loud"])
+@pytest.mark.parametrize(
+    "case", ["silence", "one silent cell", "silent rows and columns", "almost nothing", "very loud"]
+)
 def test_silence_does_no_harm(kind, case, rng):
     V = planted(rng)[2]
     if case == "silence":
@@ -179,11 +195,17 @@ def test_sound_where_every_part_must_be_silent_costs_much_but_not_infinity(kind,
         ({"V": np.full((2, 2), np.inf), "rank": 1}, "V must be finite and not negative"),
         ({"V": np.ones(2), "rank": 1}, "V must be a matrix"),
         ({"V": np.ones((2, 2))}, "number of parts must be given once"),
-        ({"V": np.ones((2, 2)), "rank": 3, "W": np.ones((2, 2))}, r"given once, by rank, W or H; got \[2, 3\]"),
+        (
+            {"V": np.ones((2, 2)), "rank": 3, "W": np.ones((2, 2))},
+            r"given once, by rank, W or H; got \[2, 3\]",
+        ),
         ({"V": np.ones((2, 2)), "W": np.ones((3, 1))}, r"W must be a matrix of shape \(2, 1\)"),
         ({"V": np.ones((2, 2)), "H": -np.ones((1, 2))}, "H must be finite and not negative"),
         ({"V": np.ones((2, 2)), "rank": 1, "fix_H": True}, "fix_H needs a H"),
-        ({"V": np.ones((2, 2)), "rank": 1, "kind": "l1"}, "unknown divergence 'l1'; choose from euclid, kl, is"),
+        (
+            {"V": np.ones((2, 2)), "rank": 1, "kind": "l1"},
+            "unknown divergence 'l1'; choose from euclid, kl, is",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_refused(arguments, words):

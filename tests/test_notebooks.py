@@ -66,9 +66,15 @@ def test_no_cell_may_hide_a_failure(copy):
         tags = set(cell.metadata.get("tags", ()))
         assert not tags - {"exercise", "solution", "setup", "nbval-check-output"}
         if cell.cell_type == "code":
-            assert not re.search(r"nbval-|NBVAL_|PYTEST_VALIDATE|%%capture|filterwarnings|simplefilter", cell.source)
+            assert not re.search(
+                r"nbval-|NBVAL_|PYTEST_VALIDATE|%%capture|filterwarnings|simplefilter", cell.source
+            )
             tree = ast.parse(re.sub(r"^(\s*)[%!].*$", r"\1pass", cell.source, flags=re.MULTILINE))
-            bare = [node for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler) and node.type is None]
+            bare = [
+                node
+                for node in ast.walk(tree)
+                if isinstance(node, ast.ExceptHandler) and node.type is None
+            ]
             assert not bare
 
 
@@ -81,24 +87,35 @@ def test_the_student_version_holds_no_solution_and_its_exercises_wait(name):
     text = "\n".join(cell.source for cell in student.cells)
     shared = "\n".join(cell.source for cell in solutions.cells if cell not in tagged).splitlines()
     for cell in tagged:
-        own = [line for line in cell.source.splitlines() if len(line.strip()) > 12 and line not in shared]
+        own = [
+            line
+            for line in cell.source.splitlines()
+            if len(line.strip()) > 12 and line not in shared
+        ]
         assert own and not [line for line in own if line in text.splitlines()]
     for cell in exercises:
         assert "..." in cell.source and "checks." in cell.source
         said = "".join(output.get("text", "") for output in cell.outputs)
         assert said.startswith("Your turn: "), cell.id
-    assert "solution" not in {tag for cell in student.cells for tag in cell.metadata.get("tags", ())}
+    assert "solution" not in {
+        tag for cell in student.cells for tag in cell.metadata.get("tags", ())
+    }
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_solutions_are_stored_without_outputs(name):
-    assert all(cell.outputs == [] and cell.execution_count is None for cell in code(stored(f"solutions/{name}")))
+    assert all(
+        cell.outputs == [] and cell.execution_count is None
+        for cell in code(stored(f"solutions/{name}"))
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_student_version_was_run_from_top_to_bottom_and_holds_nothing_unwanted(name):
     notebook = stored(name)
-    assert [cell.execution_count for cell in code(notebook)] == list(range(1, len(code(notebook)) + 1))
+    assert [cell.execution_count for cell in code(notebook)] == list(
+        range(1, len(code(notebook)) + 1)
+    )
     assert build.faults(notebook) == []
 
 
@@ -107,7 +124,9 @@ def test_pictures_speak_and_players_play(name):
     outputs = [output for cell in code(stored(name)) for output in cell.outputs if "data" in output]
     pictures = [output for output in outputs if "image/png" in output.data]
     pages = "".join(output.data.get("text/html", "") for output in outputs)
-    players = re.findall(r'<audio controls aria-label="([^"]+)" src="data:audio/mpeg;base64,([^"]+)">', pages)
+    players = re.findall(
+        r'<audio controls aria-label="([^"]+)" src="data:audio/mpeg;base64,([^"]+)">', pages
+    )
     assert pictures and players
     for picture in pictures:
         assert base64.b64decode(picture.data["image/png"]).startswith(b"\x89PNG")
@@ -139,11 +158,17 @@ def test_every_notebook_has_all_its_parts(name):
     prose = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
     assert prose.startswith("# ") and "## Exercises" in prose and "## Sources" in prose
     assert re.search(r"limits", prose, re.IGNORECASE)
-    assert sum(bool(re.search(r"^assert |^    assert ", cell.source, re.MULTILINE)) for cell in code(stored(name))) >= 3
+    assert (
+        sum(
+            bool(re.search(r"^assert |^    assert ", cell.source, re.MULTILINE))
+            for cell in code(stored(name))
+        )
+        >= 3
+    )
     assert 1000 <= len(prose.split()) <= 3000
 
 
-# --- pairs of jupytext ------------------------------------------------------------------------------------------------
+# --- pairs of jupytext ----------------------------------------------------------------------------
 
 
 def test_solutions_are_the_scripts_pair_and_student_copies_are_nobodys():
@@ -157,7 +182,7 @@ def test_solutions_are_the_scripts_pair_and_student_copies_are_nobodys():
     assert not any("jupytext" in stored(copy).metadata for copy in COPIES)
 
 
-# --- what build.py would catch ----------------------------------------------------------------------------------------
+# --- what build.py would catch --------------------------------------------------------------------
 
 HEADER = """\
 # ---
@@ -185,8 +210,16 @@ def script(tmp_path):
 
 def test_a_script_becomes_two_notebooks(script):
     folder = script("# %% [markdown]\n# # Title\n\n" + EXERCISE + "# %%\nprint(answer)\n")
-    solutions, student = build.solutions_notebook("99_x", folder), build.student_notebook("99_x", folder)
-    assert [cell.source for cell in solutions.cells] == ["# Title", "answer = ...", "answer = 42", "print(answer)"]
+    solutions, student = (
+        build.solutions_notebook("99_x", folder),
+        build.student_notebook("99_x", folder),
+    )
+    assert [cell.source for cell in solutions.cells] == [
+        "# Title",
+        "answer = ...",
+        "answer = 42",
+        "print(answer)",
+    ]
     assert [cell.id for cell in student.cells] == ["99-x-00", "99-x-01", "99-x-03"]
     assert build.execute(solutions).notebook.cells[-1].outputs[0].text == "42\n"
     run = build.execute(student)
@@ -199,7 +232,10 @@ def test_a_script_becomes_two_notebooks(script):
         ('# %% tags=["solution"]\nanswer = 42\n', "must follow its exercise"),
         ('# %% tags=["exercise"]\nanswer = ...\n\n# %%\n1\n', "every exercise has one"),
         ('# %% tags=["exercise"]\nanswer = ...\n', "has no solution"),
-        ('# %% tags=["exercise"]\na = ...\n\n# %% [markdown] tags=["solution"]\n# ah\n', "every exercise has one"),
+        (
+            '# %% tags=["exercise"]\na = ...\n\n# %% [markdown] tags=["solution"]\n# ah\n',
+            "every exercise has one",
+        ),
         ('# %% tags=["nbval-skip"]\n1\n', "nbval-skip"),
     ],
 )
@@ -210,7 +246,9 @@ def test_exercises_without_solutions_and_strange_tags_are_refused(script, text, 
 
 def test_a_kernel_of_somebodys_machine_is_refused(script):
     with pytest.raises(build.BuildError, match="kernel"):
-        build.solutions_notebook("99_x", script("# %%\n1\n", HEADER.replace("name: python3", "name: my-conda")))
+        build.solutions_notebook(
+            "99_x", script("# %%\n1\n", HEADER.replace("name: python3", "name: my-conda"))
+        )
 
 
 def test_a_failing_cell_stops_the_build_and_is_shown(script):
@@ -225,7 +263,10 @@ def test_a_failing_cell_stops_the_build_and_is_shown(script):
         ("import warnings; warnings.warn('old')", "standard error"),
         ("print('/ho' + 'me/somebody/x.py')", "a path"),
         ("object()", "an address in memory"),
-        ("from IPython.display import SVG; SVG('<svg xmlns=\"http://www.w3.org/2000/svg\"></svg>')", "image/svg"),
+        (
+            "from IPython.display import SVG; SVG('<svg xmlns=\"http://www.w3.org/2000/svg\"></svg>')",
+            "image/svg",
+        ),
         ("print(chr(27) + '[31mred')", "colour codes"),
     ],
 )
@@ -235,8 +276,13 @@ def test_outputs_that_nobody_wants_are_found(script, source, says):
 
 
 def test_a_live_widget_is_not_stored(script):
-    run = build.execute(build.student_notebook("99_x", script("# %%\nimport ipywidgets\nipywidgets.IntSlider()\n")))
-    assert set(run.notebook.cells[0].outputs[0].data) == {"text/plain"} and "widgets" not in run.notebook.metadata
+    run = build.execute(
+        build.student_notebook("99_x", script("# %%\nimport ipywidgets\nipywidgets.IntSlider()\n"))
+    )
+    assert (
+        set(run.notebook.cells[0].outputs[0].data) == {"text/plain"}
+        and "widgets" not in run.notebook.metadata
+    )
 
 
 def test_a_changed_script_and_a_changed_notebook_are_noticed(tmp_path, monkeypatch):
@@ -252,23 +298,38 @@ def test_a_changed_script_and_a_changed_notebook_are_noticed(tmp_path, monkeypat
     notebook = json.loads(path.read_text(encoding="utf-8"))
     notebook["cells"][4]["source"] = ["song = None"]
     path.write_text(json.dumps(notebook), encoding="utf-8")
-    assert build.differences("00_tour") == ["00_tour.ipynb is not what its script says (first difference: cell 4)"]
+    assert build.differences("00_tour") == [
+        "00_tour.ipynb is not what its script says (first difference: cell 4)"
+    ]
     source = tmp_path / "scripts" / "00_tour.py"
-    source.write_text(source.read_text(encoding="utf-8").replace("# # Follow", "# # Lead"), encoding="utf-8")
+    source.write_text(
+        source.read_text(encoding="utf-8").replace("# # Follow", "# # Lead"), encoding="utf-8"
+    )
     assert len(build.differences("00_tour")) == 2
 
 
-# --- execution --------------------------------------------------------------------------------------------------------
+# --- execution ------------------------------------------------------------------------------------
 
 
 def test_a_failing_notebook_fails_under_the_projects_settings(tmp_path):
     """nbval, as pyproject.toml switches it on, is no formality: the second cell fails, and an error in a callback does."""
     cells = ["value = 1", "assert value == 2, 'planted'", "import ipywidgets\nbox = ipywidgets.IntSlider()",
              "box.observe(lambda _: 1 / 0, 'value')\nbox.value = 3"]  # fmt: skip
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(source) for source in cells]
+    )
     notebook.metadata.kernelspec = build.KERNEL
     nbformat.write(notebook, tmp_path / "planted.ipynb")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", ROOT / "pyproject.toml"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-c",
+        ROOT / "pyproject.toml",
+    ]
     command += ["--rootdir", tmp_path, tmp_path / "planted.ipynb"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 1 and "2 failed, 2 passed" in done.stdout, done.stdout + done.stderr
@@ -276,10 +337,23 @@ def test_a_failing_notebook_fails_under_the_projects_settings(tmp_path):
 
 
 def test_pytest_collects_every_cell_of_every_notebook():
-    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", "notebooks"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "--collect-only",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "notebooks",
+    ]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.splitlines()
     for copy in COPIES:
-        assert sum(line.startswith(f"notebooks/{copy}.ipynb::") for line in listed) == len(code(stored(copy))) > 0
+        assert (
+            sum(line.startswith(f"notebooks/{copy}.ipynb::") for line in listed)
+            == len(code(stored(copy)))
+            > 0
+        )
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -5,11 +5,12 @@ import pytest
 import torch
 from torch import nn
 
-from melodylab import decode, models, synth, weights
-from melodylab.examples import Bank, Examples
+from melodylab import models, synth, weights
+from melodylab.melody import decode
 from melodylab.models import create_model, harmonic_crnn, multires, run
 from melodylab.records import Features
-from melodylab.train import _warm_start
+from melodylab.training.examples import Bank, Examples
+from melodylab.training.loop import _warm_start
 
 MULTIRES = ["multires", "multires-short", "multires-long", "multires-no-pretraining", "multires-1d"]
 
@@ -26,7 +27,7 @@ def columns(frames, seed=0):
     return Features(values, np.arange(160), np.arange(frames) * 0.01, "wave")
 
 
-# --- multires ---------------------------------------------------------------------------------------------------------
+# --- multires -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", MULTIRES)
@@ -47,9 +48,13 @@ def test_both_lengths_are_centred_on_the_frame(length):
         bank.conv.weight.fill_(1)
         wave = torch.zeros(1, 160 * 41)
         wave[0, 160 * 20 + 79 : 160 * 20 + 81] = 1  # the centre of frame 20 lies between these two
-        out = bank.conv(torch.nn.functional.pad(wave, [(length - bank.stride) // 2] * 2)[:, None])[0, 0]
+        out = bank.conv(torch.nn.functional.pad(wave, [(length - bank.stride) // 2] * 2)[:, None])[
+            0, 0
+        ]
     heard = np.flatnonzero(out.numpy())
-    frames = heard * bank.stride / 160 + (bank.stride / 2) / 160  # middles of the steps, in frames from the left edge of frame 0
+    frames = (
+        heard * bank.stride / 160 + (bank.stride / 2) / 160
+    )  # middles of the steps, in frames from the left edge of frame 0
     assert abs(frames.mean() - 20.5) <= 0.11, "within half a step of the short kernels"
 
 
@@ -77,22 +82,35 @@ def test_the_pre_training_hands_its_kernels_on_in_order(tmp_path):
     centres = second.short.centres_hz()
     assert (centres.diff() >= 0).all() and (second.long.centres_hz().diff() >= 0).all()
     given = weights.load_model(path).short.conv.weight.flatten(1)
-    assert torch.equal(second.short.conv.weight.flatten(1).sum(dim=1).sort()[0], given.sum(dim=1).sort()[0])
+    assert torch.equal(
+        second.short.conv.weight.flatten(1).sum(dim=1).sort()[0], given.sum(dim=1).sort()[0]
+    )
 
 
 def test_a_waveform_played_faster_is_higher():
-    bank = Bank(seed=9, songs=1, mixes=1, seconds=4, ingredients=synth.Ingredients(instrument_leads=0.0))
+    bank = Bank(
+        seed=9, songs=1, mixes=1, seconds=4, ingredients=synth.Ingredients(instrument_leads=0.0)
+    )
     for seed in range(2):
         examples = Examples("wave", bank, batch_size=2, frames=100, shift_semitones=5, seed=seed)
         x, f0_hz = examples.batch(3)
-        assert x.shape == (2, 1, 160, 100) and f0_hz.shape == (2, 100) and x.dtype == f0_hz.dtype == torch.float32
-    sine = np.sin(2 * np.pi * 200 * np.arange(160 * 400) / 16000).astype(np.float32).reshape(1, 400, 160).transpose(0, 2, 1)
+        assert (
+            x.shape == (2, 1, 160, 100)
+            and f0_hz.shape == (2, 100)
+            and x.dtype == f0_hz.dtype == torch.float32
+        )
+    sine = (
+        np.sin(2 * np.pi * 200 * np.arange(160 * 400) / 16000)
+        .astype(np.float32)
+        .reshape(1, 400, 160)
+        .transpose(0, 2, 1)
+    )
     x, f0_hz = examples._cut_wave(np.random.default_rng(3), sine, np.full(400, 200, np.float32))
     spectrum = np.abs(np.fft.rfft(x[0].T.ravel() * np.hanning(16000)))
     assert spectrum.argmax() == pytest.approx(f0_hz[50], abs=1.1) and abs(f0_hz[50] - 200) > 2
 
 
-# --- harmonic-crnn ----------------------------------------------------------------------------------------------------
+# --- harmonic-crnn --------------------------------------------------------------------------------
 
 
 def test_harmonics_of_a_pitch_share_its_row():
@@ -122,27 +140,49 @@ def test_both_losses_are_the_cross_entropy_over_all_classes():
         y = model(x)
         voiced = 1 - y[:, 0].exp()
         pitch = (y[:, 1:].exp() / voiced[:, None])[0]  # given that something is sung
-    by_hand = -(torch.log(1 - voiced[0, 0]) + torch.log(voiced[0, 1] * pitch[4, 1]) + torch.log(voiced[0, 2] * pitch[99, 2])) / 3
-    torch.testing.assert_close(torch.nn.functional.cross_entropy(y, target), by_hand, atol=1e-5, rtol=1e-5)
+    by_hand = (
+        -(
+            torch.log(1 - voiced[0, 0])
+            + torch.log(voiced[0, 1] * pitch[4, 1])
+            + torch.log(voiced[0, 2] * pitch[99, 2])
+        )
+        / 3
+    )
+    torch.testing.assert_close(
+        torch.nn.functional.cross_entropy(y, target), by_hand, atol=1e-5, rtol=1e-5
+    )
 
 
 def test_any_length_of_song():
     model = create_model("harmonic-crnn", channels=(4, 4, 4, 4), units=8)
     for frames in (1, 2, 50):
-        song = Features(np.random.rand(2, 312, frames), harmonic_crnn.SPECTRA.freqs_hz, np.arange(frames) * 0.02, "spectra")
+        song = Features(
+            np.random.rand(2, 312, frames),
+            harmonic_crnn.SPECTRA.freqs_hz,
+            np.arange(frames) * 0.02,
+            "spectra",
+        )
         assert run.salience(model, song).values.shape == (156, frames)
 
 
 def test_these_are_all():
     files = {"multires", "harmonic_crnn"}
-    assert {*MULTIRES, "harmonic-crnn"} == {name for name, (file, *_) in models.NETWORKS.items() if file in files}
+    assert {*MULTIRES, "harmonic-crnn"} == {
+        name for name, (file, *_) in models.NETWORKS.items() if file in files
+    }
 
 
 def test_voicing_does_not_depend_on_how_sure_the_pitch_is():
     """Two frames with the same answer to "is there any": one knows the pitch, one wavers between two."""
 
     class Planted(nn.Module):
-        grid, has_unvoiced_class, voicing_apart, block_frames, context_frames = harmonic_crnn.BINS, True, True, 10, 0
+        grid, has_unvoiced_class, voicing_apart, block_frames, context_frames = (
+            harmonic_crnn.BINS,
+            True,
+            True,
+            10,
+            0,
+        )
 
         def forward(self, x):
             p = torch.full((1, 157, 2), 1e-9)
@@ -151,9 +191,16 @@ def test_voicing_does_not_depend_on_how_sure_the_pitch_is():
             p[0, 50, 1] = p[0, 90, 1] = 0.3
             return p.log()
 
-    heard = Features(np.ones((2, 312, 2), np.float32), harmonic_crnn.SPECTRA.freqs_hz, np.array([0.0, 0.02]), "spectra")
+    heard = Features(
+        np.ones((2, 312, 2), np.float32),
+        harmonic_crnn.SPECTRA.freqs_hz,
+        np.array([0.0, 0.02]),
+        "spectra",
+    )
     melody = decode.peak(run.salience(Planted(), heard))
     np.testing.assert_allclose(melody.voicing, 0.6, rtol=1e-4)
     np.testing.assert_allclose(melody.f0_hz, harmonic_crnn.BINS.freqs_hz[49], rtol=1e-6)
     Planted.voicing_apart = False
-    np.testing.assert_allclose(decode.peak(run.salience(Planted(), heard)).voicing, [0.6, 3 / 7], rtol=1e-4)
+    np.testing.assert_allclose(
+        decode.peak(run.salience(Planted(), heard)).voicing, [0.6, 3 / 7], rtol=1e-4
+    )

@@ -27,7 +27,10 @@ CITATION = yaml.safe_load((ROOT / "CITATION.cff").read_text())
 def tracked_texts():
     """{path: text} of everything that would be published, pictures and sound left out."""
     done = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
     )
     if done.returncode:
         pytest.skip("not a git checkout")
@@ -37,7 +40,7 @@ def tracked_texts():
             texts[name] = (ROOT / name).read_text(encoding="utf-8")
         except (UnicodeDecodeError, FileNotFoundError):
             continue
-    assert {"README.md", "pyproject.toml", "melodylab/cli.py"} <= set(texts)
+    assert {"README.md", "pyproject.toml", "melodylab/cli/app.py"} <= set(texts)
     return texts
 
 
@@ -46,11 +49,14 @@ def names(requirements):
 
 
 def constraints():
-    lines = [line.split("#")[0].strip() for line in (ROOT / "binder" / "constraints.txt").read_text().splitlines()]
+    lines = [
+        line.split("#")[0].strip()
+        for line in (ROOT / "binder" / "constraints.txt").read_text().splitlines()
+    ]
     return [Requirement(line) for line in lines if line]
 
 
-# --- what is declared -------------------------------------------------------------------------------------------------
+# --- what is declared -----------------------------------------------------------------------------
 
 
 def test_dependencies_are_the_promised_ones():
@@ -58,16 +64,29 @@ def test_dependencies_are_the_promised_ones():
     assert names(PROJECT["dependencies"]) == set(core.split())
     assert set(EXTRAS) == {"lab", "data", "cluster", "test"}
     assert names(EXTRAS["lab"]) == {"jupyterlab", "jupytext", "voila", "captum", "lightning"}
-    assert names(EXTRAS["data"]) == {"mirdata", "musdb"} and names(EXTRAS["cluster"]) == {"dask", "distributed"}
+    assert names(EXTRAS["data"]) == {"mirdata", "musdb"} and names(EXTRAS["cluster"]) == {
+        "dask",
+        "distributed",
+    }
     assert PROJECT["requires-python"] == ">=3.11"
     for requirement in sum(EXTRAS.values(), PROJECT["dependencies"]):
-        assert not {"<", "<=", "==", "~="} & {s.operator for s in Requirement(requirement).specifier}, requirement
+        assert not {"<", "<=", "==", "~="} & {
+            s.operator for s in Requirement(requirement).specifier
+        }, requirement
 
 
 def test_every_import_is_declared():
     """Library: core. Commands and tests: an extra may be needed, too. Names are those of the distributions."""
     distributions = importlib.metadata.packages_distributions()
-    brought_along = {"packaging", "IPython", "PIL", "traitlets", "nbformat", "nbclient", "jupytext"}  # by what is declared
+    brought_along = {
+        "packaging",
+        "IPython",
+        "PIL",
+        "traitlets",
+        "nbformat",
+        "nbclient",
+        "jupytext",
+    }  # by what is declared
     for folder, declared in (
         ("melodylab", names(PROJECT["dependencies"]) | {"distributed", "lightning", "captum"}),
         ("tests", names(PROJECT["dependencies"] + EXTRAS["test"])),
@@ -78,7 +97,12 @@ def test_every_import_is_declared():
                 modules = [a.name for a in node.names] if isinstance(node, ast.Import) else []
                 if isinstance(node, ast.ImportFrom) and node.level == 0:
                     modules = [node.module]
-                for module in {m.split(".")[0] for m in modules} - own - brought_along - sys.stdlib_module_names:
+                for module in (
+                    {m.split(".")[0] for m in modules}
+                    - own
+                    - brought_along
+                    - sys.stdlib_module_names
+                ):
                     candidates = {canonicalize_name(d) for d in distributions.get(module, [module])}
                     assert candidates & declared, f"{path.relative_to(ROOT)} imports {module}"
 
@@ -92,7 +116,9 @@ def test_versions_agree():
 
 def test_one_address():
     """CITATION.cff holds the repository's address; every other mention is the same."""
-    owner_and_name = re.fullmatch(r"https://github\.com/([\w.-]+/[\w.-]+)", CITATION["repository-code"])[1]
+    owner_and_name = re.fullmatch(
+        r"https://github\.com/([\w.-]+/[\w.-]+)", CITATION["repository-code"]
+    )[1]
     places = r"(?:github\.com|mybinder\.org/v2/gh|colab\.research\.google\.com/github|raw\.githubusercontent\.com)"
     mention = re.compile(places + r"/([\w.-]+/melodylab)\b")
     found = {(name, m) for name, text in tracked_texts().items() for m in mention.findall(text)}
@@ -100,14 +126,18 @@ def test_one_address():
     assert {"README.md", "pyproject.toml"} <= {name for name, _ in found}
 
 
-# --- what is pinned ---------------------------------------------------------------------------------------------------
+# --- what is pinned -------------------------------------------------------------------------------
 
 
 def test_constraints_are_plain_pins():
     pins = constraints()
     for pin in pins:
-        assert [s.operator for s in pin.specifier] == ["=="] and not (pin.url or pin.extras or pin.marker), pin
-        assert "+" not in str(pin) and "*" not in str(pin), "a local version exists on one index only"
+        assert [s.operator for s in pin.specifier] == ["=="] and not (
+            pin.url or pin.extras or pin.marker
+        ), pin
+        assert "+" not in str(pin) and "*" not in str(pin), (
+            "a local version exists on one index only"
+        )
     assert len({canonicalize_name(p.name) for p in pins}) == len(pins)
     assert "torch==2.13.0" in map(str, pins)
 
@@ -131,7 +161,9 @@ def test_constraints_cover_whatever_gets_installed():
         except importlib.metadata.PackageNotFoundError:
             continue
         for line in map(Requirement, further):
-            if line.marker is None or any(line.marker.evaluate({"extra": e}) for e in ("", *requirement.extras)):
+            if line.marker is None or any(
+                line.marker.evaluate({"extra": e}) for e in ("", *requirement.extras)
+            ):
                 todo.append((line, name))
     assert len(seen) > 100
 
@@ -139,10 +171,12 @@ def test_constraints_cover_whatever_gets_installed():
 def test_pins_satisfy_the_project():
     versions = {canonicalize_name(p.name): next(iter(p.specifier)).version for p in constraints()}
     for requirement in map(Requirement, sum(EXTRAS.values(), PROJECT["dependencies"])):
-        assert requirement.specifier.contains(versions[canonicalize_name(requirement.name)]), requirement
+        assert requirement.specifier.contains(versions[canonicalize_name(requirement.name)]), (
+            requirement
+        )
 
 
-# --- what is promised -------------------------------------------------------------------------------------------------
+# --- what is promised -----------------------------------------------------------------------------
 
 LAB = 'python3 -m venv .venv && .venv/bin/pip install -c binder/constraints.txt ".[lab]" && .venv/bin/melodylab lab'
 TEST = 'python3 -m venv .venv && .venv/bin/pip install -c binder/constraints.txt ".[lab,test]" && .venv/bin/pytest'
@@ -153,9 +187,13 @@ def test_readme_shows_the_two_commands_and_ci_runs_the_second():
     assert readme.count(LAB) == readme.count(TEST) == 1
     script = (ROOT / ".ci" / "run").read_text()
     (line,) = [line for line in script.splitlines() if "-m venv" in line]
-    assert line.replace('"$venv"', ".venv").replace('"$venv/bin/', ".venv/bin/").replace('pip"', "pip").replace(
-        'pytest"', "pytest"
-    ) == TEST
+    assert (
+        line.replace('"$venv"', ".venv")
+        .replace('"$venv/bin/', ".venv/bin/")
+        .replace('pip"', "pip")
+        .replace('pytest"', "pytest")
+        == TEST
+    )
     assert "export MELODYLAB_NO_SKIP=1" in script
     assert os.access(ROOT / ".ci" / "run", os.X_OK) and script.splitlines()[-1] == line
 
@@ -169,7 +207,10 @@ def test_the_torch_index_is_named_where_it_may_be():
 
 def test_binder_files():
     folder = ROOT / "binder"
-    lines = [line.split("#")[0].strip() for line in (folder / "requirements.txt").read_text().splitlines()]
+    lines = [
+        line.split("#")[0].strip()
+        for line in (folder / "requirements.txt").read_text().splitlines()
+    ]
     wanted = [line for line in lines if line and not line.startswith("-")]
     assert "-c constraints.txt" in lines and "-r" not in {line[:2] for line in lines}
     build_backend = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
@@ -188,35 +229,53 @@ def test_badges_and_links_of_the_readme_lead_somewhere():
     readme = (ROOT / "README.md").read_text()
     targets = re.findall(r"\]\(([^)\s]+)\)", readme)
     local = [t.split("#")[0] for t in targets if "://" not in t and not t.startswith("#")]
-    in_the_repository = re.findall(r"labpath=([\w/.]+)", readme) + re.findall(r"blob/\w+/([\w/.]+)", readme)
+    in_the_repository = re.findall(r"labpath=([\w/.]+)", readme) + re.findall(
+        r"blob/\w+/([\w/.]+)", readme
+    )
     assert len(in_the_repository) >= 2
     for target in local + in_the_repository:
         assert (ROOT / target).exists(), target
 
 
 def test_no_machine_paths():
-    roots = ["/" + name + "/" for name in ("work", "home", "root", "Users", "tmp/bash_jobs")] + ["C:" + "\\Users"]
+    roots = ["/" + name + "/" for name in ("work", "home", "root", "Users", "tmp/bash_jobs")] + [
+        "C:" + "\\Users"
+    ]
     for name, text in tracked_texts().items():
         for root in roots:
             assert not re.search(r"(?<![\w.}~-])" + re.escape(root), text), f"{name} names {root}"
 
 
 def test_notebooks_name_the_kernel_that_everybody_has():
-    notebooks = [p for p in (ROOT / "notebooks").rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts]
+    notebooks = [
+        p for p in (ROOT / "notebooks").rglob("*.ipynb") if ".ipynb_checkpoints" not in p.parts
+    ]
     assert ROOT / "notebooks" / "00_tour.ipynb" in notebooks
     for path in notebooks:
-        assert json.loads(path.read_text(encoding="utf-8"))["metadata"]["kernelspec"]["name"] == "python3", path
+        assert (
+            json.loads(path.read_text(encoding="utf-8"))["metadata"]["kernelspec"]["name"]
+            == "python3"
+        ), path
 
 
 def test_pytest_alone_finds_tests_and_notebooks():
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]
     assert settings["testpaths"] == ["tests", "notebooks"] and "--nbval-lax" in settings["addopts"]
-    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", "notebooks"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "--collect-only",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "notebooks",
+    ]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout
     assert "notebooks/00_tour.ipynb::" in listed and "notebooks/scripts" not in listed
 
 
-# --- what is built ----------------------------------------------------------------------------------------------------
+# --- what is built --------------------------------------------------------------------------------
 
 DATA = (".safetensors", ".json", ".toml")  # trained weights, their cards, recipes
 
@@ -225,7 +284,18 @@ DATA = (".safetensors", ".json", ".toml")  # trained weights, their cards, recip
 def wheel(tmp_path_factory):
     """The wheel, built from this checkout without a network."""
     folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-index", "--no-build-isolation", "-w", folder, ROOT]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--no-deps",
+        "--no-index",
+        "--no-build-isolation",
+        "-w",
+        folder,
+        ROOT,
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     (path,) = folder.glob("melodylab-*.whl")
@@ -236,29 +306,53 @@ def wheel(tmp_path_factory):
 def installed(wheel, tmp_path_factory):
     """A folder with nothing but the wheel's contents."""
     folder = tmp_path_factory.mktemp("installed")
-    command = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-index", "--target", folder, wheel]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--no-deps",
+        "--no-index",
+        "--target",
+        folder,
+        wheel,
+    ]
     assert subprocess.run(command, capture_output=True).returncode == 0
     return folder
 
 
 def test_the_wheel_holds_library_and_notebooks_and_nothing_else(wheel):
     inside = set(zipfile.ZipFile(wheel).namelist())
-    library = {p.relative_to(ROOT).as_posix() for p in (ROOT / "melodylab").rglob("*") if p.suffix in (".py", *DATA)}
+    library = {
+        p.relative_to(ROOT).as_posix()
+        for p in (ROOT / "melodylab").rglob("*")
+        if p.suffix in (".py", *DATA)
+    }
     shipped = {
         f"melodylab/_notebooks/{p.relative_to(ROOT / 'notebooks').as_posix()}"
         for pattern in ("*.ipynb", "solutions/*.ipynb")
         for p in (ROOT / "notebooks").glob(pattern)
     }
     assert library | shipped == {name for name in inside if ".dist-info/" not in name}
-    assert "melodylab/_notebooks/00_tour.ipynb" in shipped and any("solutions" in name for name in shipped)
+    assert "melodylab/_notebooks/00_tour.ipynb" in shipped and any(
+        "solutions" in name for name in shipped
+    )
     assert any(name.endswith("/licenses/LICENSE") for name in inside)
 
 
 def run_installed(installed, folder, *arguments):
-    environment = {**os.environ, "PYTHONPATH": str(installed), "JUPYTER_DATA_DIR": str(folder / ".jupyter")}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(installed),
+        "JUPYTER_DATA_DIR": str(folder / ".jupyter"),
+    }
     program = "import sys; from melodylab.cli import main; main(sys.argv[1:])"  # as the console script does
     done = subprocess.run(
-        [sys.executable, "-c", program, *arguments], cwd=folder, env=environment, capture_output=True, text=True
+        [sys.executable, "-c", program, *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -269,7 +363,9 @@ def test_the_wheel_works_in_an_empty_folder(installed, tmp_path):
     for part in ("", "solutions/"):
         copied = {p.name for p in (tmp_path / "melodylab-notebooks" / part).glob("*.ipynb")}
         assert copied == {p.name for p in (ROOT / "notebooks" / part).glob("*.ipynb")} != set()
-    assert str(installed) in run_installed(installed, tmp_path, "doctor"), "the notebooks are the installed ones"
+    assert str(installed) in run_installed(installed, tmp_path, "doctor"), (
+        "the notebooks are the installed ones"
+    )
     sf.write(tmp_path / "a.wav", np.sin(np.arange(22050) * 0.0627), 22050)
     assert run_installed(installed, tmp_path, "melody", "a.wav") == "a.melody.csv\n"
     assert len((tmp_path / "a.melody.csv").read_text().splitlines()) > 80

@@ -7,7 +7,7 @@ import numpy as np
 import pretty_midi
 import pytest
 
-from melodylab.files import InputError
+from melodylab.errors import InputError
 from melodylab.records import DrumOnsets, Features, Mask, Melody, Salience, Song
 
 TIMES = np.arange(6) * 256 / 22050
@@ -22,7 +22,9 @@ def melody():
 
 def test_a_melody_tells_sung_from_guessed(melody):
     assert len(melody) == 6
-    np.testing.assert_array_equal(melody.voiced, [True, True, False, False, True, False])  # 0.5 is voiced
+    np.testing.assert_array_equal(
+        melody.voiced, [True, True, False, False, True, False]
+    )  # 0.5 is voiced
     np.testing.assert_array_equal(melody.sung_hz, [220, 221.5, np.nan, np.nan, 440, np.nan])
     np.testing.assert_array_equal(melody.signed_hz, [220, 221.5, -110.25, 0, 440, -330])
 
@@ -37,7 +39,9 @@ def test_signs_come_back_as_guesses_and_nan(melody):
 def test_a_melody_survives_its_file(melody, tmp_path):
     melody.to_csv(tmp_path / "m.csv")
     lines = (tmp_path / "m.csv").read_text().splitlines()
-    assert lines[:2] == ["# time_s,f0_hz", "0.000000,220.000"] and len(lines) == 7  # every frame has its row
+    assert (
+        lines[:2] == ["# time_s,f0_hz", "0.000000,220.000"] and len(lines) == 7
+    )  # every frame has its row
     back = Melody.from_csv(tmp_path / "m.csv")
     np.testing.assert_allclose(back.times_s, TIMES, atol=1e-6)
     np.testing.assert_allclose(back.f0_hz, F0, atol=1e-3)
@@ -139,7 +143,9 @@ def test_vibrato_stays_one_note_and_a_semitone_step_splits(tmp_path):
 
 
 def test_quick_notes_are_kept_and_the_shortest_dropped(tmp_path):
-    midi = np.repeat([60, 64, 60, 64, 62], [12, 12, 12, 12, 4])  # eighths at 250 a minute, and a slip of 40 ms
+    midi = np.repeat(
+        [60, 64, 60, 64, 62], [12, 12, 12, 12, 4]
+    )  # eighths at 250 a minute, and a slip of 40 ms
     times_s = np.arange(len(midi)) * 0.01
     Melody(times_s, 440 * 2 ** ((midi - 69) / 12), np.ones(len(midi))).to_midi(tmp_path / "m.mid")
     assert [note.pitch for note in notes_in(tmp_path / "m.mid")] == [60, 64, 60, 64]
@@ -158,11 +164,22 @@ def test_drum_hits():
         DrumOnsets([1.0, 0.5], ["kick", "snare"], [1, 1])
 
 
-@pytest.mark.parametrize(("dtype", "full"), [(np.int8, 128), (np.int16, 2**15), (np.int32, 2**31), (np.float64, 1), (np.float32, 1)])
+@pytest.mark.parametrize(
+    ("dtype", "full"),
+    [(np.int8, 128), (np.int16, 2**15), (np.int32, 2**31), (np.float64, 1), (np.float32, 1)],
+)
 def test_arrays_become_songs_at_full_scale_1(dtype, full):
-    song = Song.from_array(np.array([0, full // 2 if full > 1 else 0.5, -full]).astype(dtype), 8000, "x")
+    song = Song.from_array(
+        np.array([0, full // 2 if full > 1 else 0.5, -full]).astype(dtype), 8000, "x"
+    )
     np.testing.assert_array_equal(song.audio, np.array([[0, 0.5, -1]], dtype=np.float32))
-    assert (song.audio.dtype, song.channels, song.sr, song.name, song.duration_s) == (np.float32, 1, 8000, "x", 3 / 8000)
+    assert (song.audio.dtype, song.channels, song.sr, song.name, song.duration_s) == (
+        np.float32,
+        1,
+        8000,
+        "x",
+        3 / 8000,
+    )
 
 
 def test_mono_is_the_mean_and_nothing_is_rescaled(rng):
@@ -198,7 +215,13 @@ def test_an_excerpt_takes_its_truth_along(rng):
     y = rng.standard_normal((2, 22050)).astype(np.float32)
     times_s = np.arange(100) * 0.01
     melody = Melody(times_s, 220 + times_s, np.ones(100))
-    song = Song(y, 22050, stems={"voice": y / 2}, melody=melody, onsets=DrumOnsets([0.1, 0.5, 0.9], "abc", [1, 1, 1]))
+    song = Song(
+        y,
+        22050,
+        stems={"voice": y / 2},
+        melody=melody,
+        onsets=DrumOnsets([0.1, 0.5, 0.9], "abc", [1, 1, 1]),
+    )
     part = song.excerpt(0.5, 0.8)
     np.testing.assert_array_equal(part.audio, y[:, 11025:17640])
     np.testing.assert_array_equal(part.stems["voice"], y[:, 11025:17640] / 2)
@@ -207,7 +230,11 @@ def test_an_excerpt_takes_its_truth_along(rng):
     np.testing.assert_allclose(part.onsets.times_s, [0])
     assert part.onsets.classes == ("b",)
     whole = song.excerpt(-1, 99)
-    assert whole.audio.shape == y.shape and whole.melody.times_s[0] == 0 and whole.onsets.times_s[0] == 0.1
+    assert (
+        whole.audio.shape == y.shape
+        and whole.melody.times_s[0] == 0
+        and whole.onsets.times_s[0] == 0.1
+    )
     with pytest.raises(ValueError, match="the song lasts 1.00 s"):
         song.excerpt(2, 3)
 
@@ -221,7 +248,9 @@ AXES = {"freqs_hz": [100.0, 200.0], "times_s": [0.0, 0.1, 0.2]}
 def test_pictures_check_their_axes(make):
     record = make(np.full((2, 3), 0.5), **AXES)
     assert record.values.shape[-2:] == (2, 3) and record.values.dtype == np.float32
-    with pytest.raises(ValueError, match=r"values are \(3, 2\) \(freq, time\) but the axes have 2 and 3"):
+    with pytest.raises(
+        ValueError, match=r"values are \(3, 2\) \(freq, time\) but the axes have 2 and 3"
+    ):
         make(np.zeros((3, 2)), **AXES)
     for axis, wrong in [("freqs_hz", [200.0, 100.0]), ("times_s", [0.0, 0.1, 0.1])]:
         with pytest.raises(ValueError, match=f"{axis} must rise"):

@@ -7,17 +7,21 @@ import pytest
 import torch
 from torch import nn
 
-from melodylab import audio, features, grids, models, sfnmf, tasks
-from melodylab.files import InputError
-from melodylab.models import crnn, deep_salience, frontends, run
+from melodylab import models, sfnmf
+from melodylab.dsp import features, grids, stft
+from melodylab.errors import InputError
+from melodylab.models import crnn, deep_salience, inputs, run
 from melodylab.records import Features, Song
+from melodylab.training import hits, masks, tasks
 
 SR, HOP_SAMPLES = 22050, 256
 
 
-def picture(values, grid=frontends.FRONT_ENDS["sf"].grid):
+def picture(values, grid=inputs.FRONT_ENDS["sf"].grid):
     values = np.asarray(values, dtype=np.float32)
-    return Features(values, grid.freqs_hz, grids.frame_times_s(values.shape[2], HOP_SAMPLES, SR), "test")
+    return Features(
+        values, grid.freqs_hz, grids.frame_times_s(values.shape[2], HOP_SAMPLES, SR), "test"
+    )
 
 
 class Labelled(nn.Module):
@@ -32,7 +36,9 @@ class Labelled(nn.Module):
     def forward(self, x):
         self.shapes.append(tuple(x.shape))
         place = torch.arange(x.shape[3]).expand(len(x), -1)
-        blocks = len(x) * (len(self.shapes) - 1) + torch.arange(len(x))[:, None].expand(-1, x.shape[3])
+        blocks = len(x) * (len(self.shapes) - 1) + torch.arange(len(x))[:, None].expand(
+            -1, x.shape[3]
+        )
         return torch.stack([x[:, 0, 0], blocks.float(), place.float()], dim=1)
 
 
@@ -59,12 +65,12 @@ def networks():
 
 
 def noise_for(name, frames, seed=0):
-    end = frontends.FRONT_ENDS[models.NETWORKS[name][3]]
+    end = inputs.FRONT_ENDS[models.NETWORKS[name][3]]
     values = np.random.default_rng(seed).random((end.channels, end.grid.n_bins, frames))
     return picture(values, end.grid)
 
 
-# --- blocks -----------------------------------------------------------------------------------------------------------
+# --- blocks ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -103,7 +109,9 @@ def test_context_surrounds_a_block_where_there_is_song():
 @pytest.mark.parametrize("context_frames", [0, 7])
 def test_several_blocks_at_once_are_the_same_blocks(context_frames):
     one, three = Labelled(context_frames), Labelled(context_frames)
-    alone, together = (run.logits(m, counted(2600), blocks_at_once=n) for m, n in ((one, 1), (three, 3)))
+    alone, together = (
+        run.logits(m, counted(2600), blocks_at_once=n) for m, n in ((one, 1), (three, 3))
+    )
     assert np.array_equal(alone[[0, 2]], together[[0, 2]])
     assert max(shape[0] for shape in three.shapes) > 1 == max(shape[0] for shape in one.shapes)
 
@@ -146,11 +154,13 @@ def test_a_network_in_training_is_heard_as_it_would_decide_and_stays_in_training
 
 
 def test_features_of_another_front_end_are_refused(networks):
-    with pytest.raises(InputError, match=r"\(6, 360, 40\) do not fit the network .*; use its own front end"):
+    with pytest.raises(
+        InputError, match=r"\(6, 360, 40\) do not fit the network .*; use its own front end"
+    ):
         run.salience(networks["cqt-crnn-1"], noise_for("deep-salience", 40))
 
 
-# --- salience ---------------------------------------------------------------------------------------------------------
+# --- salience -------------------------------------------------------------------------------------
 
 
 class Answer(nn.Module):
@@ -160,16 +170,24 @@ class Answer(nn.Module):
 
     def __init__(self, logits, grid, has_unvoiced_class):
         super().__init__()
-        self.logits, self.grid, self.has_unvoiced_class = torch.tensor(logits, dtype=torch.float32), grid, has_unvoiced_class
+        self.logits, self.grid, self.has_unvoiced_class = (
+            torch.tensor(logits, dtype=torch.float32),
+            grid,
+            has_unvoiced_class,
+        )
 
     def forward(self, x):
         return self.logits[None]
 
 
 def test_a_softmax_is_split_into_notes_and_none():
-    logits = np.log([[0.5, 0.1], [0.3, 0.6], [0.2, 0.3]]) + 800  # what all of a frame share cancels out; exp(800) overflows
+    logits = (
+        np.log([[0.5, 0.1], [0.3, 0.6], [0.2, 0.3]]) + 800
+    )  # what all of a frame share cancels out; exp(800) overflows
     sound = Features(np.ones((1, 1, 2)), [1.0], [0.0, 1.0], "test")
-    salience = run.salience(Answer(logits, grids.PitchGrid(55.0, 12, 2), True), sound, unvoiced_gain=1.5)
+    salience = run.salience(
+        Answer(logits, grids.PitchGrid(55.0, 12, 2), True), sound, unvoiced_gain=1.5
+    )
     np.testing.assert_allclose(salience.values, [[0.3, 0.6], [0.2, 0.3]], rtol=1e-4)
     np.testing.assert_allclose(salience.unvoiced, [0.75, 0.15], rtol=1e-4)
     np.testing.assert_allclose(salience.freqs_hz, [55, 55 * 2 ** (1 / 12)])
@@ -177,7 +195,11 @@ def test_a_softmax_is_split_into_notes_and_none():
 
 def test_a_sigmoid_is_held_against_one_threshold():
     sound = Features(np.ones((1, 1, 2)), [1.0], [0.0, 1.0], "test")
-    salience = run.salience(Answer([[0.0, 100.0], [-100.0, 2.0]], grids.PitchGrid(55.0, 12, 2), False), sound, threshold=0.4)
+    salience = run.salience(
+        Answer([[0.0, 100.0], [-100.0, 2.0]], grids.PitchGrid(55.0, 12, 2), False),
+        sound,
+        threshold=0.4,
+    )
     np.testing.assert_allclose(salience.values, [[0.5, 1.0], [0.0, 0.880797]], atol=1e-6)
     np.testing.assert_allclose(salience.unvoiced, 0.4)
 
@@ -187,12 +209,14 @@ def test_silent_frames_have_no_evidence(name, networks):
     sound = noise_for(name, 60)
     values = sound.values.copy()
     values[:, :, 20:30] = 0
-    salience = run.salience(networks[name], picture(values, frontends.FRONT_ENDS[models.NETWORKS[name][3]].grid))
+    salience = run.salience(
+        networks[name], picture(values, inputs.FRONT_ENDS[models.NETWORKS[name][3]].grid)
+    )
     silent = (np.arange(60) >= 20) & (np.arange(60) < 30)
     assert not salience.values[:, silent].any() and salience.values[:, ~silent].all()
 
 
-# --- front ends -------------------------------------------------------------------------------------------------------
+# --- front ends -----------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -204,36 +228,50 @@ def sound(request):
 
 @pytest.fixture(scope="module")
 def pictures(sound):
-    return {name: front_end(sound) for name, front_end in frontends.FRONT_ENDS.items()}
+    return {name: front_end(sound) for name, front_end in inputs.FRONT_ENDS.items()}
 
 
 def test_every_network_has_a_front_end_that_fits():
-    assert set(frontends.FRONT_ENDS) == {front_end for *_, front_end in models.NETWORKS.values()}
+    assert set(inputs.FRONT_ENDS) == {front_end for *_, front_end in models.NETWORKS.values()}
     for name, (*_, front_end) in models.NETWORKS.items():
-        end, model = frontends.FRONT_ENDS[front_end], models.create_model(name, **({"reading": "R5"} if name == "drum-cnn" else {}))
+        end, model = (
+            inputs.FRONT_ENDS[front_end],
+            models.create_model(name, **({"reading": "R5"} if name == "drum-cnn" else {})),
+        )
         assert end.name == front_end
         with torch.inference_mode():
             made = model(torch.zeros(1, end.channels, len(end.freqs_hz), 2))
-        if tasks.of(model) is tasks.Masks:
+        if tasks.of(model) is masks.Masks:
             shares, gate = model.shares(made)
             assert shares.shape[-2:] == (len(end.freqs_hz), 2) and gate.shape == (1, 2)
-        elif tasks.of(model) is tasks.Hits:
+        elif tasks.of(model) is hits.Hits:
             assert made.shape == (1, 5, 2)
         else:
             assert made.shape == (1, model.grid.n_bins + model.has_unvoiced_class, 2)
 
 
-SHAPES = {"sf": (1, 301), "cqt": (1, 301), "hcqt": (6, 360), "cfp": (3, 320), "spectra": (2, 312), "mel": (2, 128), "wave": (1, 160)}
+SHAPES = {
+    "sf": (1, 301),
+    "cqt": (1, 301),
+    "hcqt": (6, 360),
+    "cfp": (3, 320),
+    "spectra": (2, 312),
+    "mel": (2, 128),
+    "wave": (1, 160),
+}
 CLOCKS = {"spectra": (22050, 512), "cfp": (8000, 80), "mel": (16000, 200), "wave": (16000, 160)}
 
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_pictures_lie_on_their_grid_and_on_one_clock(name, pictures, sound):
-    front_end, made = frontends.FRONT_ENDS[name], pictures[name]
+    front_end, made = inputs.FRONT_ENDS[name], pictures[name]
     sr, hop_samples = CLOCKS.get(name, (SR, HOP_SAMPLES))
     assert (front_end.sr, front_end.hop_samples) == (sr, hop_samples)
-    n_frames = audio.n_frames(len(audio.resample(sound.mono, sound.sr, sr)), hop_samples)
-    assert made.values.shape == (*SHAPES[name], n_frames) and (front_end.channels, len(front_end.freqs_hz)) == SHAPES[name]
+    n_frames = stft.n_frames(len(stft.resample(sound.mono, sound.sr, sr)), hop_samples)
+    assert (
+        made.values.shape == (*SHAPES[name], n_frames)
+        and (front_end.channels, len(front_end.freqs_hz)) == SHAPES[name]
+    )
     assert made.kind == name and np.array_equal(made.freqs_hz, front_end.freqs_hz)
     assert np.array_equal(made.times_s, grids.frame_times_s(n_frames, hop_samples, sr))
     if name == "mel":
@@ -246,10 +284,10 @@ def test_pictures_lie_on_their_grid_and_on_one_clock(name, pictures, sound):
 def test_columns_of_the_waveform_lie_around_their_frames():
     y = np.zeros(16000, dtype=np.float32)
     y[8000] = 1  # the centre of frame 50
-    made = frontends.FRONT_ENDS["wave"](Song.from_array(y, 16000)).values[0]
+    made = inputs.FRONT_ENDS["wave"](Song.from_array(y, 16000)).values[0]
     assert np.argwhere(made).tolist() == [[80, 50]]
     assert np.sqrt(np.mean(made**2)) == pytest.approx(0.1, rel=0.02)
-    assert not frontends.FRONT_ENDS["wave"](Song.from_array(0 * y, 16000)).values.any()
+    assert not inputs.FRONT_ENDS["wave"](Song.from_array(0 * y, 16000)).values.any()
 
 
 def test_activations_sum_to_one_or_are_silent(pictures):
@@ -264,16 +302,20 @@ def test_activations_of_blocks_that_overlap_still_sum_to_one(monkeypatch):
     """Two blocks share frames 20..39; each says with full weight which of them it is."""
 
     def analyse(y, settings, *, seed):
-        for bin, (first, stop, weight) in enumerate([(0, 40, [*[1] * 20, *[0.7] * 20]), (20, 87, [*[0.3] * 20, *[1] * 47])]):
+        for bin, (first, stop, weight) in enumerate(
+            [(0, 40, [*[1] * 20, *[0.7] * 20]), (20, 87, [*[0.3] * 20, *[1] * 47])]
+        ):
             H_F0 = np.zeros((301, stop - first))
             H_F0[bin] = 5.0
             power = np.ones((settings.n_freqs, stop - first))
             yield first, stop, np.array(weight), power, types.SimpleNamespace(H_F0=H_F0)
 
     monkeypatch.setattr(sfnmf, "analyse", analyse)
-    shares = frontends.FRONT_ENDS["sf"](Song.from_array(np.ones(SR), SR)).values[0]
+    shares = inputs.FRONT_ENDS["sf"](Song.from_array(np.ones(SR), SR)).values[0]
     frames = np.arange(87)
-    np.testing.assert_allclose(shares[0], np.select([frames < 20, frames < 40], [1, 0.7], 0), rtol=1e-6)
+    np.testing.assert_allclose(
+        shares[0], np.select([frames < 20, frames < 40], [1, 0.7], 0), rtol=1e-6
+    )
     np.testing.assert_allclose(shares.sum(axis=0), 1, rtol=1e-6)
 
 
@@ -284,37 +326,39 @@ def test_hcqt_and_cqt_are_those_of_features(pictures, sound):
     np.testing.assert_allclose(pictures["cqt"].values, 1 + decibels / 80, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", frontends.FRONT_ENDS)
+@pytest.mark.parametrize("name", inputs.FRONT_ENDS)
 def test_silence_is_all_zero(name):
-    made = frontends.FRONT_ENDS[name](Song.from_array(np.zeros(SR // 4), SR))
-    front_end = frontends.FRONT_ENDS[name]
-    n_frames = audio.n_frames(-(-SR // 4 * front_end.sr // SR), front_end.hop_samples)
+    made = inputs.FRONT_ENDS[name](Song.from_array(np.zeros(SR // 4), SR))
+    front_end = inputs.FRONT_ENDS[name]
+    n_frames = stft.n_frames(-(-SR // 4 * front_end.sr // SR), front_end.hop_samples)
     assert not made.values.any() and made.values.shape[2] == n_frames
 
 
 def test_a_seed_starts_the_factorisation(sound):
     short = sound.excerpt(0, 0.3)
-    same, again, other = (frontends.FRONT_ENDS["sf"](short, seed=seed).values for seed in (1, 1, 2))
+    same, again, other = (inputs.FRONT_ENDS["sf"](short, seed=seed).values for seed in (1, 1, 2))
     assert np.array_equal(same, again) and not np.array_equal(same, other)
 
 
 def test_classes_bins_and_hz_agree():
     """Class c of a CRNN, its note in Hz, and the five bins of the front ends that belong to it."""
-    fine, notes = frontends.FRONT_ENDS["sf"].grid, crnn.NOTES
-    assert fine == frontends.FRONT_ENDS["cqt"].grid == sfnmf.PUBLISHED.grid
+    fine, notes = inputs.FRONT_ENDS["sf"].grid, crnn.NOTES
+    assert fine == inputs.FRONT_ENDS["cqt"].grid == sfnmf.PUBLISHED.grid
     note = np.arange(notes.n_bins)
     np.testing.assert_allclose(fine.freqs_hz[5 * note], notes.freqs_hz)
     assert np.array_equal(fine.nearest_bin(notes.freqs_hz), 5 * note)
     nearest = notes.nearest_bin(fine.freqs_hz)
-    assert np.array_equal(nearest, (np.arange(301) + 2) // 5), "bins 5k-2..5k+2, as the first layer of CNN1 takes them"
-    assert frontends.FRONT_ENDS["hcqt"].grid == deep_salience.BINS
+    assert np.array_equal(nearest, (np.arange(301) + 2) // 5), (
+        "bins 5k-2..5k+2, as the first layer of CNN1 takes them"
+    )
+    assert inputs.FRONT_ENDS["hcqt"].grid == deep_salience.BINS
 
 
 @pytest.mark.parametrize("name", ["cqt", "hcqt", "spectra"])
 def test_a_tone_stands_in_its_row(name):
     t_s = np.arange(SR) / SR
     y = 0.1 * sum(np.sin(2 * np.pi * h * 330 * t_s) / h for h in range(1, 8))
-    front_end = frontends.FRONT_ENDS[name]
+    front_end = inputs.FRONT_ENDS[name]
     made = front_end(Song.from_array(y, SR))
     layer = 1 if name == "hcqt" else 0  # the fundamental's
     rows = made.values[layer, :, 20:-20].argmax(axis=0)
@@ -326,4 +370,6 @@ def test_activations_stand_in_the_row_of_the_melody(pictures, demo):
     truth_hz = demo.excerpt(2.5, 3.5).melody.resampled(made.times_s).sung_hz
     found_hz = made.freqs_hz[made.values[0].argmax(axis=0)]
     sung = np.isfinite(truth_hz)
-    assert sung.sum() > 50 and np.mean(np.abs(grids.offset_cents(found_hz, truth_hz)[sung]) < 25) > 0.7
+    assert (
+        sung.sum() > 50 and np.mean(np.abs(grids.offset_cents(found_hz, truth_hz)[sung]) < 25) > 0.7
+    )

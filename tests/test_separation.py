@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from melodylab import evaluate, features, separation
+from melodylab import evaluate, separation
+from melodylab.dsp import features
 from melodylab.records import Mask, Song
 
 SR = 22050
@@ -27,7 +28,7 @@ def in_mel(audio):
     return features.stereo_mel(Song(audio, SR)).values
 
 
-# --- sharper --------------------------------------------------------------------------------------------------------------
+# --- sharper --------------------------------------------------------------------------------------
 
 
 def test_exponent_one_changes_nothing(mask):
@@ -46,11 +47,13 @@ def test_shares_move_towards_the_ends_above_one_and_to_the_middle_below(mask):
     far = np.abs(mask.values - 0.5)[inner]
     assert np.all(np.abs(separation.sharper(mask, 3).values - 0.5)[inner] > far)
     assert np.all(np.abs(separation.sharper(mask, 0.3).values - 0.5)[inner] < far)
-    assert separation.sharper(Mask([[0.8]], [1.0], [0.0]), 2).values[0, 0] == pytest.approx(0.64 / 0.68)
+    assert separation.sharper(Mask([[0.8]], [1.0], [0.0]), 2).values[0, 0] == pytest.approx(
+        0.64 / 0.68
+    )
     assert set(np.unique(separation.sharper(mask, np.inf).values)) == {0, 0.5, 1}
 
 
-# --- mel inversion --------------------------------------------------------------------------------------------------------
+# --- mel inversion --------------------------------------------------------------------------------
 
 
 def test_the_reports_way_back_parts_two_tones_but_not_into_the_song(two_tones):
@@ -60,7 +63,9 @@ def test_the_reports_way_back_parts_two_tones_but_not_into_the_song(two_tones):
     stems = separation.by_mel_inversion(song, share)
     assert {(stem.shape, stem.dtype) for stem in stems.values()} == {((1, SR), np.dtype("float32"))}
     for name, mine, other in (("melody", low, high), ("accompaniment", high, low)):
-        ours, theirs = (np.sum(in_mel(stems[name]) * in_mel(x)) / np.sum(in_mel(x) ** 2) for x in (mine, other))
+        ours, theirs = (
+            np.sum(in_mel(stems[name]) * in_mel(x)) / np.sum(in_mel(x) ** 2) for x in (mine, other)
+        )
         assert 0.5 < ours < 1.5 and theirs < 0.02, name  # loud in its own bands alone
     assert np.abs(stems["melody"] + stems["accompaniment"] - song.audio).max() > 0.1
     assert evaluate.si_sdr(low, stems["melody"]) < 10 < evaluate.si_sdr(low, low + 0.1 * high)
@@ -91,5 +96,8 @@ def test_silence_stays_silent_and_the_seed_decides(two_tones):
     nothing = separation.by_mel_inversion(silent, np.ones_like(features.stereo_mel(silent).values))
     assert not any(stem.any() for stem in nothing.values())
     song, ones = Song(two_tones[0][:, :4000], SR), np.ones((2, 128, 1 + 2903 // 200))
-    once, again, other = (separation.by_mel_inversion(song, ones, iterations=2, seed=seed)["melody"] for seed in (0, 0, 1))
+    once, again, other = (
+        separation.by_mel_inversion(song, ones, iterations=2, seed=seed)["melody"]
+        for seed in (0, 0, 1)
+    )
     assert np.array_equal(once, again) and not np.array_equal(once, other)

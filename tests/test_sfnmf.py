@@ -9,12 +9,20 @@ import soundfile as sf
 import torch
 
 import melodylab as ml
-from melodylab import audio, decode, evaluate, grids, nmf, separation, sfnmf
+from melodylab import evaluate, separation, sfnmf
+from melodylab.dsp import grids, nmf, stft
+from melodylab.melody import decode
 from melodylab.records import Melody, Song
 
 SR = 22050
 SMALL = sfnmf.Settings(iterations=6, n_accompaniment=5, n_filters=4)
-STATE_NAMES = {"H_F0": "HF0", "H_gamma": "HGAMMA", "H_phi": "HPHI", "W_B": "WM", "H_B": "HM"}  # ours: the reference's
+STATE_NAMES = {
+    "H_F0": "HF0",
+    "H_gamma": "HGAMMA",
+    "H_phi": "HPHI",
+    "W_B": "WM",
+    "H_B": "HM",
+}  # ours: the reference's
 
 
 @pytest.fixture(autouse=True)
@@ -42,12 +50,12 @@ def sung(base_hz, seconds, sr=SR, *, level=0.3):
 
 def melody_of(base_hz, seconds):
     """The melody of such a song, on the method's frames."""
-    times_s = grids.frame_times_s(audio.n_frames(round(seconds * SR), 256), 256, SR)
+    times_s = grids.frame_times_s(stft.n_frames(round(seconds * SR), 256), 256, SR)
     return Melody(times_s, line_hz(base_hz, times_s), np.ones(len(times_s)))
 
 
 def power_of(y, settings=SMALL):
-    return np.abs(audio.stft(y, window=settings.window, hop_samples=settings.hop_samples)) ** 2
+    return np.abs(stft.stft(y, window=settings.window, hop_samples=settings.hop_samples)) ** 2
 
 
 @pytest.fixture
@@ -67,14 +75,27 @@ def published_start(states):
     return start | {"alpha": np.ones(1), "beta": np.ones((1, 40))}
 
 
-# --- the two dictionaries -------------------------------------------------------------------------------------------------
+# --- the two dictionaries -------------------------------------------------------------------------
 
 
 def test_the_levels_of_the_partials_are_klatts_at_every_pitch():
     for f0_hz in (55, 440, 1700):
         magnitude = np.abs(sfnmf.partial_amplitudes(f0_hz, 12))
         levels_db = 20 * np.log10(magnitude / magnitude[0])
-        expected = [0, 4.70, 5.92, 4.94, 1.98, -2.40, -3.92, -3.00, -3.78, -6.19, -7.57, -6.99]  # computed elsewhere
+        expected = [
+            0,
+            4.70,
+            5.92,
+            4.94,
+            1.98,
+            -2.40,
+            -3.92,
+            -3.00,
+            -3.78,
+            -6.19,
+            -7.57,
+            -6.99,
+        ]  # computed elsewhere
         np.testing.assert_allclose(levels_db, expected, atol=0.006)
 
 
@@ -99,7 +120,7 @@ def test_smooth_filters_are_the_published_ones_and_their_sum_is_flat(states):
     assert 1.97 < W_gamma.sum(axis=1).min() <= W_gamma.sum(axis=1).max() < 1.98
 
 
-# --- the factorisation ----------------------------------------------------------------------------------------------------
+# --- the factorisation ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-6), (torch.float32, 1e-3)])
@@ -109,28 +130,38 @@ def test_the_published_states_come_back(states, dtype, tolerance):
         states["power_spectrogram"],
         start=published_start(states),
         dtype=dtype,
-        keep=lambda iteration, found: seen.update({iteration: found[0]} if iteration in (1, 5, 40) else {}),
+        keep=lambda iteration, found: seen.update(
+            {iteration: found[0]} if iteration in (1, 5, 40) else {}
+        ),
     )
-    assert factors.cost[[1, 5, 40]] == pytest.approx([411504.5, 199515.6, 81647.7], rel=max(1e-6, tolerance / 10))
+    assert factors.cost[[1, 5, 40]] == pytest.approx(
+        [411504.5, 199515.6, 81647.7], rel=max(1e-6, tolerance / 10)
+    )
     compared = 0
     for iteration, found in seen.items():
         for ours, theirs in STATE_NAMES.items():
             expected = states.get(f"after{iteration}_{theirs}")
             if expected is not None:
-                np.testing.assert_allclose(getattr(found, ours), expected, rtol=0, atol=tolerance * expected.max())
+                np.testing.assert_allclose(
+                    getattr(found, ours), expected, rtol=0, atol=tolerance * expected.max()
+                )
                 compared += 1
     assert compared == 9
 
 
-def test_the_brightest_pitch_is_the_published_programs_where_something_is_sung(reference_dir, dev_songs):
+def test_the_brightest_pitch_is_the_published_programs_where_something_is_sung(
+    reference_dir, dev_songs
+):
     # two runs of the published program agree with each other on 0.76
     y, sr = sf.read(reference_dir / "rock_8s.flac", dtype="float32")
-    mix, _ = sf.read(dev_songs / "Rock" / "mix.flac", frames=len(y), dtype="float32", always_2d=True)
+    mix, _ = sf.read(
+        dev_songs / "Rock" / "mix.flac", frames=len(y), dtype="float32", always_2d=True
+    )
     assert np.corrcoef(mix.mean(axis=1), y)[0, 1] > 0.99, "these 8 s are the beginning of that song"
     with np.load(reference_dir / "sfnmf_rock_8s.npz") as stored:
         theirs, times_s = stored["HF0"].argmax(axis=0), stored["times_s"]
     sung = Melody.from_csv(dev_songs / "Rock" / "melody2.csv").resampled(times_s).voiced
-    power = power_of(audio.resample(y, sr, SR))[:, : len(times_s)]
+    power = power_of(stft.resample(y, sr, SR))[:, : len(times_s)]
     agreement = []
     for seed in range(5):
         ours = sfnmf.factorise(power, seed=seed).H_F0.argmax(axis=0)
@@ -146,22 +177,30 @@ def test_one_update_of_H_F0_written_out(power, exponent):
     V_hat = (W_F0 @ start["H_F0"]) * S_phi + start["W_B"] @ start["H_B"]
     ratio = (W_F0.T @ (S_phi * power / V_hat**2)) / (W_F0.T @ (S_phi / V_hat))
     expected = start["H_F0"] * ratio**exponent
-    found = sfnmf.factorise(power, replace(SMALL, iterations=1, exponent=exponent), start=start, dtype=torch.float64)
+    found = sfnmf.factorise(
+        power, replace(SMALL, iterations=1, exponent=exponent), start=start, dtype=torch.float64
+    )
     np.testing.assert_allclose(found.H_F0, expected, rtol=1e-10)
     assert found.cost[0] == pytest.approx(nmf.divergence(power, V_hat, "is"), rel=1e-6)
 
 
 def test_with_exponent_one_half_the_cost_never_rises(power):
     for seed in range(3):
-        cost = sfnmf.factorise(power, replace(SMALL, exponent=0.5, iterations=15), seed=seed, dtype=torch.float64).cost
+        cost = sfnmf.factorise(
+            power, replace(SMALL, exponent=0.5, iterations=15), seed=seed, dtype=torch.float64
+        ).cost
         assert len(cost) == 16 and np.all(np.diff(cost) < 0)
 
 
 def test_the_cost_is_the_divergence_of_what_the_methods_return(power):
     factors = sfnmf.factorise(power, SMALL, dtype=torch.float64)
     assert factors.cost[-1] == pytest.approx(nmf.divergence(power, factors.model(), "is"), rel=1e-6)
-    np.testing.assert_allclose(factors.source() * factors.filter() + factors.accompaniment(), factors.model(), rtol=1e-12)
-    np.testing.assert_allclose(factors.pitch_power().sum(axis=0), factors.lead().sum(axis=0), rtol=1e-10)
+    np.testing.assert_allclose(
+        factors.source() * factors.filter() + factors.accompaniment(), factors.model(), rtol=1e-12
+    )
+    np.testing.assert_allclose(
+        factors.pitch_power().sum(axis=0), factors.lead().sum(axis=0), rtol=1e-10
+    )
 
 
 def test_a_batch_gives_what_its_songs_give_alone(rng):
@@ -214,11 +253,17 @@ def test_channel_gains_tell_where_the_lead_stands(rng):
     lead, noise = sung(330, 1), 0.1 * rng.standard_normal(SR)
     estimates = []
     for left, right in ((0.9, 0.3), (0.3, 0.9)):
-        power = power_of(np.stack([left * lead, right * lead]) + np.stack([right * noise, left * noise]))
+        power = power_of(
+            np.stack([left * lead, right * lead]) + np.stack([right * noise, left * noise])
+        )
         found = sfnmf.factorise(power, replace(SMALL, iterations=120))  # gains take small steps
-        assert found.alpha.sum() == pytest.approx(1) and found.beta.sum(axis=0) == pytest.approx(np.ones(5))
+        assert found.alpha.sum() == pytest.approx(1) and found.beta.sum(axis=0) == pytest.approx(
+            np.ones(5)
+        )
         estimates.append(found.alpha[0])
-    assert estimates[0] == pytest.approx(0.75, abs=0.05) and estimates[1] == pytest.approx(0.25, abs=0.05)
+    assert estimates[0] == pytest.approx(0.75, abs=0.05) and estimates[1] == pytest.approx(
+        0.25, abs=0.05
+    )
 
 
 def test_silence_gives_no_activation_and_no_nan():
@@ -233,19 +278,19 @@ def test_a_spectrum_of_another_shape_is_refused(shape):
         sfnmf.factorise(np.ones(shape), SMALL)
 
 
-# --- blocks ---------------------------------------------------------------------------------------------------------------
+# --- blocks ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("seconds", [0, 5, 29.9, 31, 55, 67.5, 80, 600])
 def test_blocks_cover_every_frame_once_on_an_absolute_grid(seconds):
-    n_frames = audio.n_frames(round(seconds * SR), 256)
+    n_frames = stft.n_frames(round(seconds * SR), 256)
     blocks = sfnmf.block_frames(n_frames)
     total = np.zeros(n_frames)
     for (first, stop), weight in zip(blocks, sfnmf.block_weights(blocks), strict=True):
         assert 0 <= first < stop <= n_frames and np.all(weight > 0)
         total[first:stop] += weight
     np.testing.assert_allclose(total, 1, atol=1e-6)
-    hour = sfnmf.block_frames(audio.n_frames(3600 * SR, 256))
+    hour = sfnmf.block_frames(stft.n_frames(3600 * SR, 256))
     assert [first for first, _ in blocks] == [first for first, _ in hour[: len(blocks)]]
 
 
@@ -257,7 +302,7 @@ def test_what_was_heard_does_not_depend_on_what_follows(rng):
     assert short[:2] == long[:2] and np.array_equal(short[4].H_F0, long[4].H_F0)
 
 
-# --- salience -------------------------------------------------------------------------------------------------------------
+# --- salience -------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -270,7 +315,7 @@ def four(request):
 
 def test_salience_shares_each_frame_between_the_best_pitch_and_no_melody(four):
     song, salience, _ = four
-    assert salience.values.shape == (301, audio.n_frames(song.audio.shape[1], 256))
+    assert salience.values.shape == (301, stft.n_frames(song.audio.shape[1], 256))
     np.testing.assert_allclose(salience.values.max(axis=0) + salience.unvoiced, 1, atol=1e-5)
     assert salience.times_s[1] == 256 / SR and salience.freqs_hz[0] == 55
 
@@ -278,15 +323,21 @@ def test_salience_shares_each_frame_between_the_best_pitch_and_no_melody(four):
 def test_the_demo_melody_is_found_and_more_often_than_in_a_cqt(four):
     song, salience, melody = four
     cqt = ml.features.cqt(song)
-    brightest = ml.Melody(cqt.times_s, cqt.freqs_hz[cqt.values[0].argmax(axis=0)], np.ones(len(cqt.times_s)))
-    ours, theirs = (ml.score_melody(estimate, song.melody)["RPA"] for estimate in (melody, brightest))
+    brightest = ml.Melody(
+        cqt.times_s, cqt.freqs_hz[cqt.values[0].argmax(axis=0)], np.ones(len(cqt.times_s))
+    )
+    ours, theirs = (
+        ml.score_melody(estimate, song.melody)["RPA"] for estimate in (melody, brightest)
+    )
     assert ours > 0.7 and ours > theirs + 0.3
 
 
 def test_a_quieter_recording_has_the_same_melody(four):
     song, _, melody = four
     quiet = decode.viterbi(sfnmf.salience(Song(song.audio / 100, song.sr)))
-    np.testing.assert_allclose(quiet.voicing, melody.voicing, atol=0.02)  # a hundredth is no power of two, so bits differ
+    np.testing.assert_allclose(
+        quiet.voicing, melody.voicing, atol=0.02
+    )  # a hundredth is no power of two, so bits differ
     assert np.nanmax(np.abs(grids.offset_cents(quiet.f0_hz, melody.f0_hz))) < 5
 
 
@@ -312,10 +363,10 @@ def test_silence_is_unvoiced_and_has_no_pitch():
 @pytest.mark.parametrize("samples", [1, 200, 1500])
 def test_very_short_songs_have_a_salience(samples):
     salience = sfnmf.salience(Song.from_array(sung(440, 1)[:samples], SR), SMALL)
-    assert salience.values.shape[1] == audio.n_frames(samples, 256)
+    assert salience.values.shape[1] == stft.n_frames(samples, 256)
 
 
-# --- stems ----------------------------------------------------------------------------------------------------------------
+# --- stems ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("sr", "channels"), [(8000, 1), (22050, 1), (44100, 2), (48000, 3)])
@@ -325,7 +376,10 @@ def test_stems_sum_to_the_song_at_any_rate_and_channel_count(sr, channels, unvoi
     song = Song.from_array(y, sr)
     lead = separation.lead_by_sfnmf(song, melody_of(440, 1), settings=SMALL, unvoiced=unvoiced)
     backing = separation.rest(song, lead)
-    assert lead.dtype == backing.dtype == np.float32 and lead.shape == backing.shape == song.audio.shape
+    assert (
+        lead.dtype == backing.dtype == np.float32
+        and lead.shape == backing.shape == song.audio.shape
+    )
     np.testing.assert_allclose(lead + backing, song.audio, atol=1e-6)
     assert np.abs(lead).max() > 0.1 and np.abs(backing).max() > 0.05
 
@@ -333,7 +387,9 @@ def test_stems_sum_to_the_song_at_any_rate_and_channel_count(sr, channels, unvoi
 @pytest.mark.parametrize("unvoiced", [False, True])
 def test_the_lead_is_nearer_to_the_planted_tone_than_the_mix_is(unvoiced, rng):
     tone, noise = sung(440, 2), 0.15 * rng.standard_normal(2 * SR)
-    lead = separation.lead_by_sfnmf(Song.from_array(tone + noise, SR), melody_of(440, 2), unvoiced=unvoiced)
+    lead = separation.lead_by_sfnmf(
+        Song.from_array(tone + noise, SR), melody_of(440, 2), unvoiced=unvoiced
+    )
     assert evaluate.si_sdr(tone, lead[0]) > evaluate.si_sdr(tone, tone + noise) + 6
 
 
@@ -360,17 +416,19 @@ def test_the_lead_is_silent_where_the_melody_pauses():
 def test_what_lies_above_the_working_band_is_not_in_the_lead():
     sr = 48000
     whistle = 0.2 * np.sin(2 * np.pi * 15000 * np.arange(sr) / sr)
-    lead = separation.lead_by_sfnmf(Song.from_array(sung(440, 1, sr) + whistle, sr), melody_of(440, 1), SMALL)[0]
+    lead = separation.lead_by_sfnmf(
+        Song.from_array(sung(440, 1, sr) + whistle, sr), melody_of(440, 1), SMALL
+    )[0]
     spectrum = np.abs(np.fft.rfft(lead * np.hanning(sr)))
     assert spectrum[11500:].max() < 1e-3 * spectrum.max()
 
 
 def test_a_song_of_several_blocks_is_stitched_without_a_seam(monkeypatch, rng):
-    monkeypatch.setattr(sfnmf, "_BLOCK_S", 1.2)
-    monkeypatch.setattr(sfnmf, "_STEP_S", 0.9)
+    monkeypatch.setattr(sfnmf.song, "_BLOCK_S", 1.2)
+    monkeypatch.setattr(sfnmf.song, "_STEP_S", 0.9)
     tone = sung(440, 3)
     song = Song.from_array(tone + 0.05 * rng.standard_normal(3 * SR), SR)
-    assert sfnmf.block_frames(audio.n_frames(3 * SR, 256)) == [(0, 103), (78, 181), (156, 259)]
+    assert sfnmf.block_frames(stft.n_frames(3 * SR, 256)) == [(0, 103), (78, 181), (156, 259)]
     error = separation.lead_by_sfnmf(song, melody_of(440, 3))[0] - tone
     level = np.sqrt(np.mean(error[: len(error) // 256 * 256].reshape(-1, 256) ** 2, axis=1))
     for seam in (slice(78, 103), slice(156, 181)):
@@ -381,5 +439,8 @@ def test_a_song_of_several_blocks_is_stitched_without_a_seam(monkeypatch, rng):
 
 def test_a_quieter_song_gives_quieter_stems(rng):
     y = sung(440, 1) + 0.1 * rng.standard_normal(SR)
-    loud, quiet = (separation.lead_by_sfnmf(Song.from_array(y * gain, SR), melody_of(440, 1), SMALL) for gain in (1, 0.01))
+    loud, quiet = (
+        separation.lead_by_sfnmf(Song.from_array(y * gain, SR), melody_of(440, 1), SMALL)
+        for gain in (1, 0.01)
+    )
     np.testing.assert_allclose(quiet * 100, loud, atol=1e-3 * np.abs(loud).max())

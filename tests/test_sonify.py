@@ -10,7 +10,7 @@ import soundfile as sf
 from IPython.display import HTML
 
 from melodylab import sonify
-from melodylab.files import InputError
+from melodylab.errors import InputError
 from melodylab.records import Melody
 
 SR = 22050
@@ -28,7 +28,9 @@ def peak_hz(y, sr=SR):
 
 
 def decode(player):
-    data = base64.b64decode(re.search(r'src="data:audio/mpeg;base64,([A-Za-z0-9+/=]+)"', player.data)[1])
+    data = base64.b64decode(
+        re.search(r'src="data:audio/mpeg;base64,([A-Za-z0-9+/=]+)"', player.data)[1]
+    )
     return sf.read(io.BytesIO(data), always_2d=True)
 
 
@@ -46,7 +48,9 @@ def test_tone_plays_the_planted_pitch_and_is_gated():
     assert abs(peak_hz(y[round(0.6 * SR) : round(1.4 * SR)]) - 220) < 0.3
     assert abs(peak_hz(y[round(2.05 * SR) : round(2.45 * SR)]) - 330) < 0.5
     sounding = np.flatnonzero(y) / SR
-    assert 0.494 < sounding.min() < 0.496 and 2.494 < sounding.max() < 2.496  # half a frame beyond the run
+    assert (
+        0.494 < sounding.min() < 0.496 and 2.494 < sounding.max() < 2.496
+    )  # half a frame beyond the run
     assert not y[round(1.496 * SR) : round(1.994 * SR)].any()
     middle = np.abs(y[round(0.8 * SR) : round(1.2 * SR)]).max()
     assert np.abs(y[round(0.495 * SR) : round(0.499 * SR)]).max() < 0.6 * middle  # the ramp
@@ -64,7 +68,9 @@ def test_tone_interpolates_in_log_frequency_with_a_continuous_phase():
     y = sonify.tone(melody, SR, SR)
     middle = y[round(0.495 * SR) : round(0.505 * SR)]
     crossings = np.flatnonzero((middle[:-1] < 0) & (middle[1:] >= 0))
-    assert SR / np.median(np.diff(crossings)) == pytest.approx(400, rel=0.02)  # 500 on a linear scale
+    assert SR / np.median(np.diff(crossings)) == pytest.approx(
+        400, rel=0.02
+    )  # 500 on a linear scale
     assert np.abs(np.diff(y)).max() < 0.25
 
 
@@ -79,7 +85,9 @@ def test_tone_keeps_below_nyquist():
     y = sonify.tone(melody_of([1500.0] * 100), 8000, 8000)
     spectrum = np.abs(np.fft.rfft(y * np.hanning(8000)))
     assert spectrum[3100:].max() < 1e-3 * spectrum.max() and abs(np.argmax(spectrum) - 1500) <= 1
-    assert spectrum[1600:2900].max() < 1e-2 * spectrum.max()  # 4500 Hz would come back at 3500, 6000 at 2000
+    assert (
+        spectrum[1600:2900].max() < 1e-2 * spectrum.max()
+    )  # 4500 Hz would come back at 3500, 6000 at 2000
 
 
 def test_tone_sounds_where_the_demo_song_is_sung(demo):
@@ -108,13 +116,18 @@ def test_check_mix_is_mix_left_tone_right(demo):
     assert not sonify.check_mix(demo, silent)[1].any()
 
 
-@pytest.mark.parametrize(("sr", "player_sr"), [(8000, 8000), (16000, 16000), (22050, 22050), (44100, 22050), (9000, 22050)])
+@pytest.mark.parametrize(
+    ("sr", "player_sr"),
+    [(8000, 8000), (16000, 16000), (22050, 22050), (44100, 22050), (9000, 22050)],
+)
 def test_player_holds_the_excerpt_in_time(sr, player_sr):
     y = np.zeros(4 * sr, dtype=np.float32)
     y[2 * sr : 2 * sr + sr // 2] = 0.3 * np.sin(2 * np.pi * 440 * np.arange(sr // 2) / sr)
     z, z_sr = decode(sonify.player(y, sr, start_s=1, seconds=2))
     assert z_sr == player_sr and len(z) == 2 * player_sr
-    assert np.std(z[round(1.1 * z_sr) : round(1.4 * z_sr)]) == pytest.approx(0.9 / np.sqrt(2), rel=0.05)
+    assert np.std(z[round(1.1 * z_sr) : round(1.4 * z_sr)]) == pytest.approx(
+        0.9 / np.sqrt(2), rel=0.05
+    )
     loud = np.flatnonzero(np.abs(z[:, 0]) > 0.3) / z_sr
     assert loud.min() == pytest.approx(1.0, abs=0.01) and loud.max() == pytest.approx(1.5, abs=0.01)
 

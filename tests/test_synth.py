@@ -5,8 +5,9 @@ import itertools
 import numpy as np
 import pytest
 
-from melodylab import grids, synth
-from melodylab.files import InputError
+from melodylab import synth
+from melodylab.dsp import grids
+from melodylab.errors import InputError
 
 SR = 22050
 
@@ -31,7 +32,9 @@ def test_pulses_hold_harmonics_and_nothing_else(sr):
     harmonic = np.abs(f / f0_hz - np.round(f / f0_hz)) * f0_hz < 5  # Hann skirts
     top_hz = min(0.48 * sr, 14000)
     inside = harmonic & (f > 100) & (f < top_hz - f0_hz)
-    assert np.all(np.abs(db[np.isin(f, np.arange(1, int(top_hz / f0_hz)) * f0_hz)] - -12.04) < 0.1)  # amplitude 1, Hann
+    assert np.all(
+        np.abs(db[np.isin(f, np.arange(1, int(top_hz / f0_hz)) * f0_hz)] - -12.04) < 0.1
+    )  # amplitude 1, Hann
     assert db[inside].max() - db[~harmonic].max() > 80
 
 
@@ -42,7 +45,11 @@ def test_the_voice_follows_its_f0_to_the_sample(rng):
 
     def coherence(cents):
         """Share of the second harmonic's neighbourhood that stands still when the stated phase is taken out."""
-        still = y * np.exp(-4j * np.pi * np.cumsum(f0_hz * 2 ** (cents / 1200)) / SR) * np.hanning(len(t))
+        still = (
+            y
+            * np.exp(-4j * np.pi * np.cumsum(f0_hz * 2 ** (cents / 1200)) / SR)
+            * np.hanning(len(t))
+        )
         power = np.abs(np.fft.fft(still)) ** 2
         f = np.abs(np.fft.fftfreq(len(t), 1 / SR))
         return power[f < 1].sum() / power[f < 100].sum()
@@ -55,10 +62,14 @@ def test_vowels_put_the_energy_at_their_formants(rng):
     f0_hz, level = np.full(SR, 100.0), np.ones(SR)
     sung = {v: synth.sing(f0_hz, level, synth.VOWELS_HZ[v], sr=SR, rng=rng) for v in "aiou"}
     # the second formant: 2290 Hz in i, below 1100 Hz in o and u
-    share = {v: band_energy(y, SR, 1900, 2600) / band_energy(y, SR, 50, 5000) for v, y in sung.items()}
+    share = {
+        v: band_energy(y, SR, 1900, 2600) / band_energy(y, SR, 50, 5000) for v, y in sung.items()
+    }
     assert share["i"] > 20 * share["u"] and share["i"] > 20 * share["o"]
     response = np.abs(synth.vocal_tract(np.arange(50.0, 2000), np.array([synth.VOWELS_HZ["a"]])))[0]
-    peaks_hz = 50 + 1 + np.flatnonzero((response[1:-1] > response[:-2]) & (response[1:-1] > response[2:]))
+    peaks_hz = (
+        50 + 1 + np.flatnonzero((response[1:-1] > response[:-2]) & (response[1:-1] > response[2:]))
+    )
     assert np.allclose(peaks_hz, [730, 1090], atol=25)
 
 
@@ -66,7 +77,9 @@ def test_formants_move_within_a_sound(rng):
     glide = np.linspace(synth.VOWELS_HZ["u"], synth.VOWELS_HZ["i"], 50)
     y = synth.sing(np.full(SR, 110.0), np.ones(SR), glide, sr=SR, rng=rng)
     parts = y[: SR // 4], y[-SR // 4 :]
-    early, late = (band_energy(part, SR, 1900, 2600) / band_energy(part, SR, 50, 5000) for part in parts)
+    early, late = (
+        band_energy(part, SR, 1900, 2600) / band_energy(part, SR, 50, 5000) for part in parts
+    )
     assert late > 20 * early
 
 
@@ -96,7 +109,9 @@ def test_a_performance_glides_between_its_notes_and_stays_on_them(rng):
 
 def test_partials_equal_the_plain_sum_and_stop_at_nyquist():
     t = np.arange(1000) / 8000
-    plain = 0.7 * np.exp(-t / 0.1) * np.sin(2 * np.pi * 440 * t) + 0.2 * np.exp(-t / 0.05) * np.sin(2 * np.pi * 3000 * t)
+    plain = 0.7 * np.exp(-t / 0.1) * np.sin(2 * np.pi * 440 * t) + 0.2 * np.exp(-t / 0.05) * np.sin(
+        2 * np.pi * 3000 * t
+    )
     fast = synth.partials([440, 3000, 4000, 5000], [0.7, 0.2, 9, 9], [0.1, 0.05, 1, 1], 1000, 8000)
     assert np.abs(fast - plain).max() < 1e-12
 
@@ -115,8 +130,15 @@ def test_instruments_are_in_tune_and_begin_and_end_softly(instrument):
 def test_drum_hits_differ_as_drums_do(sr, rng):
     hits = {kind: synth.drum_hit(kind, sr=sr, rng=rng) for kind in synth.DRUM_CLASSES}
     assert all(np.abs(y).max() == pytest.approx(1) for y in hits.values())
-    low = {kind: band_energy(y, sr, 0, 300) / band_energy(y, sr, 0, sr / 2) for kind, y in hits.items()}
-    assert low["kick"] > 0.9 and low["toms"] > 0.9 and low["closed_hihat"] < 0.02 and low["open_hihat"] < 0.02
+    low = {
+        kind: band_energy(y, sr, 0, 300) / band_energy(y, sr, 0, sr / 2) for kind, y in hits.items()
+    }
+    assert (
+        low["kick"] > 0.9
+        and low["toms"] > 0.9
+        and low["closed_hihat"] < 0.02
+        and low["open_hihat"] < 0.02
+    )
     assert 0.1 < low["snare"] < 0.9
     ring = {kind: np.sum(y**2 * np.arange(len(y))) / np.sum(y**2) for kind, y in hits.items()}
     assert ring["open_hihat"] > 4 * ring["closed_hihat"]
@@ -130,10 +152,15 @@ def test_drum_truth_is_exact_to_the_sample(rng):
     played = [synth.Hit(*hit) for hit in planted]
     track, onsets = synth.play_drums(played, 3 * SR, sr=SR, rng=rng)
     assert onsets.classes == ("kick", "toms", "snare")  # what starts after the end is not claimed
-    assert np.allclose(onsets.times_s, [0.1, 0.7, 2.0], atol=0.5 / SR) and np.array_equal(onsets.velocity, [0.9, 0.5, 1.0])
+    assert np.allclose(onsets.times_s, [0.1, 0.7, 2.0], atol=0.5 / SR) and np.array_equal(
+        onsets.velocity, [0.9, 0.5, 1.0]
+    )
     for time_s in onsets.times_s:
         start = round(time_s * SR)
-        before, after = np.abs(track[start - 100 : start]).max(), np.abs(track[start : start + 30]).max()
+        before, after = (
+            np.abs(track[start - 100 : start]).max(),
+            np.abs(track[start : start + 30]).max(),
+        )
         assert abs(time_s * SR - start) < 1e-6 and before == 0 and after > 0.01
 
 
@@ -142,7 +169,11 @@ def test_a_closing_hihat_ends_an_open_one(rng):
     rings, _ = synth.play_drums([open_hat], SR, sr=SR, rng=np.random.default_rng(0))
     choked, _ = synth.play_drums([open_hat, closed], SR, sr=SR, rng=np.random.default_rng(0))
     late, early = slice(round(0.31 * SR), round(0.5 * SR)), slice(0, round(0.27 * SR))
-    assert np.array_equal(rings[early], choked[early]) and np.abs(rings[late]).max() > 0.02 and not choked[late].any()
+    assert (
+        np.array_equal(rings[early], choked[early])
+        and np.abs(rings[late]).max() > 0.02
+        and not choked[late].any()
+    )
 
 
 # ---- the composer ----
@@ -158,22 +189,39 @@ def test_scores_obey_the_rules_they_state(seed):
     starts = np.array([note.start_s for note in score.melody]) / eighth_s
     assert np.allclose(starts, np.round(starts), atol=1e-6)
     sung_bars, bars = set((np.round(starts) // 8).astype(int)), int(np.ceil(60 / (8 * eighth_s)))
-    assert {0, 5, 13} & set(range(bars)) == {0, 5, 13} - sung_bars and {1, 2, 3, 4, 6, 7, 8} <= sung_bars
+    assert {0, 5, 13} & set(range(bars)) == {0, 5, 13} - sung_bars and {
+        1,
+        2,
+        3,
+        4,
+        6,
+        7,
+        8,
+    } <= sung_bars
     assert {hit.kind for hit in score.drums} == set(synth.DRUM_CLASSES)
     # strong beats sing a note of the chord that sounds there
     for note in score.melody:
         if round(note.start_s / eighth_s) % 4 == 0 and note.end_s < 60:
             bar_s = round(note.start_s / eighth_s) // 8 * 8 * eighth_s
-            chord = {c.midi % 12 for c in score.chords if bar_s - 1e-6 <= c.start_s < bar_s + 8 * eighth_s - 1e-6}
+            chord = {
+                c.midi % 12
+                for c in score.chords
+                if bar_s - 1e-6 <= c.start_s < bar_s + 8 * eighth_s - 1e-6
+            }
             assert note.midi % 12 in chord
     # the second phrase repeats the rhythm of the first
-    first, second = ([round(s % 16) for s in starts if a <= s < a + 16] for a in (8 - 1e-3, 24 - 1e-3))
+    first, second = (
+        [round(s % 16) for s in starts if a <= s < a + 16] for a in (8 - 1e-3, 24 - 1e-3)
+    )
     assert [(s - 8) % 16 for s in first] == [(s - 8) % 16 for s in second]
 
 
 def test_a_longer_score_begins_with_the_shorter_one():
     short, long = synth.compose(3, 10), synth.compose(3, 40)
-    assert long.melody[: len(short.melody)] == short.melody and long.chords[: len(short.chords)] == short.chords
+    assert (
+        long.melody[: len(short.melody)] == short.melody
+        and long.chords[: len(short.chords)] == short.chords
+    )
     assert set(short.drums) <= set(long.drums) and len(long.melody) > 2 * len(short.melody)
 
 
@@ -193,7 +241,9 @@ def test_truth_lies_on_the_one_frame_clock(demo):
     assert samples == 6 * SR and len(demo.melody) == 1 + samples // 256
     assert np.array_equal(demo.melody.times_s, np.arange(len(demo.melody)) * 256 / SR)
     assert np.array_equal(np.isnan(demo.melody.f0_hz), demo.melody.voicing == 0)
-    assert set(np.unique(demo.melody.voicing)) == {0.0, 1.0} and 0.2 < demo.melody.voiced.mean() < 0.9
+    assert (
+        set(np.unique(demo.melody.voicing)) == {0.0, 1.0} and 0.2 < demo.melody.voiced.mean() < 0.9
+    )
 
 
 @pytest.mark.parametrize("seed", [0, 1])
@@ -210,7 +260,13 @@ def test_harmonics_of_the_melody_stem_peak_at_the_label(seed):
         power = np.abs(np.fft.rfft(part, 2**16)) ** 2
         tries_hz = f0_hz[frame] * 2 ** (cents / 1200)
         combs_hz = np.outer(tries_hz, np.arange(1, 13))
-        found.append(cents[np.argmax(np.interp(combs_hz, np.arange(len(power)) * SR / 2**16, power).sum(axis=1))])
+        found.append(
+            cents[
+                np.argmax(
+                    np.interp(combs_hz, np.arange(len(power)) * SR / 2**16, power).sum(axis=1)
+                )
+            ]
+        )
     assert len(found) > 30 and abs(np.median(found)) < 5 and np.mean(np.abs(found)) < 5
 
 
@@ -247,7 +303,9 @@ def test_onsets_of_the_song_are_where_the_drums_begin():
 
 def test_same_seed_same_bits_other_seed_other_song():
     once, again, other = synth.demo_song(5, 4), synth.demo_song(5, 4), synth.demo_song(6, 4)
-    assert np.array_equal(once.audio, again.audio) and np.array_equal(once.melody.signed_hz, again.melody.signed_hz)
+    assert np.array_equal(once.audio, again.audio) and np.array_equal(
+        once.melody.signed_hz, again.melody.signed_hz
+    )
     assert abs(np.corrcoef(once.audio[0], other.audio[0])[0, 1]) < 0.2
     assert len({(s.tempo_bpm, s.key) for s in map(synth.compose, range(20))}) > 15
 
@@ -259,21 +317,28 @@ def test_stereo_pans_and_still_sums():
     assert side["melody"] == pytest.approx(0.5) and side["chords"] > 0.8 and side["drums"] < 0.4
 
 
-@pytest.mark.parametrize(("seconds", "sr"), [(0.1, 8000), (0.1, 22050), (1.234, 11025), (3, 8000), (0.5, 192000)])
+@pytest.mark.parametrize(
+    ("seconds", "sr"), [(0.1, 8000), (0.1, 22050), (1.234, 11025), (3, 8000), (0.5, 192000)]
+)
 def test_any_length_and_rate(seconds, sr):
     song = synth.demo_song(1, seconds, sr=sr)
     assert song.audio.shape == (1, round(seconds * sr)) and song.sr == sr
     assert len(song.melody) == 1 + song.audio.shape[1] // 256
-    assert np.isfinite(song.audio).all() and np.abs(song.audio).max() == pytest.approx(0.8, abs=1e-5)
+    assert np.isfinite(song.audio).all() and np.abs(song.audio).max() == pytest.approx(
+        0.8, abs=1e-5
+    )
 
 
-@pytest.mark.parametrize("wrong", [{"seconds": 0.05}, {"sr": 4000}, {"seed": -1}, {"seconds": np.nan}, {"seconds": np.inf}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"seconds": 0.05}, {"sr": 4000}, {"seed": -1}, {"seconds": np.nan}, {"seconds": np.inf}],
+)
 def test_wrong_numbers_are_refused_in_a_sentence(wrong):
     with pytest.raises(InputError, match="seconds >= 0.1"):
         synth.demo_song(**wrong)
 
 
-# --- drum loops -------------------------------------------------------------------------------------------------------
+# --- drum loops -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -309,30 +374,45 @@ def test_loops_differ_in_what_plays_and_the_same_seed_gives_the_same_bits():
 
 
 def test_every_style_makes_bars(rng):
-    for style in synth.drums.STYLES:
+    for style in synth.grooves.STYLES:
         hits = synth.groove(style, 4, rng)
-        assert len(hits) > 8 and min(hit.time_s for hit in hits) >= 0 and {hit.kind for hit in hits} <= set(synth.DRUM_CLASSES)
+        assert (
+            len(hits) > 8
+            and min(hit.time_s for hit in hits) >= 0
+            and {hit.kind for hit in hits} <= set(synth.DRUM_CLASSES)
+        )
 
 
 def test_a_kits_shots_are_what_its_loop_plays_and_libraries_are_others():
     shots = synth.kit_shots(5, sr=22050)
     assert {shot.kind for shot in shots} == set(synth.DRUM_CLASSES)
     library = synth.one_shots(12, seed=1, sr=22050)
-    assert [shot.kind for shot in library[:5]] == list(synth.DRUM_CLASSES) and len({shot.name for shot in library}) == 12
+    assert [shot.kind for shot in library[:5]] == list(synth.DRUM_CLASSES) and len(
+        {shot.name for shot in library}
+    ) == 12
     for shot in (*shots, *library):
-        assert np.isfinite(shot.audio).all() and np.abs(shot.audio).max() == pytest.approx(0.8, abs=1e-3) and shot.sr == 22050
+        assert (
+            np.isfinite(shot.audio).all()
+            and np.abs(shot.audio).max() == pytest.approx(0.8, abs=1e-3)
+            and shot.sr == 22050
+        )
     again = synth.one_shots(12, seed=1, sr=22050)
     assert all(np.array_equal(a.audio, b.audio) for a, b in zip(library, again, strict=True))
 
 
-@pytest.mark.parametrize(("seconds", "sr"), [(0.1, 8000), (0.3, 22050), (1.234, 11025), (0.5, 192000)])
+@pytest.mark.parametrize(
+    ("seconds", "sr"), [(0.1, 8000), (0.3, 22050), (1.234, 11025), (0.5, 192000)]
+)
 def test_loops_of_any_length_and_rate(seconds, sr):
     for seed in range(3):
         loop = synth.drum_loop(seed, seconds, sr=sr)
         assert loop.audio.shape == (1, round(seconds * sr)) and np.isfinite(loop.audio).all()
 
 
-@pytest.mark.parametrize("wrong", [{"seconds": 0.05}, {"sr": 4000}, {"seed": -1}, {"seconds": np.nan}, {"seconds": np.inf}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"seconds": 0.05}, {"sr": 4000}, {"seed": -1}, {"seconds": np.nan}, {"seconds": np.inf}],
+)
 def test_wrong_numbers_for_a_loop_are_refused_in_a_sentence(wrong):
     with pytest.raises(InputError, match="give"):
         synth.drum_loop(**wrong)

@@ -6,21 +6,27 @@ import shutil
 import numpy as np
 import pytest
 
-from melodylab import InputError, Song, features, midi, synth
-from melodylab.synth import soundfont, training
+from melodylab import InputError, Song, synth
+from melodylab.dsp import features
+from melodylab.io import midi
+from melodylab.synth import scores, songs, soundfont
 
 SECONDS = 8
 
 
 def song(seed, mix=0, mixes=1, **switches):
-    return synth.training_song(seed, SECONDS, ingredients=synth.Ingredients(**switches), mix=mix, mixes=mixes)
+    return synth.training_song(
+        seed, SECONDS, ingredients=synth.Ingredients(**switches), mix=mix, mixes=mixes
+    )
 
 
 @pytest.mark.parametrize("seed", [4, 20, 25])
 def test_the_lead_has_its_harmonics_where_the_truth_says(seed):
     made = song(seed, processing=False)
     alone = Song.from_array(made.stems["melody"], made.sr)
-    salience = features.hcqt(alone, fmin_hz=55, n_bins=301, harmonics=(1, 2, 3, 4)).values.sum(axis=0)
+    salience = features.hcqt(alone, fmin_hz=55, n_bins=301, harmonics=(1, 2, 3, 4)).values.sum(
+        axis=0
+    )
     voiced = made.melody.voiced
     position = 60 * np.log2(made.melody.f0_hz[voiced] / 55)
     off = []
@@ -49,9 +55,9 @@ def test_stems_sum_to_the_song_exactly_and_nothing_clips():
 
 
 def test_same_arguments_same_bits_and_another_mix_is_another_sound_of_the_same_score():
-    training._tracks.cache_clear()
+    songs._tracks.cache_clear()
     first = song(5, mix=0, mixes=2)
-    training._tracks.cache_clear()
+    songs._tracks.cache_clear()
     again, other = song(5, mix=0, mixes=2), song(5, mix=1, mixes=2)
     assert np.array_equal(first.audio, again.audio)
     assert not np.array_equal(first.audio, other.audio)
@@ -60,13 +66,21 @@ def test_same_arguments_same_bits_and_another_mix_is_another_sound_of_the_same_s
 
 
 def lead_db(made):
-    voiced = np.interp(np.arange(made.audio.shape[1]) / made.sr, made.melody.times_s, made.melody.voicing) > 0.5
+    voiced = (
+        np.interp(
+            np.arange(made.audio.shape[1]) / made.sr, made.melody.times_s, made.melody.voicing
+        )
+        > 0.5
+    )
     rest = (made.audio - made.stems["melody"] - made.stems.get("second_voice", 0))[0, voiced]
     return 10 * np.log10(np.mean(made.stems["melody"][0, voiced] ** 2) / np.mean(rest**2))
 
 
 def test_easy_mixes_come_first():
-    easy, hard = zip(*((lead_db(song(seed, 0, 4)), lead_db(song(seed, 3, 4))) for seed in (0, 4, 20)), strict=True)
+    easy, hard = zip(
+        *((lead_db(song(seed, 0, 4)), lead_db(song(seed, 3, 4))) for seed in (0, 4, 20)),
+        strict=True,
+    )
     assert np.mean(easy) > np.mean(hard) + 3
     assert min(easy) > -3 and max(hard) < 3
 
@@ -79,7 +93,9 @@ def test_soft_leads_are_as_soft_as_they_say():
 
 def kinds(switches, seeds):
     """Names of all tracks that some of the songs have."""
-    return set().union(*(training._tracks(seed, 4, synth.Ingredients(**switches))[0] for seed in seeds))
+    return set().union(
+        *(songs._tracks(seed, 4, synth.Ingredients(**switches))[0] for seed in seeds)
+    )
 
 
 def test_each_switch_takes_its_ingredient_out():
@@ -91,7 +107,10 @@ def test_each_switch_takes_its_ingredient_out():
 
 def test_bars_without_lead_are_what_rests_means():
     def sung_share(**switches):
-        plans = [training._plan(np.random.default_rng(seed), 30, synth.Ingredients(**switches)) for seed in range(40)]
+        plans = [
+            scores._plan(np.random.default_rng(seed), 30, synth.Ingredients(**switches))
+            for seed in range(40)
+        ]
         return np.mean([plan.leads.mean() for plan in plans])
 
     assert sung_share(rests=False) == 1.0
@@ -100,7 +119,11 @@ def test_bars_without_lead_are_what_rests_means():
 
 def test_without_formants_a_saw_sings():
     def brightness(**switches):  # of one pitch: a saw's harmonics fall by no formant
-        made = synth.training_song(2, SECONDS, ingredients=synth.Ingredients(instrument_leads=0.0, processing=False, **switches))
+        made = synth.training_song(
+            2,
+            SECONDS,
+            ingredients=synth.Ingredients(instrument_leads=0.0, processing=False, **switches),
+        )
         spectrum = np.abs(np.fft.rfft(made.stems["melody"][0])) ** 2
         return spectrum[len(spectrum) // 2 :].sum() / spectrum.sum()
 
@@ -109,7 +132,11 @@ def test_without_formants_a_saw_sings():
 
 def test_a_song_in_tune_is_in_tune():
     switches = {"detuned": False, "instrument_leads": 1.0, "processing": False}
-    struck = [made for made in (song(seed, **switches) for seed in range(4)) if np.allclose(offset(made), 0, atol=1e-6)]
+    struck = [
+        made
+        for made in (song(seed, **switches) for seed in range(4))
+        if np.allclose(offset(made), 0, atol=1e-6)
+    ]
     assert struck  # keys and plucked strings play exact semitones
 
 
@@ -144,8 +171,17 @@ def test_a_soundfont_plays_in_time_and_in_tune():
     except InputError as reason:
         pytest.skip(str(reason))
     parts = {"bass": [synth.Note(1.0, 2.0, 45)], "chords": [synth.Note(0.5, 1.5, 69)]}
-    made = soundfont.render(parts, [synth.Hit(1.5, "kick", 1.0)], 3 * 22050, sr=22050, rng=np.random.default_rng(0), tuning=0.25)
-    assert set(made) == {"bass", "chords", "drums"} and {len(track) for track in made.values()} == {3 * 22050}
+    made = soundfont.render(
+        parts,
+        [synth.Hit(1.5, "kick", 1.0)],
+        3 * 22050,
+        sr=22050,
+        rng=np.random.default_rng(0),
+        tuning=0.25,
+    )
+    assert set(made) == {"bass", "chords", "drums"} and {len(track) for track in made.values()} == {
+        3 * 22050
+    }
     for name, start_s in (("bass", 1.0), ("chords", 0.5), ("drums", 1.5)):
         loud = np.flatnonzero(np.abs(made[name]) > 0.05 * np.abs(made[name]).max())[0] / 22050
         assert loud == pytest.approx(start_s, abs=0.06)
@@ -159,9 +195,14 @@ def test_parts_are_written_as_midi(tmp_path):
     import pretty_midi
 
     path = tmp_path / "parts.mid"
-    midi.write_parts(path, [(24, False, [(0.5, 1.0, 60, 1.0)]), (0, True, [(0.25, 0.3, 36, 0.5)])], tuning=0.5)
+    midi.write_parts(
+        path, [(24, False, [(0.5, 1.0, 60, 1.0)]), (0, True, [(0.25, 0.3, 36, 0.5)])], tuning=0.5
+    )
     read = pretty_midi.PrettyMIDI(str(path))
-    assert [(i.program, i.is_drum, len(i.notes)) for i in read.instruments] == [(24, False, 1), (0, True, 1)]
+    assert [(i.program, i.is_drum, len(i.notes)) for i in read.instruments] == [
+        (24, False, 1),
+        (0, True, 1),
+    ]
     assert read.instruments[0].notes[0].start == pytest.approx(0.5, abs=2e-3)
     assert read.instruments[0].pitch_bends[0].pitch == pytest.approx(2048, abs=2)
 
@@ -171,25 +212,44 @@ def test_a_played_line_follows_every_bend():
         soundfont.find()
     except InputError as reason:
         pytest.skip(str(reason))
-    curve = np.concatenate([np.full(11025, 57.0), np.full(22050, 57.4), np.linspace(62.4, 59.4, 22050), np.full(11025, 59.4)])
+    curve = np.concatenate(
+        [
+            np.full(11025, 57.0),
+            np.full(22050, 57.4),
+            np.linspace(62.4, 59.4, 22050),
+            np.full(11025, 59.4),
+        ]
+    )
     notes = [synth.Note(0.5, 1.5, 57.4), synth.Note(1.5, 3.0, 59.4)]
     y = soundfont.render_line(notes, curve, sr=22050, rng=np.random.default_rng(1), kind="low lead")
     assert len(y) == len(curve)
-    assert np.flatnonzero(np.abs(y) > 0.05 * np.abs(y).max())[0] / 22050 == pytest.approx(0.5, abs=0.06)
+    assert np.flatnonzero(np.abs(y) > 0.05 * np.abs(y).max())[0] / 22050 == pytest.approx(
+        0.5, abs=0.06
+    )
     for at_s, midi_note in ((1.0, 57.4), (2.0, 60.9), (2.75, 59.4)):
         part = y[round((at_s - 0.1) * 22050) : round((at_s + 0.1) * 22050)]
         spectrum = np.abs(np.fft.rfft(part * np.hanning(len(part)), 1 << 17))
         f0_hz = 440 * 2 ** (midi_note / 12 - 69 / 12)
         offsets_cents = np.arange(-300, 301, 5)
         hz = f0_hz * 2 ** (offsets_cents / 1200) * np.arange(1, 5)[:, None]
-        found = offsets_cents[np.interp(hz, np.arange(len(spectrum)) * 22050 / (1 << 17), spectrum).sum(axis=0).argmax()]
+        found = offsets_cents[
+            np.interp(hz, np.arange(len(spectrum)) * 22050 / (1 << 17), spectrum)
+            .sum(axis=0)
+            .argmax()
+        ]
         assert abs(found) <= 25, f"{found} cents off at {at_s} s"
 
 
 def test_a_clear_instrument_is_no_softer_than_the_rest_and_seldom_has_a_riff():
     plain = {"instrument_leads": 1.0, "riffs": 1.0, "second_voice": 0.0}
-    made = {clear: [song(seed, clear_instruments=clear, **plain) for seed in range(12)] for clear in (False, True)}
-    levels_db = {clear: [lead_db(one) for one in songs if one.melody.voiced.any()] for clear, songs in made.items()}
+    made = {
+        clear: [song(seed, clear_instruments=clear, **plain) for seed in range(12)]
+        for clear in (False, True)
+    }
+    levels_db = {
+        clear: [lead_db(one) for one in songs if one.melody.voiced.any()]
+        for clear, songs in made.items()
+    }
     assert min(levels_db[True]) > -0.5 and min(levels_db[False]) < -2
     riffs = {clear: sum("riff" in one.stems for one in songs) for clear, songs in made.items()}
     assert riffs[True] < 6 < riffs[False]
@@ -203,12 +263,17 @@ def test_instrument_leads_can_come_from_the_soundfont():
     except InputError as reason:
         pytest.skip(str(reason))
     plain = {"instrument_leads": 1.0, "processing": False}
-    made = {training._lead(*_lead_arguments(seed), synth.Ingredients(**plain, soundfont_leads=1.0))[4] for seed in range(6)}
+    made = {
+        songs._lead(*_lead_arguments(seed), synth.Ingredients(**plain, soundfont_leads=1.0))[4]
+        for seed in range(6)
+    }
     assert made == {"low lead", "high lead"}
-    built = {training._lead(*_lead_arguments(seed), synth.Ingredients(**plain))[4] for seed in range(6)}
+    built = {
+        songs._lead(*_lead_arguments(seed), synth.Ingredients(**plain))[4] for seed in range(6)
+    }
     assert not built & made
 
 
 def _lead_arguments(seed):
     rng = np.random.default_rng(seed)
-    return training._plan(rng, 4, synth.Ingredients()), 4 * 22050, rng
+    return scores._plan(rng, 4, synth.Ingredients()), 4 * 22050, rng

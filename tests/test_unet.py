@@ -5,10 +5,12 @@ import pytest
 import torch
 
 import melodylab as ml
-from melodylab import evaluate, examples, features, models, separation, tasks, train
-from melodylab.files import InputError
-from melodylab.models import frontends, run, unet
+from melodylab import evaluate, models, separation, training
+from melodylab.dsp import features
+from melodylab.errors import InputError
+from melodylab.models import inputs, run, unet
 from melodylab.records import Features, Mask, Melody, Song
+from melodylab.training import examples, masks, tasks
 
 
 @pytest.fixture(autouse=True)
@@ -22,16 +24,20 @@ def trainable(module):
     return sum(p.numel() for p in module.parameters() if p.requires_grad)
 
 
-# --- the report's network ---------------------------------------------------------------------------------------------
+# --- the report's network -------------------------------------------------------------------------
 
 
 def test_the_report_s_network_has_its_parameters():
     model = models.create_model("unet-mel")
-    assert trainable(model) == 31_044_080  # the fact sheet's reading A with the last double convolution
+    assert (
+        trainable(model) == 31_044_080
+    )  # the fact sheet's reading A with the last double convolution
     widths = (64, 128, 256, 512, 1024)
     for n_in, n, down in zip((2, *widths), widths, model.down, strict=False):
         assert trainable(down) == 9 * n_in * n + n + 9 * n * n + n + 4 * n
-    assert [trainable(up) for up in model.higher] == [4 * 2 * n * n + n for n in (512, 256, 128, 64)]
+    assert [trainable(up) for up in model.higher] == [
+        4 * 2 * n * n + n for n in (512, 256, 128, 64)
+    ]
     assert trainable(model.out) == 9 * 64 * 2 + 2 + 9 * 2 * 2 + 2 + 8
 
 
@@ -49,14 +55,19 @@ def test_its_loss_is_the_error_of_the_melody_s_power():
     model = models.create_model("unet-mel", channels=(4, 8))
     x, share = torch.rand(1, 2, 16, 8), torch.rand(1, 2, 16, 8)
     assert model.loss(share, x, share, None).item() == 0
-    assert model.loss(share + 1, x, share, None).item() == pytest.approx((x**2).mean().item(), rel=1e-5)
+    assert model.loss(share + 1, x, share, None).item() == pytest.approx(
+        (x**2).mean().item(), rel=1e-5
+    )
 
 
-# --- ours -------------------------------------------------------------------------------------------------------------
+# --- ours -----------------------------------------------------------------------------------------
 
 
 def test_ours_begins_with_what_the_pitch_network_knows():
-    own, pitch = models.create_model("unet").state_dict(), models.create_model("harmonic-crnn").state_dict()
+    own, pitch = (
+        models.create_model("unet").state_dict(),
+        models.create_model("harmonic-crnn").state_dict(),
+    )
     missing = {key for key in pitch if key not in own or own[key].shape != pitch[key].shape}
     assert missing == {"pitch.weight", "pitch.bias"}
 
@@ -68,10 +79,12 @@ def test_shares_are_bounded_and_unknown_is_all_zero(attention):
     with torch.inference_mode():
         y = model(x)
         nothing_told = model(torch.cat([x, torch.zeros_like(x)], dim=1))
-        told = model(torch.cat([x, torch.from_numpy(model.lead_picture(np.full((1, 21), 220.0)))], dim=1))
+        told = model(
+            torch.cat([x, torch.from_numpy(model.lead_picture(np.full((1, 21), 220.0)))], dim=1)
+        )
     share, gate = model.shares(y)
     assert share.shape == (1, 312, 21) and gate.shape == (1, 21)
-    assert 0 <= share.min() and share.max() <= 1 and 0 <= gate.min() and gate.max() <= 1
+    assert share.min() >= 0 and share.max() <= 1 and gate.min() >= 0 and gate.max() <= 1
     assert torch.equal(y, nothing_told) and not torch.allclose(y[:, 1:], told[:, 1:])
     assert torch.equal(y[:, 0], told[:, 0])  # what it is told does not open the gate
 
@@ -81,12 +94,16 @@ def test_an_attention_gate_weighs_the_skip_and_nothing_else():
     skip, below = torch.rand(1, 6, 5, 7), torch.rand(1, 4, 5, 7)
     with torch.no_grad():
         weight = gate(skip, below) / skip
-        assert 0 < weight.min() and weight.max() < 1
-        torch.testing.assert_close(weight[:, :1].expand_as(weight), weight)  # one weight for all channels of a cell
+        assert weight.min() > 0 and weight.max() < 1
+        torch.testing.assert_close(
+            weight[:, :1].expand_as(weight), weight
+        )  # one weight for all channels of a cell
         gate.weight.bias.fill_(50)
         torch.testing.assert_close(gate(skip, below), skip)
     plain, with_gates = models.create_model("unet"), models.create_model("unet", attention=True)
-    assert trainable(with_gates) - trainable(plain) == sum(trainable(g) for g in with_gates.attend) > 0
+    assert (
+        trainable(with_gates) - trainable(plain) == sum(trainable(g) for g in with_gates.attend) > 0
+    )
 
 
 def test_what_is_found_at_a_pitch_is_placed_on_its_partials():
@@ -98,7 +115,9 @@ def test_what_is_found_at_a_pitch_is_placed_on_its_partials():
         placed = unet._placed(x, shift)[0, 0, :, 0]
         assert placed.shape == (312,)
         (row,) = np.flatnonzero(placed)
-        assert abs(1200 * np.log2(unet.SPECTRA.freqs_hz[row] / (partial * f0_hz))) < 17  # half a row
+        assert (
+            abs(1200 * np.log2(unet.SPECTRA.freqs_hz[row] / (partial * f0_hz))) < 17
+        )  # half a row
     assert not unet._placed(torch.ones(1, 1, 156, 1), 312).any()
 
 
@@ -141,7 +160,7 @@ def test_the_gate_opens_where_the_network_is_sure_and_looks_a_minute_far():
     assert np.isfinite(gate(0 * heard, sure, 43.0)).all()
 
 
-# --- what it is taught ------------------------------------------------------------------------------------------------
+# --- what it is taught ----------------------------------------------------------------------------
 
 BANK = examples.Bank(seed=3, songs=2, mixes=1, seconds=4.0)
 
@@ -150,7 +169,7 @@ def test_the_share_says_how_much_is_the_lead_s():
     source = examples.Examples("spectra", BANK, batch_size=2, frames=60, seed=1)
     assert torch.equal(source.parts(0)[0], source.batch(0)[0])
     x, f0_hz, share = (torch.cat(part) for part in zip(*map(source.parts, range(8)), strict=True))
-    assert share.shape == x.shape and 0 <= share.min() and share.max() <= 1
+    assert share.shape == x.shape and share.min() >= 0 and share.max() <= 1
     loud = x > x.amax(dim=(1, 2, 3), keepdim=True) - 0.3
     sung = (~f0_hz.isnan())[:, None, None].expand_as(share)
     assert share[loud & sung].mean() > share[loud & ~sung].mean() + 0.1
@@ -164,7 +183,7 @@ def test_what_is_told_is_the_truth_with_mistakes_or_nothing():
     f0_hz = np.where(np.arange(300) % 100 < 60, 220.0, np.nan).astype(np.float32)
     truth, silent, right = unet.lead_picture(f0_hz)[1], 0, []
     for _ in range(60):
-        told = tasks._told(f0_hz, model, rng)
+        told = masks._told(f0_hz, model, rng)
         assert told.shape == (2, 312, 300)
         if told.any():
             right.append((told[1] == truth).mean())
@@ -183,46 +202,64 @@ def test_masks_are_trained_examined_and_kept(name, tmp_path):
     plan = {
         "model": {"name": name, **changes},
         "data": {"songs": 1, "mixes": 1, "seconds": 4.0, "seed": 3},
-        "training": {"steps": 2, "validate_every": 1, "batch_size": 2, "frames": 40, "optimizer": "sgd", "learning_rate": 1e-4},
+        "training": {
+            "steps": 2,
+            "validate_every": 1,
+            "batch_size": 2,
+            "frames": 40,
+            "optimizer": "sgd",
+            "learning_rate": 1e-4,
+        },
     }
-    model, history = train.fit(plan, out=tmp_path / "run", validate=[song], device="cpu")
-    assert [entry["step"] for entry in history] == [1, 2] and all(np.isfinite(entry["loss"]) for entry in history)
-    assert "lead SDR" in train.line(history[0], 2) and "without a melody" in train.line(history[0], 2)
+    model, history = training.fit(plan, out=tmp_path / "run", validate=[song], device="cpu")
+    assert [entry["step"] for entry in history] == [1, 2] and all(
+        np.isfinite(entry["loss"]) for entry in history
+    )
+    assert "lead SDR" in training.line(history[0], 2) and "without a melody" in training.line(
+        history[0], 2
+    )
     card = ml.weights.card(tmp_path / "run")
     assert card["decoding"] == {} and set(card["scores"]["songs"]) == {song.name}
     assert (card["scores"]["SDR_led"] is None) == (name == "unet-mel")
     loaded = ml.load_model(tmp_path / "run")
-    assert loaded.name == name and tasks.of(loaded) is tasks.Masks
+    assert loaded.name == name and tasks.of(loaded) is masks.Masks
 
 
 def test_an_examination_hears_what_a_perfect_mask_is_worth(monkeypatch):
     """The ideal share of each row, in place of a network's: far above the mix, and nothing where the melody was taken out."""
     song = ml.demo_song(seed=0, seconds=8)
     song = Song(song.audio, song.sr, song.name, {"melody": song.stems["melody"]}, song.melody)
-    (examinee,) = tasks.Masks.examinees(train.Recipe("unet"), [song], None)
+    (examinee,) = masks.Masks.examinees(training.Recipe("unet"), [song], None)
     lead, rest = (
-        frontends.FRONT_ENDS["spectra"].magnitudes(Song(x, song.sr)).values ** 2
+        inputs.FRONT_ENDS["spectra"].magnitudes(Song(x, song.sr)).values ** 2
         for x in (song.stems["melody"], song.audio - song.stems["melody"])
     )
     ideal = np.sqrt(np.prod(lead / np.maximum(lead + rest, 1e-20), axis=0))
 
     def perfect(network, pictures, melody=None, **options):
         shares = ideal if pictures is examinee[2] else np.zeros_like(ideal)
-        return Mask(np.clip(shares, 0, 1), pictures.freqs_hz, pictures.times_s), np.ones(shares.shape[1])
+        return Mask(np.clip(shares, 0, 1), pictures.freqs_hz, pictures.times_s), np.ones(
+            shares.shape[1]
+        )
 
     monkeypatch.setattr(run, "mask", perfect)
-    found = tasks.Masks.examine(models.create_model("unet", units=4), examinee, "cpu")
+    found = masks.Masks.examine(models.create_model("unet", units=4), examinee, "cpu")
     mix = evaluate.bss_eval_sdr(song.stems["melody"], song.audio)[0]
-    assert found["SDR"] > mix + 8 and found["SDR_led"] == found["SDR"] and found["removed_db"] == -120
+    assert (
+        found["SDR"] > mix + 8 and found["SDR_led"] == found["SDR"] and found["removed_db"] == -120
+    )
 
 
 def test_songs_without_stems_cannot_examine_masks(tmp_path):
     song = ml.demo_song(seconds=2)
     with pytest.raises(InputError, match="no stem melody"):
-        train.fit({"model": {"name": "unet"}}, validate=[Song(song.audio, song.sr, "bare", melody=song.melody)])
+        training.fit(
+            {"model": {"name": "unet"}},
+            validate=[Song(song.audio, song.sr, "bare", melody=song.melody)],
+        )
 
 
-# --- from a mask to sound ---------------------------------------------------------------------------------------------
+# --- from a mask to sound -------------------------------------------------------------------------
 
 
 def flat_mask(value, freqs_hz=(50.0, 11000.0), seconds=3.0):
@@ -233,7 +270,10 @@ def flat_mask(value, freqs_hz=(50.0, 11000.0), seconds=3.0):
 @pytest.mark.parametrize("sr", [8000, 22050, 44100, 48000])
 def test_a_mask_of_ones_gives_everything_below_its_highest_row(sr):
     t_s = np.arange(int(1.7 * sr)) / sr
-    low, high = 0.3 * np.sin(2 * np.pi * 440 * t_s), 0.3 * np.sin(2 * np.pi * 15000 * t_s) * (sr > 32000)
+    low, high = (
+        0.3 * np.sin(2 * np.pi * 440 * t_s),
+        0.3 * np.sin(2 * np.pi * 15000 * t_s) * (sr > 32000),
+    )
     song = Song.from_array(np.stack([low + high, low]), sr)
     lead = separation.lead_by_mask(song, flat_mask(1.0))
     assert lead.shape == song.audio.shape and lead.dtype == np.float32
@@ -248,9 +288,15 @@ def test_a_mask_is_read_between_its_rows_and_frames():
     sr = 22050
     t_s = np.arange(2 * sr) / sr
     song = Song.from_array(sum(0.2 * np.sin(2 * np.pi * f * t_s) for f in (300, 3000)), sr)
-    mask = Mask(np.array([[1.0, 1.0], [1.0, 1.0], [0.0, 0.0], [0.0, 0.0]]), [20, 1000, 2000, 10000], [0.0, 2.0])
+    mask = Mask(
+        np.array([[1.0, 1.0], [1.0, 1.0], [0.0, 0.0], [0.0, 0.0]]),
+        [20, 1000, 2000, 10000],
+        [0.0, 2.0],
+    )
     lead = separation.lead_by_mask(song, mask)[0]
-    np.testing.assert_allclose(lead[2000:-2000], (0.2 * np.sin(2 * np.pi * 300 * t_s))[2000:-2000], atol=2e-3)
+    np.testing.assert_allclose(
+        lead[2000:-2000], (0.2 * np.sin(2 * np.pi * 300 * t_s))[2000:-2000], atol=2e-3
+    )
     fading = Mask(np.array([[0.0, 1.0]] * 2), [20, 10000], [0.0, 2.0])
     level = np.abs(separation.lead_by_mask(song, fading)[0]).reshape(20, -1).max(axis=1)
     np.testing.assert_allclose(level / 0.4, np.arange(20) / 20 + 0.05, atol=0.06)
@@ -282,7 +328,7 @@ def test_a_network_that_cannot_be_told_says_so():
     assert mask.values.shape == (np.sum(unet.MEL_HZ <= 8000), 9) and (gate == 1).all()
 
 
-# --- the report's way to sound ----------------------------------------------------------------------------------------
+# --- the report's way to sound --------------------------------------------------------------------
 
 
 def test_mel_power_of_two_channels_and_back():

@@ -17,8 +17,8 @@ from torch import nn
 
 import melodylab
 from melodylab import models, weights
-from melodylab.models import frontends
-from melodylab.files import InputError
+from melodylab.errors import InputError
+from melodylab.models import inputs
 
 CARD = {
     "front_end": "sf",
@@ -42,7 +42,7 @@ def _seeded():
 
 
 def input_for(model, frames, batch=1):
-    end = frontends.FRONT_ENDS[models.NETWORKS[model.name][3]]
+    end = inputs.FRONT_ENDS[models.NETWORKS[model.name][3]]
     return torch.rand(batch, end.channels, len(end.freqs_hz), frames)
 
 
@@ -57,7 +57,11 @@ def decided(name, seed=0, **changes):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = models.create_model(name, **changes)
-        norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)]
+        norms = [
+            module
+            for module in model.modules()
+            if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)
+        ]
         for norm in norms:
             norm.momentum = None
             nn.init.uniform_(norm.weight, 0.5, 2)
@@ -95,10 +99,13 @@ def refusal(name_or_path, call=weights.load_model):
     return text
 
 
-# --- what is saved comes back -----------------------------------------------------------------------------------------
+# --- what is saved comes back ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [name for name, (file, *_) in models.NETWORKS.items() if file in ("crnn", "deep_salience")])
+@pytest.mark.parametrize(
+    "name",
+    [name for name, (file, *_) in models.NETWORKS.items() if file in ("crnn", "deep_salience")],
+)
 def test_probabilities_come_back_within_a_thousandth(name, tmp_path):
     model = decided(name)
     again = weights.load_model(weights.save(model, CARD, tmp_path, name))
@@ -106,7 +113,9 @@ def test_probabilities_come_back_within_a_thousandth(name, tmp_path):
     before, after = probabilities(model, x), probabilities(again, x)
     off = (before - after).abs()
     assert 0 < off.max() < 1e-3 and off.mean() < 1e-4
-    assert before.max() > 0.3 and before.amax(dim=1).std() > 0.01, "a network that answers all the same would prove nothing"
+    assert before.max() > 0.3 and before.amax(dim=1).std() > 0.01, (
+        "a network that answers all the same would prove nothing"
+    )
 
 
 def test_large_matrices_are_halved_and_nothing_else(path, model):
@@ -128,7 +137,9 @@ def test_the_loaded_network_is_ready_and_its_held_bias_is_still_held(path, model
     assert not again.training and again.name == "sf-crnn-1"
     assert {p.dtype for p in again.parameters()} == {torch.float32}
     held = {key: p for key, p in again.named_parameters() if not p.requires_grad}
-    assert set(held) == {"gru.bias_hh_l0", "gru.bias_hh_l0_reverse"} and not any(p.any() for p in held.values())
+    assert set(held) == {"gru.bias_hh_l0", "gru.bias_hh_l0_reverse"} and not any(
+        p.any() for p in held.values()
+    )
     assert sum(p.numel() for p in again.parameters() if p.requires_grad) == 307_199
 
 
@@ -136,7 +147,13 @@ def test_the_card_says_what_was_told_and_what_was_found_out(path):
     card = json.loads(path.with_suffix(".json").read_text())
     assert {key: card[key] for key in CARD} == CARD
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    own = {"format": 1, "model": "sf-crnn-1", "changes": {}, "parameters": 307_199, "sha256": sha256}
+    own = {
+        "format": 1,
+        "model": "sf-crnn-1",
+        "changes": {},
+        "parameters": 307_199,
+        "sha256": sha256,
+    }
     assert {key: value for key, value in card.items() if key not in CARD} == own
     assert weights.card(path) == weights.verify(path) == weights.load_model(path).card == card
 
@@ -151,7 +168,9 @@ def test_saving_again_what_was_loaded_gives_the_same_files(path, tmp_path):
 def test_an_old_card_does_not_speak_for_new_numbers(path, tmp_path):
     """Training on from weights passes their card on; what `save` finds out replaces what it says."""
     other = decided("sf-crnn-1", seed=1, units=16)
-    again = weights.load_model(weights.save(other, weights.card(path) | {"model": "sf-cnn", "steps": 7}, tmp_path, "b"))
+    again = weights.load_model(
+        weights.save(other, weights.card(path) | {"model": "sf-cnn", "steps": 7}, tmp_path, "b")
+    )
     assert again.name == "sf-crnn-1" and again.changes == {"units": 16} and again.card["steps"] == 7
     assert again.card["parameters"] < 307_199
 
@@ -159,7 +178,9 @@ def test_an_old_card_does_not_speak_for_new_numbers(path, tmp_path):
 def test_how_tensors_lie_in_memory_does_not_matter(path, model, tmp_path):
     turned = decided("sf-crnn-1").to(memory_format=torch.channels_last).train()
     assert weights.save(turned, CARD, tmp_path / "b", "x").read_bytes() == path.read_bytes()
-    assert turned.training and next(turned.parameters()).dtype == torch.float32, "saving changes nothing"
+    assert turned.training and next(turned.parameters()).dtype == torch.float32, (
+        "saving changes nothing"
+    )
 
 
 def test_a_network_with_changes_comes_back_with_them(tmp_path):
@@ -185,17 +206,23 @@ def test_two_loaded_networks_share_nothing(path):
     assert not torch.equal(one.dense.bias, other.dense.bias) and other.card["licence"] == "MIT"
 
 
-# --- names and paths --------------------------------------------------------------------------------------------------
+# --- names and paths ------------------------------------------------------------------------------
 
 
 def test_names_are_those_of_the_folder(random_weights):
     (random_weights / "notes.txt").touch()
     (random_weights / "recipe.toml").touch()
     assert weights.names() == sorted(models.NETWORKS)
-    assert weights.load_model("deep-salience").card["front_end"] == "hcqt" == weights.card("deep-salience")["front_end"]
+    assert (
+        weights.load_model("deep-salience").card["front_end"]
+        == "hcqt"
+        == weights.card("deep-salience")["front_end"]
+    )
 
 
-@pytest.mark.parametrize("place", ["run/sf-crnn-1.safetensors", "run/sf-crnn-1.json", "run", Path("run"), "./run/"])
+@pytest.mark.parametrize(
+    "place", ["run/sf-crnn-1.safetensors", "run/sf-crnn-1.json", "run", Path("run"), "./run/"]
+)
 def test_ones_own_weights_are_had_by_their_path(model, tmp_path, monkeypatch, place):
     monkeypatch.chdir(tmp_path)
     weights.save(model, CARD, "run", "sf-crnn-1")
@@ -213,10 +240,14 @@ def test_a_network_s_name_means_the_shipped_weights(model, random_weights, tmp_p
 
 
 def test_the_package_shows_both_ways_to_a_network(random_weights):
-    assert melodylab.create_model("sf-crnn-1").name == melodylab.load_model("sf-crnn-1").name == "sf-crnn-1"
+    assert (
+        melodylab.create_model("sf-crnn-1").name
+        == melodylab.load_model("sf-crnn-1").name
+        == "sf-crnn-1"
+    )
 
 
-# --- refusals ---------------------------------------------------------------------------------------------------------
+# --- refusals -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("call", [weights.load_model, weights.card, weights.verify])
@@ -225,8 +256,20 @@ def test_names_that_lead_nowhere(call, random_weights):
         (random_weights / f"sf-crnn-2{end}").unlink()
     assert "'sf-crn'" in (text := refusal("sf-crn", call)) and "sf-crnn-1" in text
     text = refusal("sf-crnn-2", call)
-    assert "no trained weights for sf-crnn-2" in text and "melodylab train" in text and "sf-cnn" in text
-    for place in ("no/such.safetensors", "no/such.json", "no", Path("sf-crnn-9"), "x" * 300, "x" * 300 + ".json", "a\0.json"):
+    assert (
+        "no trained weights for sf-crnn-2" in text
+        and "melodylab train" in text
+        and "sf-cnn" in text
+    )
+    for place in (
+        "no/such.safetensors",
+        "no/such.json",
+        "no",
+        Path("sf-crnn-9"),
+        "x" * 300,
+        "x" * 300 + ".json",
+        "a\0.json",
+    ):
         assert "is neither the name of trained weights nor a file" in refusal(place, call)
 
 
@@ -255,7 +298,18 @@ def test_a_file_that_is_missing(path):
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"\xff\xfe\x00", b'{"format": 1', b"[]", b'"format"', b"3", b"null", b"{}", b'{"format": "1"}', b"[" * 100_000],
+    [
+        b"",
+        b"\xff\xfe\x00",
+        b'{"format": 1',
+        b"[]",
+        b'"format"',
+        b"3",
+        b"null",
+        b"{}",
+        b'{"format": "1"}',
+        b"[" * 100_000,
+    ],
 )
 @pytest.mark.parametrize("call", [weights.load_model, weights.card, weights.verify])
 def test_a_card_that_is_none(path, content, call):
@@ -332,7 +386,10 @@ def test_tensors_of_another_network_are_named(path):
     rewrite(path, model="sf-crnn-2", changes={})
     text = refusal(path)
     assert "does not hold the network sf-crnn-2" in text
-    assert "missing: cnn.layer5.norm.weight, " in text and "cnn.layer1.conv.weight (64, 1, 5, 1) for (128, 1, 5, 5)" in text
+    assert (
+        "missing: cnn.layer5.norm.weight, " in text
+        and "cnn.layer1.conv.weight (64, 1, 5, 1) for (128, 1, 5, 5)" in text
+    )
     assert "and " in text and len(text) < 700
 
 
@@ -362,13 +419,17 @@ def test_saving_refuses_what_could_not_be_used(model, tmp_path):
     )
     assert "make it with create_model" in refused(nn.Linear(2, 2), CARD)
     nan, inf = float("nan"), float("inf")
-    for number, key in ((nan, "dense.bias"), (1e5, "gru.weight_hh_l0"), (inf, "cnn.layer1.norm.running_var")):
+    for number, key in (
+        (nan, "dense.bias"),
+        (1e5, "gru.weight_hh_l0"),
+        (inf, "cnn.layer1.norm.running_var"),
+    ):
         broken = decided("sf-crnn-1")
         broken.state_dict()[key][0] = number
         assert f"{key} holds numbers that are not finite" in refused(broken, CARD)
 
 
-# --- an interrupted save ----------------------------------------------------------------------------------------------
+# --- an interrupted save --------------------------------------------------------------------------
 
 SAVE = """
 import os, resource, sys
@@ -389,22 +450,30 @@ def save_in_its_own_process(folder, before):
     root = Path(melodylab.__file__).parents[1]
     environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
     program = SAVE.replace("{before}", before)
-    return subprocess.run([sys.executable, "-c", program, folder], env=environment, capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, "-c", program, folder], env=environment, capture_output=True, text=True
+    )
 
 
 @pytest.mark.skipif(os.name != "posix", reason="the limit is set the POSIX way")
 @pytest.mark.parametrize("limit_bytes", [0, 300_000])
 def test_a_full_disk_leaves_the_old_pair_whole(path, limit_bytes):
     before = {p.name: p.read_bytes() for p in path.parent.iterdir()}
-    done = save_in_its_own_process(path.parent, f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit_bytes}, {limit_bytes}))")
-    assert done.returncode == 1 and "cannot write" in done.stderr and "free some space" in done.stderr, done.stderr
+    done = save_in_its_own_process(
+        path.parent, f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit_bytes}, {limit_bytes}))"
+    )
+    assert (
+        done.returncode == 1 and "cannot write" in done.stderr and "free some space" in done.stderr
+    ), done.stderr
     assert {p.name: p.read_bytes() for p in path.parent.iterdir()} == before
     assert weights.load_model(path).card["steps"] == 1000
 
 
 @pytest.mark.skipif(os.name != "posix", reason="the limit is set the POSIX way")
 def test_a_full_disk_leaves_nothing_where_nothing_was(tmp_path):
-    done = save_in_its_own_process(tmp_path, "resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))")
+    done = save_in_its_own_process(
+        tmp_path, "resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))"
+    )
     assert done.returncode == 1 and found(tmp_path) == []
 
 
@@ -428,7 +497,7 @@ os.replace = replace
     assert weights.load_model(path).card["steps"] == 1000
 
 
-# --- what is shipped --------------------------------------------------------------------------------------------------
+# --- what is shipped ------------------------------------------------------------------------------
 
 
 def test_shipped_weights_are_whole_and_small():
@@ -436,21 +505,34 @@ def test_shipped_weights_are_whole_and_small():
     for name in weights.names():
         model = weights.load_model(name)
         assert model.name == name and model.card["front_end"] == models.NETWORKS[name][3]
-        assert model.changes == {} or name in ("drum-cnn", "unet-mel")  # printed without a profile; at full width 62 MB
-        assert model.card["licence"] and model.card["recipe"] and model.card["scores"] and model.card["steps"] > 0
+        assert model.changes == {} or name in (
+            "drum-cnn",
+            "unet-mel",
+        )  # printed without a profile; at full width 62 MB
+        assert (
+            model.card["licence"]
+            and model.card["recipe"]
+            and model.card["scores"]
+            and model.card["steps"] > 0
+        )
         total += sum(p.stat().st_size for p in SHIPPED.glob(f"{name}.*"))
     assert total <= 25e6
 
 
 def test_best_is_the_best():
     scores = {name: weights.card(name)["scores"] for name in weights.names()}
-    accuracy = {name: told["leave_one_out"]["mean"]["OA"] for name, told in scores.items() if "OA" in told}
-    assert weights.BEST == max(accuracy, key=accuracy.get)
-    assert weights.card("best") == weights.card(weights.BEST) and weights.load_model("best").name == weights.BEST
+    accuracy = {
+        name: told["leave_one_out"]["mean"]["OA"] for name, told in scores.items() if "OA" in told
+    }
+    assert max(accuracy, key=accuracy.get) == weights.BEST
+    assert (
+        weights.card("best") == weights.card(weights.BEST)
+        and weights.load_model("best").name == weights.BEST
+    )
     assert weights.resolved("best") == weights.BEST and weights.resolved("sf-cnn") == "sf-cnn"
 
 
-# --- experiments ------------------------------------------------------------------------------------------------------
+# --- experiments ----------------------------------------------------------------------------------
 
 
 def test_experiments_are_no_weights_and_read_as_they_are(random_weights):
@@ -468,14 +550,25 @@ def test_experiments_are_no_weights_and_read_as_they_are(random_weights):
 
 def test_shipped_experiments_hold_scores():
     found = weights.experiments()
-    for name, label in (("ablation", "change"), ("training_share", "share"), ("inputs", "input"), ("wide", "network")):
+    for name, label in (
+        ("ablation", "change"),
+        ("training_share", "share"),
+        ("inputs", "input"),
+        ("wide", "network"),
+    ):
         assert found[name], name
         for row in found[name]:
-            assert label in row and all(0 <= row[score] <= 1 for score in ("OA", "RPA", "RCA", "AUC")), row
+            assert label in row and all(
+                0 <= row[score] <= 1 for score in ("OA", "RPA", "RCA", "AUC")
+            ), row
     assert all(0 < row["share"] <= 1 for row in found["training_share"])
     for name in ("multires", "ftanet"):
-        trained = {(row["network"], *sorted(row["changes"].items()), row["seed"]) for row in found[name]}
+        trained = {
+            (row["network"], *sorted(row["changes"].items()), row["seed"]) for row in found[name]
+        }
         assert len(trained) == len(found[name]) >= 12, "each variant three times"
         for row in found[name]:
             models.create_model(row["network"], **row["changes"])
-            assert all(0 <= row[score] <= 1 for score in ("OA", "RPA", "RCA", "VR", "VFA", "AUC")), row
+            assert all(
+                0 <= row[score] <= 1 for score in ("OA", "RPA", "RCA", "VR", "VFA", "AUC")
+            ), row

@@ -18,9 +18,12 @@ import traitlets
 from matplotlib.figure import Figure
 from PIL import Image
 
-from melodylab import drums, explain, features, models, separation, sfnmf, sonify, synth, train, widgets
-from melodylab.files import InputError
-from melodylab.models import run
+from melodylab import drums, explain, models, separation, sfnmf, sonify, synth, training
+from melodylab.course import panel as panel_base
+from melodylab.course import panels
+from melodylab.dsp import features
+from melodylab.errors import InputError
+from melodylab.models import inputs, run
 from melodylab.records import DrumOnsets, Features, Melody, Salience, Song
 
 pytestmark = pytest.mark.filterwarnings("error")
@@ -44,7 +47,7 @@ def draw(height, kind):
 
 @pytest.fixture
 def panel():
-    return widgets.Panel(draw, controls(), height_px=300)
+    return panels.Panel(draw, controls(), height_px=300)
 
 
 class _Tags(HTMLParser):
@@ -95,7 +98,7 @@ def test_fifty_moves_leave_no_figure(panel):
 
 def test_figures_of_others_stay_open():
     mine = plt.figure()
-    panel = widgets.Panel(draw, controls())
+    panel = panels.Panel(draw, controls())
     panel.controls["height"].value = 0.1
     assert plt.get_fignums() == [mine.number]
     plt.close(mine)
@@ -106,7 +109,10 @@ def test_an_error_is_shown_in_a_line_and_raised(panel):
         panel.controls["kind"].value = "broken"
     [(tag, attributes)] = screen(panel)
     assert tag == "p" and attributes["role"] == "alert"  # and <such> became no tag
-    assert "height=0.5, kind=&#x27;broken&#x27;: ValueError: no &lt;such&gt; kind" in panel.ui.children[1].value
+    assert (
+        "height=0.5, kind=&#x27;broken&#x27;: ValueError: no &lt;such&gt; kind"
+        in panel.ui.children[1].value
+    )
     assert plt.get_fignums() == [], "the broken figure is still open"
     panel.controls["kind"].value = "dots"
     assert screen(panel)[0][0] == "img"
@@ -115,31 +121,39 @@ def test_an_error_is_shown_in_a_line_and_raised(panel):
 def test_draw_must_return_a_figure_or_axes():
     for wrong in (None, 3):
         with pytest.raises(TypeError, match="draw must return"):
-            widgets.Panel(lambda height, kind, wrong=wrong: wrong, controls())
-    panel = widgets.Panel(lambda height, kind: Figure(figsize=(2, 1)).subplots(), controls())
+            panels.Panel(lambda height, kind, wrong=wrong: wrong, controls())
+    panel = panels.Panel(lambda height, kind: Figure(figsize=(2, 1)).subplots(), controls())
     assert Image.open(io.BytesIO(panel.picture.png)).size == (200, 100)
 
 
 def test_state_goes_out_and_comes_back(panel):
     panel.controls["height"].value = 0.1 + 0.2
     assert panel.state == {"height": 0.3, "kind": "line"}
-    assert json.loads(json.dumps(panel.state)) == panel.state and repr(panel) == "Panel(height=0.3, kind='line')"
-    other = widgets.Panel(draw, controls(), height_px=300)
+    assert (
+        json.loads(json.dumps(panel.state)) == panel.state
+        and repr(panel) == "Panel(height=0.3, kind='line')"
+    )
+    other = panels.Panel(draw, controls(), height_px=300)
     other.set(**panel.state)
     assert other.state == panel.state and other.picture.png == panel.picture.png
 
 
 def test_set_draws_once():
     calls = []
-    panel = widgets.Panel(lambda **state: calls.append(state) or draw(**state), controls())
+    panel = panels.Panel(lambda **state: calls.append(state) or draw(**state), controls())
     panel.set(height=1.0, kind="dots")
     assert calls == [{"height": 0.5, "kind": "line"}, {"height": 1.0, "kind": "dots"}]
 
 
-@pytest.mark.parametrize("state", [{"height": 7.0}, {"kind": "dots", "height": -1.0}, {"kind": "circus"}, {"weight": 1}])
+@pytest.mark.parametrize(
+    "state", [{"height": 7.0}, {"kind": "dots", "height": -1.0}, {"kind": "circus"}, {"weight": 1}]
+)
 def test_set_refuses_what_the_controls_cannot_take(panel, state):
     before, picture = panel.state, panel.picture
-    with pytest.raises(ValueError, match=f"{list(state)[-1]} cannot be|this panel has no weight; it has height, kind"):
+    with pytest.raises(
+        ValueError,
+        match=f"{list(state)[-1]} cannot be|this panel has no weight; it has height, kind",
+    ):
         panel.set(**state)
     assert panel.state == before and panel.picture is picture
 
@@ -155,7 +169,9 @@ def test_sound_follows_the_state():
         def __init__(self, data):
             self.data = data
 
-    panel = widgets.Panel(draw, controls(), sound=lambda height, kind: Html(f"<audio title='{height}'></audio>"))
+    panel = panels.Panel(
+        draw, controls(), sound=lambda height, kind: Html(f"<audio title='{height}'></audio>")
+    )
     panel.controls["height"].value = 0.8
     assert panel.ui.children[2].value == "<audio title='0.8'></audio>"
     with pytest.raises(ValueError):
@@ -172,11 +188,14 @@ def test_shows_itself_and_falls_back_to_its_picture(panel):
 
 def test_show_gives_alt_text_and_closes(monkeypatch):
     shown = []
-    monkeypatch.setattr(widgets, "display", shown.append)
+    monkeypatch.setattr(panel_base, "display", shown.append)
     _, ax = plt.subplots()
-    widgets.show(ax, alt="A line\n  that rises")
+    panels.show(ax, alt="A line\n  that rises")
     data, metadata = shown[0]._repr_mimebundle_()
-    assert metadata == {"image/png": {"alt": "A line that rises"}} and data["text/plain"] == "A line that rises"
+    assert (
+        metadata == {"image/png": {"alt": "A line that rises"}}
+        and data["text/plain"] == "A line that rises"
+    )
     assert plt.get_fignums() == []
 
 
@@ -185,18 +204,23 @@ def test_pictures_are_light():
     noise = np.random.default_rng(0).random((400, 900)).cumsum(axis=1) % 1
     figure.subplots().imshow(noise, cmap="magma", aspect="auto")
     full = io.BytesIO()
-    figure.savefig(full, format="png", dpi=widgets.DPI)
-    assert len(widgets.Picture(figure, "noise").png) < 0.6 * len(full.getvalue())
+    figure.savefig(full, format="png", dpi=panels.DPI)
+    assert len(panels.Picture(figure, "noise").png) < 0.6 * len(full.getvalue())
 
 
 def test_revoiced_keeps_pitches_and_moves_the_threshold():
     melody = Melody(np.arange(4.0), [100, 200, 300, np.nan], [0.1, 0.4, 0.9, 0.2])
-    assert widgets.revoiced(melody, 0.4).voicing.tolist() == [0, 1, 1, 0]
-    assert widgets.revoiced(melody, 0).voiced.tolist() == [True, True, True, False]  # no pitch, nothing to voice
-    np.testing.assert_array_equal(widgets.revoiced(melody, 0.4).f0_hz, melody.f0_hz)
+    assert panels.revoiced(melody, 0.4).voicing.tolist() == [0, 1, 1, 0]
+    assert panels.revoiced(melody, 0).voiced.tolist() == [
+        True,
+        True,
+        True,
+        False,
+    ]  # no pitch, nothing to voice
+    np.testing.assert_array_equal(panels.revoiced(melody, 0.4).f0_hz, melody.f0_hz)
 
 
-# --- the ready-made panels ------------------------------------------------------------------------------------------------
+# --- the ready-made panels ------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -217,37 +241,46 @@ def factorised():
     snapshots = []
     settings = sfnmf.Settings(iterations=3, n_accompaniment=4, n_filters=3)
     power = np.random.default_rng(0).exponential(size=(513, 44))
-    sfnmf.factorise(power, settings, keep=lambda iteration, factors: snapshots.append((iteration, factors[0])))
+    sfnmf.factorise(
+        power, settings, keep=lambda iteration, factors: snapshots.append((iteration, factors[0]))
+    )
     return power, snapshots[::2]
 
 
 def threshold(song, salience, melody):
-    return widgets.threshold_panel({"ours": (salience, melody), "truth": (salience, song.melody)}, song.melody)
+    return panels.threshold_panel(
+        {"ours": (salience, melody), "truth": (salience, song.melody)}, song.melody
+    )
 
 
 def threshold_without_truth(song, salience, melody):
-    return widgets.threshold_panel({"ours": (salience, melody)})
+    return panels.threshold_panel({"ours": (salience, melody)})
 
 
 def representation(song, salience, melody):
-    return widgets.representation_panel(song)
+    return panels.representation_panel(song)
 
 
 def factorisation(song, salience, melody):
-    return widgets.sfnmf_panel(*factorised(), reference=song.melody)
+    return panels.sfnmf_panel(*factorised(), reference=song.melody)
 
 
 @functools.cache
 def network():
     """An untrained CRNN and an input for it, of half a second."""
     torch.manual_seed(0)
-    values, freqs_hz = np.random.default_rng(0).exponential(size=(1, 301, 44)), 55 * 2 ** (np.arange(301) / 60)
-    return models.create_model("sf-crnn-1"), Features(values, freqs_hz, np.arange(44) * 256 / 22050, "sf")
+    values, freqs_hz = (
+        np.random.default_rng(0).exponential(size=(1, 301, 44)),
+        55 * 2 ** (np.arange(301) / 60),
+    )
+    return models.create_model("sf-crnn-1"), Features(
+        values, freqs_hz, np.arange(44) * 256 / 22050, "sf"
+    )
 
 
 def crnn(song, salience, melody, names=("cnn.layer4", "gru")):
     model, picture = network()
-    return widgets.crnn_panel(song, model, picture=picture, names=names)
+    return panels.crnn_panel(song, model, picture=picture, names=names)
 
 
 @functools.cache
@@ -265,7 +298,7 @@ def attentive():
 
 def attention(song, salience, melody):
     model, picture = attentive()
-    return widgets.attention_panel(song, model, picture=picture)
+    return panels.attention_panel(song, model, picture=picture)
 
 
 @functools.cache
@@ -282,7 +315,7 @@ def filtering():
 
 def filters(song, salience, melody):
     model, picture = filtering()
-    return widgets.filter_panel(song, model, picture=picture)
+    return panels.filter_panel(song, model, picture=picture)
 
 
 @functools.cache
@@ -294,10 +327,21 @@ def separating():
 
 def desk(song, salience, melody):
     song = dataclasses.replace(song, stems={"melody": song.audio})
-    return widgets.mixing_desk(song, separating(), melodies={"by the truth": song.melody, "by ours": melody})
+    return panels.mixing_desk(
+        song, separating(), melodies={"by the truth": song.melody, "by ours": melody}
+    )
 
 
-MAKERS = [threshold, threshold_without_truth, representation, factorisation, crnn, attention, filters, desk]
+MAKERS = [
+    threshold,
+    threshold_without_truth,
+    representation,
+    factorisation,
+    crnn,
+    attention,
+    filters,
+    desk,
+]
 
 
 @pytest.mark.parametrize("make", MAKERS)
@@ -306,14 +350,18 @@ def test_ready_made_panels_draw_at_both_ends_of_each_control(make, tiny):
     seen = {panel.picture.png}
     for name, control in panel.controls.items():
         if hasattr(control, "options"):
-            ends = [option[1] if isinstance(option, tuple) else option for option in control.options]
-            ends = ends[:: len(ends) - 1] if isinstance(control, ipywidgets.SelectionSlider) else ends
+            ends = [
+                option[1] if isinstance(option, tuple) else option for option in control.options
+            ]
+            ends = (
+                ends[:: len(ends) - 1] if isinstance(control, ipywidgets.SelectionSlider) else ends
+            )
         else:
             ends = [control.min, control.max] if hasattr(control, "min") else [False, True]
         for value in ends:
             control.value = value
             assert [tag for tag, _ in screen(panel)] == ["img"], (name, value)
-            assert panel.picture.alt.endswith(widgets._words(panel.state))
+            assert panel.picture.alt.endswith(panel._words(panel.state))
             seen.add(panel.picture.png)
     assert len(seen) > len(panel.controls), "the controls change nothing"
     assert plt.get_fignums() == []
@@ -322,7 +370,9 @@ def test_ready_made_panels_draw_at_both_ends_of_each_control(make, tiny):
 def test_threshold_panel_says_the_scores(tiny):
     panel = threshold(*tiny)
     panel.set(method="ours", threshold=0.0)
-    assert "RPA 1.00" in panel.picture.alt and "VFA 1.00" in panel.picture.alt  # everything is voiced
+    assert (
+        "RPA 1.00" in panel.picture.alt and "VFA 1.00" in panel.picture.alt
+    )  # everything is voiced
     panel.set(method="truth", threshold=0.5)
     assert "OA 1.00" in panel.picture.alt and "VFA 0.00" in panel.picture.alt
 
@@ -330,8 +380,12 @@ def test_threshold_panel_says_the_scores(tiny):
 def test_representation_panel_computes_each_transform_once(tiny, monkeypatch):
     calls = []
     original = features.power_spectrogram
-    monkeypatch.setattr(features, "power_spectrogram", lambda *a, **o: calls.append(o["win_samples"]) or original(*a, **o))
-    panel = widgets.representation_panel(tiny[0])
+    monkeypatch.setattr(
+        features,
+        "power_spectrogram",
+        lambda *a, **o: calls.append(o["win_samples"]) or original(*a, **o),
+    )
+    panel = panels.representation_panel(tiny[0])
     for value in (0.2, 0.9):
         panel.controls["exponent"].value = value
     panel.set(bins_per_octave=12, lines=3)
@@ -341,7 +395,7 @@ def test_representation_panel_computes_each_transform_once(tiny, monkeypatch):
 
 
 def test_representation_panel_offers_only_what_counts(tiny):
-    panel = widgets.representation_panel(tiny[0])
+    panel = panels.representation_panel(tiny[0])
     off = {
         kind: {name for name, control in panel.controls.items() if control.disabled}
         for kind in ("STFT", "CQT", "HCQT", "CFP")
@@ -371,7 +425,14 @@ def test_network_panel_silences_the_channel_it_shows(tiny):
     model, picture = network()
     panel = crnn(*tiny, names=None)
     assert panel.state == {"layer": "cnn.layer1", "channel": 0, "time_s": 0.2, "silence": False}
-    assert panel.controls["layer"].options == ("cnn.layer1", "cnn.layer2", "cnn.layer3", "cnn.layer4", "cnn.layer5", "gru")
+    assert panel.controls["layer"].options == (
+        "cnn.layer1",
+        "cnn.layer2",
+        "cnn.layer3",
+        "cnn.layer4",
+        "cnn.layer5",
+        "gru",
+    )
     assert panel.ui.children[2].value.count("<audio") == 1
     as_it_is = run.salience(model, picture)
     for layer, channel in (("cnn.layer4", 3), ("gru", 200)):
@@ -385,7 +446,10 @@ def test_network_panel_silences_the_channel_it_shows(tiny):
         assert f"without channel {channel} of {layer}" in panel.ui.children[2].value
         assert panel.picture.alt.startswith(f"{layer}, channel {channel} silenced: RPA 0.")
     titles = [ax.get_title("left") for ax in panel.draw().axes if ax.get_title("left")]
-    assert titles[1:3] == ["what the convolutions hand on", "gru, channel 200 (silenced for all that follows)"]
+    assert titles[1:3] == [
+        "what the convolutions hand on",
+        "gru, channel 200 (silenced for all that follows)",
+    ]
     panel.set(silence=False)
     rows = {ax.get_title("left"): ax.get_images() for ax in panel.draw().axes}
     np.testing.assert_array_equal(rows["the output"][0].get_array(), as_it_is.values)
@@ -395,11 +459,18 @@ def test_network_panel_silences_the_channel_it_shows(tiny):
 
 def test_network_panel_keeps_its_channel_slider_in_range_and_draws_once(tiny, monkeypatch):
     panel, moves = crnn(*tiny), []
-    monkeypatch.setattr(panel, "_draw", lambda original=panel._draw, **state: moves.append(state) or original(**state))
+    monkeypatch.setattr(
+        panel,
+        "_draw",
+        lambda original=panel._draw, **state: moves.append(state) or original(**state),
+    )
     panel.set(channel=255, layer="gru")  # in whatever order it is written
     panel.controls["layer"].value = "cnn.layer4"
     assert panel.state["channel"] == panel.controls["channel"].max == 15
-    assert [(move["layer"], move["channel"]) for move in moves] == [("gru", 255), ("cnn.layer4", 15)]
+    assert [(move["layer"], move["channel"]) for move in moves] == [
+        ("gru", 255),
+        ("cnn.layer4", 15),
+    ]
     with pytest.raises(ValueError, match="channel cannot be 16"):
         panel.set(channel=16)
 
@@ -417,13 +488,16 @@ def test_network_panel_runs_the_network_once_a_channel(tiny, monkeypatch):
 def test_network_panel_finds_the_front_end_or_says_what_is_missing(tiny, monkeypatch):
     model, picture = network()
     heard = []
-    monkeypatch.setitem(widgets.frontends.FRONT_ENDS, "sf", lambda song: heard.append(song) or picture)
+    monkeypatch.setitem(inputs.FRONT_ENDS, "sf", lambda song: heard.append(song) or picture)
     song = Song(tiny[0].audio, tiny[0].sr)  # without truth
-    panel = widgets.crnn_panel(song, model, names="gru")
+    panel = panels.crnn_panel(song, model, names="gru")
     assert heard == [song]
-    assert panel.picture.alt.startswith("gru, channel 0; at 0.20 s the output says ") and "true" not in panel.picture.alt
+    assert (
+        panel.picture.alt.startswith("gru, channel 0; at 0.20 s the output says ")
+        and "true" not in panel.picture.alt
+    )
     with pytest.raises(InputError, match="does not say what it hears; give its input: picture="):
-        widgets.crnn_panel(tiny[0], models.crnn.CRNN("cnn1", 8))
+        panels.crnn_panel(tiny[0], models.crnn.CRNN("cnn1", 8))
 
 
 def test_filter_panel_goes_from_low_to_high(tiny):
@@ -435,7 +509,7 @@ def test_filter_panel_goes_from_low_to_high(tiny):
     wave = panel.draw().axes[0].lines[0]
     np.testing.assert_allclose(wave.get_ydata(), filtering()[0].long.conv.weight[2, 0].detach())
     with pytest.raises(InputError, match="no filter banks; choose a multires"):
-        widgets.filter_panel(tiny[0], models.create_model("segnet"), picture=attentive()[1])
+        panels.filter_panel(tiny[0], models.create_model("segnet"), picture=attentive()[1])
     plt.close("all")
 
 
@@ -457,7 +531,7 @@ def test_attention_panel_flattens_the_map_it_blends(tiny):
 
 def test_attention_panel_of_a_network_without_attention_is_refused(tiny):
     with pytest.raises(InputError, match="no attention maps; choose an FTANet"):
-        widgets.attention_panel(tiny[0], models.create_model("segnet"), picture=attentive()[1])
+        panels.attention_panel(tiny[0], models.create_model("segnet"), picture=attentive()[1])
 
 
 def test_mixing_desk_is_the_song_itself_at_zero_and_silent_with_both_faders_down(tiny, monkeypatch):
@@ -469,7 +543,9 @@ def test_mixing_desk_is_the_song_itself_at_zero_and_silent_with_both_faders_down
     assert not played[-1][0].any()
     panel.set(melody_db=6, accompaniment_db=6)
     loudest, gain = np.abs(played[-1][0]).max(), played[-1][1]
-    assert gain == played[0][1] and 0.8 < loudest * gain <= 1, "one gain for all settings, and no clipping"
+    assert gain == played[0][1] and 0.8 < loudest * gain <= 1, (
+        "one gain for all settings, and no clipping"
+    )
     panel.set(accompaniment_db=-60, melody_db=0)
     lead = played[-1][0]
     panel.set(accompaniment_db=0, melody_db=-60)
@@ -480,36 +556,49 @@ def test_mixing_desk_runs_the_network_once_a_leader_and_the_mask_once_a_setting(
     asked, applied = [], []
     mask, lead_by_mask = run.mask, separation.lead_by_mask
     monkeypatch.setattr(run, "mask", lambda m, p, line: asked.append(line) or mask(m, p, line))
-    monkeypatch.setattr(separation, "lead_by_mask", lambda s, m, g: applied.append((m, g)) or lead_by_mask(s, m, g))
+    monkeypatch.setattr(
+        separation, "lead_by_mask", lambda s, m, g: applied.append((m, g)) or lead_by_mask(s, m, g)
+    )
     panel = desk(*tiny)
-    for moved in ({"melody_db": -12}, {"accompaniment_db": 3}, {"sharpness": np.inf}, {"gate": "off"}, {"led": "by ours"}):
+    for moved in (
+        {"melody_db": -12},
+        {"accompaniment_db": 3},
+        {"sharpness": np.inf},
+        {"gate": "off"},
+        {"led": "by ours"},
+    ):
         panel.set(**moved)
     panel.set(led="alone")
     assert asked == [None, tiny[2]]
     assert len(applied) == 4
     assert [gate is None for _, gate in applied] == [False, False, True, True]
     assert set(np.unique(applied[1][0].values)) <= {0, 0.5, 1}, "binary"
-    assert panel.picture.alt.startswith("melody -12 dB, accompaniment +3 dB; this mask's melody: SDR")
+    assert panel.picture.alt.startswith(
+        "melody -12 dB, accompaniment +3 dB; this mask's melody: SDR"
+    )
 
 
 def test_mixing_desk_of_a_song_without_truth_and_of_a_network_that_cannot_be_led(tiny):
     song = Song.from_array(tiny[0].audio, tiny[0].sr)
-    panel = widgets.mixing_desk(song, separating())
+    panel = panels.mixing_desk(song, separating())
     assert panel.controls["led"].options == ("alone",) and "SDR" not in panel.picture.alt
-    panel = widgets.mixing_desk(tiny[0], models.create_model("unet-mel", channels=(2, 4)))
+    panel = panels.mixing_desk(tiny[0], models.create_model("unet-mel", channels=(2, 4)))
     assert panel.controls["led"].options == ("alone",)
 
 
-# --- training while you watch ---------------------------------------------------------------------------------------------
+# --- training while you watch ---------------------------------------------------------------------
 
 
 def test_live_loss_draws_every_so_many_steps():
-    live = widgets.LiveLoss(every=2)
+    live = panels.LiveLoss(every=2)
     assert "Nothing learned yet" in live.ui.value and live.picture is None
     live(1, 4.0)
     assert live.picture is None
     live(2, 3.0)
-    assert live.losses == [4.0, 3.0] and live.picture.alt == "The loss went from 4.00 to 3.00 in 2 steps"
+    assert (
+        live.losses == [4.0, 3.0]
+        and live.picture.alt == "The loss went from 4.00 to 3.00 in 2 steps"
+    )
     first = live.ui.value
     live(3, 2.0)
     assert live.ui.value == first
@@ -530,31 +619,38 @@ def test_training_panel_hands_its_settings_to_the_training_once_each(second, mon
     asked, losses = [], [4.0, 3.5]
 
     def fit(recipe, *, validate, device, features, on_step):
-        asked.append(train.Recipe.from_dict(recipe))
+        asked.append(training.Recipe.from_dict(recipe))
         assert validate == [second] and features == tmp_path
         for step, loss in enumerate(losses, 1):
             on_step(step, loss)
         return models.create_model(recipe["model"]["name"]), []
 
-    monkeypatch.setattr(train, "fit", fit)
-    panel = widgets.training_panel(second, steps=2, songs=(1, 3), seconds=5, features=tmp_path)
+    monkeypatch.setattr(training, "fit", fit)
+    panel = panels.training_panel(second, steps=2, songs=(1, 3), seconds=5, features=tmp_path)
     assert panel.ui.children[-1].value == "step 2 of 2: loss 3.50"
     assert "A song it never heard" in panel.picture.alt
     panel.set(songs=1, learning_rate=1e-2, rests=False, formant_voice=False)
     panel.set(drums=False)
-    panel.draw(songs=3, learning_rate=3e-3, rests=True, formant_voice=True, drums=True)  # known already
+    panel.draw(
+        songs=3, learning_rate=3e-3, rests=True, formant_voice=True, drums=True
+    )  # known already
     assert [recipe.data.songs for recipe in asked] == [3, 1, 1]
     assert [recipe.training.learning_rate for recipe in asked] == [3e-3, 1e-2, 1e-2]
-    switches = [(r.data.ingredients.formant_voice, r.data.ingredients.rests, r.data.ingredients.drums) for r in asked]
+    switches = [
+        (r.data.ingredients.formant_voice, r.data.ingredients.rests, r.data.ingredients.drums)
+        for r in asked
+    ]
     assert switches == [(True, True, True), (False, False, True), (False, False, False)]
     assert {(r.model, r.training.steps, r.data.seconds) for r in asked} == {("cqt-crnn-1", 2, 5.0)}
 
 
 def test_training_panel_trains(second):
-    panel = widgets.training_panel(second, steps=2, songs=(1,), seconds=2)
+    panel = panels.training_panel(second, steps=2, songs=(1,), seconds=2)
     left, right = panel.draw().axes
     losses = left.lines[0].get_ydata()
-    assert len(losses) == 2 and 3 < losses[0] < 6  # a fresh network is as surprised as among 62 equals: 4.1
+    assert (
+        len(losses) == 2 and 3 < losses[0] < 6
+    )  # a fresh network is as surprised as among 62 equals: 4.1
     assert right.get_title().startswith("A song it never heard:  RPA ")
     assert [tag for tag, _ in screen(panel)] == ["img"] and plt.get_fignums() == []
 
@@ -569,20 +665,38 @@ def test_a_failing_callback_fails_the_notebook_cell(tmp_path):
         "panel.set(n=4)",
     ]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
-    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook.metadata["kernelspec"] = {
+        "name": "python3",
+        "display_name": "Python 3",
+        "language": "python",
+    }
     nbformat.write(notebook, tmp_path / "planted.ipynb")
-    command = "-m pytest --nbval-lax --nbval-current-env -p no:cacheprovider -rA planted.ipynb".split()
-    root = str(Path(widgets.__file__).parents[1])
+    command = [
+        "-m",
+        "pytest",
+        "--nbval-lax",
+        "--nbval-current-env",
+        "-p",
+        "no:cacheprovider",
+        "-rA",
+        "planted.ipynb",
+    ]
+    root = str(Path(panels.__file__).parents[3])
     path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     environment = os.environ | {"PYTHONPATH": path}
     done = subprocess.run(
-        [sys.executable, *command], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
+        [sys.executable, *command],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     for n, outcome in enumerate(("PASSED", "PASSED", "FAILED", "PASSED")):
         assert f"{outcome} planted.ipynb::Cell {n}" in done.stdout, done.stdout[-3000:]
 
 
-# --- drums ----------------------------------------------------------------------------------------------------------------
+# --- drums ----------------------------------------------------------------------------------------
 
 
 @functools.cache
@@ -604,19 +718,26 @@ def beats():
 
 @pytest.fixture
 def grid():
-    return widgets.step_panel(beats(), beats().onsets, decays_s=(0.05,))
+    return panels.step_panel(beats(), beats().onsets, decays_s=(0.05,))
 
 
 def test_a_toggle_grid_is_a_control_with_a_text_for_a_value():
-    toggles = widgets.ToggleGrid({"kick": list("abcdef"), "snare": list("abcdef")}, "x-----/-----x", shown=4)
+    toggles = panels.ToggleGrid(
+        {"kick": list("abcdef"), "snare": list("abcdef")}, "x-----/-----x", shown=4
+    )
     seen = []
     toggles.observe(lambda change: seen.append(change.new), names="value")
     toggles._buttons[1][2].value = True
     assert toggles.value == "x-----/--x--x" == seen[-1]
     toggles.first = 4
-    assert [[b.value for b in row] for row in toggles._buttons] == [[False] * 4, [False, True, False, False]]
+    assert [[b.value for b in row] for row in toggles._buttons] == [
+        [False] * 4,
+        [False, True, False, False],
+    ]
     assert [b.disabled for b in toggles._buttons[0]] == [False, False, True, True]
-    assert toggles._buttons[1][1].tooltip == "snare, f" and toggles._buttons[1][1].description == "●"
+    assert (
+        toggles._buttons[1][1].tooltip == "snare, f" and toggles._buttons[1][1].description == "●"
+    )
     toggles._buttons[0][0].value = True
     assert toggles.value == "x---x-/--x--x" and len(seen) == 2
     for wrong in ("x", "x-----/-----o", "x-----/-----x/------"):
@@ -627,13 +748,20 @@ def test_a_toggle_grid_is_a_control_with_a_text_for_a_value():
 
 def test_step_panel_takes_the_loop_apart_anew(grid):
     beat, rest = "x---" * 8, "-" * 32
-    assert grid.state["steps"] == "/".join([beat, rest, rest, "--x-" * 8, rest]) and grid.state["bar"] == 1
+    assert (
+        grid.state["steps"] == "/".join([beat, rest, rest, "--x-" * 8, rest])
+        and grid.state["bar"] == 1
+    )
     assert grid.picture.alt.startswith("120 beats a minute, 16 hits; kick 8 hits, ")
     before = grid.picture.alt
-    assert all(float(part.split(" dB")[0]) > 20 for part in before.split(" hits, ")[1:3] if " dB" in part)
+    assert all(
+        float(part.split(" dB")[0]) > 20 for part in before.split(" hits, ")[1:3] if " dB" in part
+    )
     grid.controls["steps"]._buttons[0][0].value = False
     assert "15 hits (0 added, 1 removed); kick 7 hits, " in grid.picture.alt
-    grid.set(steps="/".join([rest, rest, rest, "--x-" * 8, rest]))  # nobody plays the kick, so the hi-hat must
+    grid.set(
+        steps="/".join([rest, rest, rest, "--x-" * 8, rest])
+    )  # nobody plays the kick, so the hi-hat must
     assert "kick 0 hits, silent" in grid.picture.alt
     assert float(grid.picture.alt.split("closed_hihat 8 hits, ")[1].split(" dB")[0]) < 0
     grid.set(steps="/".join([beat, rest, rest, "--x-" * 8, rest]))
@@ -657,7 +785,10 @@ def test_step_panel_plays_what_is_chosen(grid):
     grid.set(mute="x----")
     assert 'aria-label="snare + open hihat + closed hihat + toms"' in grid._player.value
     grid.set(solo="---x-")
-    assert 'aria-label="closed hihat"' in grid._player.value and "heard: closed_hihat." in grid.picture.alt
+    assert (
+        'aria-label="closed hihat"' in grid._player.value
+        and "heard: closed_hihat." in grid.picture.alt
+    )
     grid.set(mute="xxxxx")
     assert "All five are muted" in grid._player.value and "heard: nothing." in grid.picture.alt
 
@@ -666,20 +797,23 @@ def test_step_panel_turns_its_bars_and_refuses_what_does_not_fit(grid):
     assert grid.controls["bar"].max == 2
     first = [b.tooltip for b in grid.controls["steps"]._buttons[0]]
     grid.set(bar=2)
-    assert first[0] == "kick, bar 1, step 1" and grid.controls["steps"]._buttons[0][0].tooltip == "kick, bar 2, step 1"
+    assert (
+        first[0] == "kick, bar 1, step 1"
+        and grid.controls["steps"]._buttons[0][0].tooltip == "kick, bar 2, step 1"
+    )
     before = grid.state
     with pytest.raises(ValueError, match="steps cannot be 'xx'"):
         grid.set(steps="xx")
     assert grid.state == before
     assert json.loads(json.dumps(grid.state)) == grid.state
-    other = widgets.step_panel(beats(), beats().onsets, decays_s=(0.05,))
+    other = panels.step_panel(beats(), beats().onsets, decays_s=(0.05,))
     other.set(**grid.state)
     assert other.picture.png == grid.picture.png
 
 
 def test_step_panel_without_truth_and_without_hits():
     nothing = DrumOnsets(np.zeros(0), (), np.zeros(0))
-    panel = widgets.step_panel(Song(beats().audio, beats().sr), nothing)
+    panel = panels.step_panel(Song(beats().audio, beats().sr), nothing)
     assert panel.state["steps"].count("x") == 0 and "dB" not in panel.picture.alt
     panel.controls["steps"]._buttons[4][0].value = True
     assert "1 hits (1 added, 0 removed)" in panel.picture.alt

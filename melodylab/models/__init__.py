@@ -3,18 +3,28 @@
 import importlib
 import inspect
 
-from melodylab.files import InputError
+from melodylab.errors import InputError
 
 # name -> (file here, class, arguments, front end)
 NETWORKS = {
     "sf-crnn-1": ("crnn", "CRNN", {"cnn": "cnn1", "units": 128}, "sf"),
     "sf-crnn-2": ("crnn", "CRNN", {"cnn": "cnn2", "units": 160}, "sf"),
-    "cqt-crnn-1": ("crnn", "CRNN", {"cnn": "cnn1", "units": 128}, "cqt"),  # not in the paper: for comparison
+    "cqt-crnn-1": (
+        "crnn",
+        "CRNN",
+        {"cnn": "cnn1", "units": 128},
+        "cqt",
+    ),  # not in the paper: for comparison
     "cqt-crnn-2": ("crnn", "CRNN", {"cnn": "cnn2", "units": 160}, "cqt"),
     "sf-cnn": ("crnn", "CRNN", {"cnn": "cnn2", "units": 0}, "sf"),
     "deep-salience": ("deep_salience", "DeepSalience", {}, "hcqt"),
     "ftanet": ("ftanet", "FTANet", {}, "cfp"),
-    "ftanet-thin": ("ftanet", "FTANet", {"width": 16}, "cfp"),  # not in the paper: for weak machines
+    "ftanet-thin": (
+        "ftanet",
+        "FTANet",
+        {"width": 16},
+        "cfp",
+    ),  # not in the paper: for weak machines
     "ftanet-no-frequency": ("ftanet", "FTANet", {"frequency": False}, "cfp"),
     "ftanet-no-temporal": ("ftanet", "FTANet", {"temporal": False}, "cfp"),
     "ftanet-no-fusion": ("ftanet", "FTANet", {"fusion": "sum"}, "cfp"),

@@ -16,7 +16,7 @@ from collections import OrderedDict
 import torch
 from torch import nn
 
-from melodylab.grids import PitchGrid
+from melodylab.dsp.grids import PitchGrid
 
 NOTES = PitchGrid(55.0, 12, 61)  # A1 to A6
 PATCH_FRAMES = 25  # 0.29 s
@@ -33,7 +33,9 @@ def _layer(n_in, n_out, kernel, stride=(1, 1), norm=True):
         parts = OrderedDict(pad=nn.ZeroPad2d((0, 0, (kernel[0] - 1) // 2, kernel[0] // 2))) | parts
         parts["conv"].padding = (0, kernel[1] // 2)
     if norm:
-        parts["norm"] = nn.BatchNorm2d(n_out, eps=1e-3, momentum=0.01)  # Keras calls this momentum 0.99
+        parts["norm"] = nn.BatchNorm2d(
+            n_out, eps=1e-3, momentum=0.01
+        )  # Keras calls this momentum 0.99
     return nn.Sequential(parts)
 
 
@@ -98,7 +100,10 @@ class CRNN(nn.Module):
     def __init__(self, cnn="cnn1", units=128, *, across_patches=False):
         super().__init__()
         self.across_patches = across_patches
-        self.cnn, n_bins = {"cnn1": (cnn1, 61), "cnn2": (cnn2, 301)}[cnn][0](), {"cnn1": 61, "cnn2": 301}[cnn]
+        self.cnn, n_bins = (
+            {"cnn1": (cnn1, 61), "cnn2": (cnn2, 301)}[cnn][0](),
+            {"cnn1": 61, "cnn2": 301}[cnn],
+        )
         self.gru = BiGRU(n_bins, units) if units else None
         self.dense = nn.Linear(2 * units if units else n_bins, 1 + NOTES.n_bins)
         self.block_frames = SEQUENCE_FRAMES
@@ -112,13 +117,17 @@ class CRNN(nn.Module):
         batch, channels, n_bins, frames = x.shape
         if not self.across_patches:
             x = nn.functional.pad(x, (0, -frames % PATCH_FRAMES))
-            x = x.unflatten(3, (-1, PATCH_FRAMES)).permute(0, 3, 1, 2, 4)  # (batch, patch, 1, 301, 25)
+            x = x.unflatten(3, (-1, PATCH_FRAMES)).permute(
+                0, 3, 1, 2, 4
+            )  # (batch, patch, 1, 301, 25)
             x = x.reshape(-1, channels, n_bins, PATCH_FRAMES)  # (batch * patch, 1, 301, 25)
         x = self.cnn(x)  # (batch * patch, 1, 61 or 301, 25)
         x = x.squeeze(1).transpose(1, 2)  # (batch * patch, 25, bins)
         x = x.reshape(batch, -1, x.shape[-1])[:, :frames]  # (batch, time, bins)
         if self.gru is not None:
-            with torch.autocast(x.device.type, enabled=False):  # hundreds of steps in a row add up rounding
+            with torch.autocast(
+                x.device.type, enabled=False
+            ):  # hundreds of steps in a row add up rounding
                 x, _ = self.gru(x.float())  # (batch, time, 2 units)
         return self.dense(x).float().transpose(1, 2)  # (batch, 62, time)
 
@@ -126,7 +135,10 @@ class CRNN(nn.Module):
         """The release's regularisers, to be added to the loss: L2 1e-5 on the first convolution and the output, L1 1e-4 and
         L2 1e-2 on what enters the GRU, L2 1e-2 on the output bias (traps T15). A scalar."""
         first = self.cnn.layer1.conv.weight
-        total = 1e-5 * (first.square().sum() + self.dense.weight.square().sum()) + 1e-2 * self.dense.bias.square().sum()
+        total = (
+            1e-5 * (first.square().sum() + self.dense.weight.square().sum())
+            + 1e-2 * self.dense.bias.square().sum()
+        )
         for name, weight in self.gru.named_parameters() if self.gru is not None else ():
             if name.startswith("weight_ih"):
                 total = total + 1e-4 * weight.abs().sum() + 1e-2 * weight.square().sum()

@@ -12,7 +12,7 @@ from collections import OrderedDict
 
 from torch import nn
 
-from melodylab.grids import PitchGrid
+from melodylab.dsp.grids import PitchGrid
 
 BINS = PitchGrid(32.7, 60, 360)  # C1 to almost C7
 PATCH_FRAMES = 50  # of training, 0.58 s
@@ -21,10 +21,14 @@ PATCH_FRAMES = 50  # of training, 0.58 s
 def _layer(n_in, n_out, kernel, relu=True):
     """Batch norm, convolution with zero padding that keeps the size, ReLU."""
     tall = kernel[0] % 2 == 0  # 70 bins have no middle: 34 zeros below, 35 above
-    parts = OrderedDict(norm=nn.BatchNorm2d(n_in, eps=1e-3, momentum=0.01))  # Keras calls this momentum 0.99
+    parts = OrderedDict(
+        norm=nn.BatchNorm2d(n_in, eps=1e-3, momentum=0.01)
+    )  # Keras calls this momentum 0.99
     if tall:
         parts["pad"] = nn.ZeroPad2d((0, 0, (kernel[0] - 1) // 2, kernel[0] // 2))
-    parts["conv"] = nn.Conv2d(n_in, n_out, kernel, padding=(0 if tall else kernel[0] // 2, kernel[1] // 2))
+    parts["conv"] = nn.Conv2d(
+        n_in, n_out, kernel, padding=(0 if tall else kernel[0] // 2, kernel[1] // 2)
+    )
     if relu:
         parts["relu"] = nn.ReLU()
     return nn.Sequential(parts)
@@ -34,7 +38,10 @@ class DeepSalience(nn.Module):
     """Six convolutions; the fifth is 14 semitones high and sees an octave and more at once."""
 
     grid, has_unvoiced_class = BINS, False
-    block_frames, context_frames = 500, 7  # a frame depends on seven on either side: 2 + 2 + 1 + 1 + 1
+    block_frames, context_frames = (
+        500,
+        7,
+    )  # a frame depends on seven on either side: 2 + 2 + 1 + 1 + 1
 
     def __init__(self):
         super().__init__()

@@ -23,7 +23,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from melodylab.files import InputError
+from melodylab.errors import InputError
 
 CLASSES = ("kick", "snare", "open_hihat", "closed_hihat", "toms")  # the rows of the output
 READINGS = ("R1", "R2", "R5")
@@ -48,23 +48,44 @@ class DrumCNN(nn.Module):
     """
 
     learns = "hits"
-    block_frames, context_frames = 1000, 200  # 12 s of R5; a GRU forgets within the two seconds on either side
+    block_frames, context_frames = (
+        1000,
+        200,
+    )  # 12 s of R5; a GRU forgets within the two seconds on either side
 
-    def __init__(self, n_classes=5, reading="R1", bands=512, frames=344, *, dropout=(0.25, 0.5, 0.5), norm=False, units=0):
+    def __init__(
+        self,
+        n_classes=5,
+        reading="R1",
+        bands=512,
+        frames=344,
+        *,
+        dropout=(0.25, 0.5, 0.5),
+        norm=False,
+        units=0,
+    ):
         super().__init__()
         if reading not in READINGS:
-            raise InputError(f"there is no reading {reading!r} of the drum network; choose {', '.join(READINGS)}")
+            raise InputError(
+                f"there is no reading {reading!r} of the drum network; choose {', '.join(READINGS)}"
+            )
         if bands < 125 or (frames < 125 and reading != "R5"):
-            raise InputError(f"three poolings by 5 leave nothing of {bands} bands and {frames} frames; give at least 125 of each")
+            raise InputError(
+                f"three poolings by 5 leave nothing of {bands} bands and {frames} frames; give at least 125 of each"
+            )
         self.n_classes, self.reading, self.bands, self.frames = n_classes, reading, bands, frames
         self.block1 = _pair(1, 32, 32, norm)
         self.block2 = _pair(32, 128, 128, norm)
         self.block3 = _pair(128, 64, 32, norm)
-        self.pool = nn.MaxPool2d((5, 1) if reading == "R5" else 5)  # what does not fill a pool is dropped, as in Keras
+        self.pool = nn.MaxPool2d(
+            (5, 1) if reading == "R5" else 5
+        )  # what does not fill a pool is dropped, as in Keras
         self.dropout1, self.dropout2, self.dropout3 = (nn.Dropout(p) for p in dropout)
         features = 32 * (bands // 125)
         if reading == "R5":
-            self.gru = nn.GRU(features, units, batch_first=True, bidirectional=True) if units else None
+            self.gru = (
+                nn.GRU(features, units, batch_first=True, bidirectional=True) if units else None
+            )
             self.classes = nn.Conv1d(2 * units or features, n_classes, 1)
         else:
             self.dense = nn.Linear(features * (frames // 125), 128)
@@ -79,8 +100,12 @@ class DrumCNN(nn.Module):
         if self.reading == "R5":
             x = self.dropout2(x.flatten(1, 2))  # (batch, 128, time)
             if self.gru is not None:
-                with torch.autocast(x.device.type, enabled=False):  # hundreds of steps in a row add up rounding
-                    x = self.gru(x.transpose(1, 2).float())[0].transpose(1, 2)  # (batch, 2 units, time)
+                with torch.autocast(
+                    x.device.type, enabled=False
+                ):  # hundreds of steps in a row add up rounding
+                    x = self.gru(x.transpose(1, 2).float())[0].transpose(
+                        1, 2
+                    )  # (batch, 2 units, time)
             return self.classes(self.dropout3(x)).float()  # (batch, classes, time)
         x = self.dropout2(x.flatten(1))  # (batch, 256)
         x = self.dropout3(F.relu(self.dense(x)))  # (batch, 128)

@@ -20,11 +20,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from melodylab.files import InputError
-from melodylab.grids import PitchGrid
+from melodylab.dsp.grids import PitchGrid
+from melodylab.errors import InputError
 
 BINS = PitchGrid(31.0, 60, 320)  # B0 to 1235 Hz
-BLOCK_FRAMES = 128  # 1.28 s at 8 kHz with a hop of 80, 0.74 s at 44.1 kHz with one of 256 (trap T27)
+BLOCK_FRAMES = (
+    128  # 1.28 s at 8 kHz with a hop of 80, 0.74 s at 44.1 kHz with one of 256 (trap T27)
+)
 _EPS = 1e-3  # of Keras's batch norm; its momentum 0.99 is torch's 0.01
 
 
@@ -67,7 +69,10 @@ class Attend(nn.Module):
         if temporal:
             self.time_map, self.time_features = _attention(n_in, n_out), _features(n_in, n_out)
         if frequency:
-            self.frequency_map, self.frequency_features = _attention(n_in, n_out), _features(n_in, n_out)
+            self.frequency_map, self.frequency_features = (
+                _attention(n_in, n_out),
+                _features(n_in, n_out),
+            )
         self.frequency, self.temporal = frequency, temporal
 
     def forward(self, x):
@@ -103,9 +108,13 @@ class Fuse(nn.Module):
         """(batch, C, freq, time) from as many maps of that shape as there are."""
         average = sum(maps).mean(dim=(2, 3))  # (batch, C)
         if self.training and len(average) == 1:
-            raise InputError("selective fusion takes statistics over a batch; train FTANet with a batch_size of 2 or more")
+            raise InputError(
+                "selective fusion takes statistics over a batch; train FTANet with a batch_size of 2 or more"
+            )
         hidden = self.squeeze(self.norm(average))  # (batch, max(C / 4, 4))
-        weights = self.softmax(torch.stack([dense(hidden) for dense in self.excite], dim=2))  # (batch, C, maps)
+        weights = self.softmax(
+            torch.stack([dense(hidden) for dense in self.excite], dim=2)
+        )  # (batch, C, maps)
         return sum(weights[:, :, n, None, None] * part for n, part in enumerate(maps))
 
 
@@ -135,7 +144,9 @@ class FTANet(nn.Module):
     block_frames, context_frames = BLOCK_FRAMES, 0
     timeless = ("*.frequency_map*", "*.fuse.*")  # layers whose output is one for the whole block
 
-    def __init__(self, width=32, *, frequency=True, temporal=True, fusion="channels", detection=True):
+    def __init__(
+        self, width=32, *, frequency=True, temporal=True, fusion="channels", detection=True
+    ):
         super().__init__()
         if fusion not in ("channels", "branches", "sum"):
             raise InputError(f"there is no fusion {fusion!r}; choose channels, branches or sum")
@@ -143,7 +154,9 @@ class FTANet(nn.Module):
         self.detection = _detection() if detection else None
         channels = (3, width, 2 * width, 4 * width, 4 * width, 2 * width, width, 1)
         for n in range(1, 8):
-            setattr(self, f"level{n}", _Level(channels[n - 1], channels[n], frequency, temporal, fusion))
+            setattr(
+                self, f"level{n}", _Level(channels[n - 1], channels[n], frequency, temporal, fusion)
+            )
         for module in self.modules():
             if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
@@ -161,7 +174,9 @@ class FTANet(nn.Module):
         y = self.level5(F.interpolate(y, scale_factor=2))  # (batch, 64, 160, time / 2)
         y = self.level6(F.interpolate(y, scale_factor=2))  # (batch, 32, 320, time)
         y = self.level7(y)  # (batch, 1, 320, time)
-        silent = torch.zeros_like(y[:, :, :1]) if self.detection is None else self.detection(x)  # (batch, 1, 1, time)
+        silent = (
+            torch.zeros_like(y[:, :, :1]) if self.detection is None else self.detection(x)
+        )  # (batch, 1, 1, time)
         return torch.cat([silent, y], dim=2).squeeze(1)[:, :, :frames].float()  # (batch, 321, time)
 
 

@@ -20,7 +20,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from melodylab.grids import PitchGrid
+from melodylab.dsp.grids import PitchGrid
 
 BINS = PitchGrid(440 * 2 ** (-31 / 12), 36, 156)  # D2 to F6
 HARMONICS = (0.5, 1, 2, 3, 4, 5, 6, 8, 10)
@@ -68,17 +68,23 @@ class HarmonicCRNN(nn.Module):
         x, states = self.body(x)
         pitch = F.log_softmax(self.pitch(x).squeeze(1).float(), dim=1)  # (batch, 156, time)
         voicing = self.voicing(states).transpose(1, 2).float()  # (batch, 1, time)
-        return torch.cat([F.logsigmoid(-voicing), F.logsigmoid(voicing) + pitch], dim=1)  # (batch, 157, time)
+        return torch.cat(
+            [F.logsigmoid(-voicing), F.logsigmoid(voicing) + pitch], dim=1
+        )  # (batch, 157, time)
 
     def body(self, x):
         """What both heads read: a map (batch, 24, 156, time) and the GRU's states (batch, time, 192)."""
-        x = torch.cat([x[:, :, shift : shift + BINS.n_bins] for shift in _SHIFTS], dim=1)  # (batch, 18, 156, time)
+        x = torch.cat(
+            [x[:, :, shift : shift + BINS.n_bins] for shift in _SHIFTS], dim=1
+        )  # (batch, 18, 156, time)
         x1 = self.down1(x)  # (batch, 24, 156, time)
         x2 = self.down2(F.max_pool2d(x1, (3, 1)))  # (batch, 32, 52, time)
         x3 = self.down3(F.max_pool2d(x2, (2, 1)))  # (batch, 48, 26, time)
         x = self.bottom(F.max_pool2d(x3, (2, 1)))  # (batch, 64, 13, time)
         states = x.flatten(1, 2).transpose(1, 2)  # (batch, time, 64 * 13)
-        with torch.autocast(x.device.type, enabled=False):  # hundreds of steps in a row add up rounding
+        with torch.autocast(
+            x.device.type, enabled=False
+        ):  # hundreds of steps in a row add up rounding
             states, _ = self.gru(states.float())  # (batch, time, 192)
         x = x + self.back(states).transpose(1, 2).unflatten(1, (-1, 13))  # (batch, 64, 13, time)
         x = self._up(self.up3, _higher(x, 2), x3)  # (batch, 48, 26, time)

@@ -46,8 +46,12 @@ class FilterBank(nn.Module):
 
     def forward(self, wave):
         """wave: (batch, 160 time)."""
-        around = (self.length - self.stride) // 2  # samples beyond either end: kernels sit on the middle of their step
-        y = self.conv(F.pad(wave, (around, around))[:, None]).abs()  # (batch, kernels, time or 5 time)
+        around = (
+            self.length - self.stride
+        ) // 2  # samples beyond either end: kernels sit on the middle of their step
+        y = self.conv(
+            F.pad(wave, (around, around))[:, None]
+        ).abs()  # (batch, kernels, time or 5 time)
         if self.stride < HOP_SAMPLES:
             y = F.avg_pool1d(y, _HOPS)  # (batch, kernels, time)
         return self.norm(torch.log1p(100 * y))
@@ -68,7 +72,12 @@ class FilterBank(nn.Module):
         """Put the kernels in the order of their centres, lowest first; returns that order."""
         order = self.centres_hz().argsort(stable=True)
         self.conv.weight.copy_(self.conv.weight[order])
-        for values in (self.norm.weight, self.norm.bias, self.norm.running_mean, self.norm.running_var):
+        for values in (
+            self.norm.weight,
+            self.norm.bias,
+            self.norm.running_mean,
+            self.norm.running_var,
+        ):
             values.copy_(values[order])
         return order
 
@@ -90,7 +99,9 @@ class _TwoBanks(nn.Module):
     def maps(self, x):
         """(batch, banks, kernels, time) of the waveform in columns (batch, 1, 160, time)."""
         wave = x.squeeze(1).transpose(1, 2).flatten(1)  # (batch, 160 time)
-        return torch.stack([bank(wave) for bank in (self.short, self.long) if bank is not None], dim=1)
+        return torch.stack(
+            [bank(wave) for bank in (self.short, self.long) if bank is not None], dim=1
+        )
 
     def sort_kernels(self):
         """Both banks by frequency; what reads them must learn anew."""
@@ -107,7 +118,11 @@ class Multires1d(_TwoBanks):
     def __init__(self, kernels=128, hidden=256):
         super().__init__(kernels, ("short", "long"))
         self.layer1 = nn.Sequential(
-            OrderedDict(conv=nn.Conv1d(2 * kernels, hidden, 5, padding=2), relu=nn.ReLU(), norm=nn.BatchNorm1d(hidden))
+            OrderedDict(
+                conv=nn.Conv1d(2 * kernels, hidden, 5, padding=2),
+                relu=nn.ReLU(),
+                norm=nn.BatchNorm1d(hidden),
+            )
         )
         self.layer2 = nn.Conv1d(hidden, 1 + BINS.n_bins, 5, padding=2)
 
@@ -123,7 +138,13 @@ class Inception(nn.Module):
 
     def __init__(self, n_in, n_each):
         super().__init__()
-        shapes = {"point": (1, 1), "square3": (3, 3), "square5": (5, 5), "tall": (15, 1), "wide": (1, 15)}
+        shapes = {
+            "point": (1, 1),
+            "square3": (3, 3),
+            "square5": (5, 5),
+            "tall": (15, 1),
+            "wide": (1, 15),
+        }
         self.branches = nn.ModuleDict(
             {
                 name: nn.Conv2d(n_in, n_each, (height, width), padding=(height // 2, width // 2))
@@ -134,7 +155,9 @@ class Inception(nn.Module):
 
     def forward(self, x):
         """(batch, 5 n_each, freq, time)."""
-        return self.norm(self.relu(torch.cat([branch(x) for branch in self.branches.values()], dim=1)))
+        return self.norm(
+            self.relu(torch.cat([branch(x) for branch in self.branches.values()], dim=1))
+        )
 
 
 class Multires(_TwoBanks):

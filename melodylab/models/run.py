@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from melodylab.files import InputError
+from melodylab.errors import InputError
 from melodylab.records import Mask, Salience
 
 
@@ -31,14 +31,20 @@ def logits(model, features, *, blocks_at_once=1, device="cpu"):
                 if len(waiting) < blocks_at_once and stop < n_frames:
                     continue
                 for same in _of_equal_length(waiting):
-                    x = torch.from_numpy(np.stack([values[:, :, a:b] for _, _, a, b in same])).to(device)
+                    x = torch.from_numpy(np.stack([values[:, :, a:b] for _, _, a, b in same])).to(
+                        device
+                    )
                     y = model(x.contiguous(memory_format=torch.channels_last)).float().cpu().numpy()
                     out = np.empty((*y.shape[1:-1], n_frames), np.float32) if out is None else out
                     for (block_first, block_stop, a, _), block in zip(same, y, strict=True):
-                        out[..., block_first:block_stop] = block[..., block_first - a : block_stop - a]
+                        out[..., block_first:block_stop] = block[
+                            ..., block_first - a : block_stop - a
+                        ]
                 waiting = []
     except RuntimeError as error:
-        raise InputError(f"features of shape {values.shape} do not fit the network ({error}); use its own front end") from None
+        raise InputError(
+            f"features of shape {values.shape} do not fit the network ({error}); use its own front end"
+        ) from None
     return out
 
 
@@ -83,19 +89,30 @@ def salience(model, features, *, unvoiced_gain=1.0, threshold=0.3, blocks_at_onc
     without one. Frames of all-zero features (silence) have no evidence at all.
     """
     y = logits(model, features, blocks_at_once=blocks_at_once, device=device)
-    if model.has_unvoiced_class:  # in place, here and below: an hour of song has a gigabyte of logits
+    if (
+        model.has_unvoiced_class
+    ):  # in place, here and below: an hour of song has a gigabyte of logits
         y -= y.max(axis=0)
         np.exp(y, out=y)
         y /= y.sum(axis=0)
         pitches, unvoiced = y[1:], unvoiced_gain * y[0]
-        if getattr(model, "voicing_apart", False):  # its answer to "is there any" shall not depend on how sure the pitch is
+        if getattr(
+            model, "voicing_apart", False
+        ):  # its answer to "is there any" shall not depend on how sure the pitch is
             pitches *= (1 - y[0]) / np.maximum(pitches.max(axis=0), 1e-12)
     else:
-        pitches, unvoiced = torch.from_numpy(y).sigmoid_().numpy(), np.full(y.shape[1], threshold, np.float32)
+        pitches, unvoiced = (
+            torch.from_numpy(y).sigmoid_().numpy(),
+            np.full(y.shape[1], threshold, np.float32),
+        )
     heard = np.any([channel.any(axis=0) for channel in features.values], axis=0)
     pitches[:, ~heard] = 0
     return Salience(
-        pitches, model.grid.freqs_hz, features.times_s, unvoiced=unvoiced, made_by=getattr(model, "name", "")
+        pitches,
+        model.grid.freqs_hz,
+        features.times_s,
+        unvoiced=unvoiced,
+        made_by=getattr(model, "name", ""),
     )
 
 
@@ -112,7 +129,9 @@ def mask(model, features, melody=None, *, blocks_at_once=1, device="cpu"):
             raise InputError(f"{model.name} cannot be told a melody; leave it out, or take unet")
         told = model.lead_picture(melody.resampled(features.times_s).sung_hz)
         values = np.concatenate([values, told])
-    y = logits(model, replace(features, values=values), blocks_at_once=blocks_at_once, device=device)
+    y = logits(
+        model, replace(features, values=values), blocks_at_once=blocks_at_once, device=device
+    )
     shares = np.minimum(model.shares(torch.from_numpy(y))[0].numpy(), 1)
     shares *= np.any([channel.any(axis=0) for channel in features.values], axis=0)
     frames_per_s = 1 / np.diff(features.times_s[:2]).mean() if len(features.times_s) > 1 else 1.0

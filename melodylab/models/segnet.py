@@ -18,7 +18,11 @@ from melodylab.models.ftanet import BINS
 
 def _layer(n_in, n_out, padding=(2, 2)):
     return nn.Sequential(
-        OrderedDict(norm=nn.BatchNorm2d(n_in), conv=nn.Conv2d(n_in, n_out, 5, padding=padding), selu=nn.SELU())
+        OrderedDict(
+            norm=nn.BatchNorm2d(n_in),
+            conv=nn.Conv2d(n_in, n_out, 5, padding=padding),
+            selu=nn.SELU(),
+        )
     )
 
 

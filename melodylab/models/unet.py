@@ -20,7 +20,9 @@ from torch.nn import functional as F
 
 from melodylab.models.harmonic_crnn import SPECTRA, HarmonicCRNN, double_convolution
 
-MEL_HZ = 700 * (10 ** (np.arange(1, 129) * np.log10(1 + 8000 / 700) / 129) - 1)  # tips of 128 triangles from 0 to 8 kHz
+MEL_HZ = 700 * (
+    10 ** (np.arange(1, 129) * np.log10(1 + 8000 / 700) / 129) - 1
+)  # tips of 128 triangles from 0 to 8 kHz
 _MINUTE_S, _SHUT, _OPEN, _LEAST = 60.0, 0.25, 0.5, 0.3  # of the gate; _LEAST is -10 dB
 _PARTIALS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 20)  # of a tone, that a mask is drawn on
 _SHIFTS = [int(round(36 + 36 * np.log2(h))) for h in _PARTIALS]
@@ -54,9 +56,18 @@ class MelUNet(nn.Module):
     def __init__(self, channels=(64, 128, 256, 512, 1024)):
         super().__init__()
         pairs = list(zip(channels[:-1], channels[1:], strict=True))
-        self.down = nn.ModuleList([double_convolution(n_in, n_out, bias=True) for n_in, n_out in [(2, channels[0]), *pairs]])
-        self.higher = nn.ModuleList([nn.ConvTranspose2d(n_below, n, 2, stride=2) for n, n_below in reversed(pairs)])
-        self.up = nn.ModuleList([double_convolution(2 * n, n, bias=True) for n, _ in reversed(pairs)])
+        self.down = nn.ModuleList(
+            [
+                double_convolution(n_in, n_out, bias=True)
+                for n_in, n_out in [(2, channels[0]), *pairs]
+            ]
+        )
+        self.higher = nn.ModuleList(
+            [nn.ConvTranspose2d(n_below, n, 2, stride=2) for n, n_below in reversed(pairs)]
+        )
+        self.up = nn.ModuleList(
+            [double_convolution(2 * n, n, bias=True) for n, _ in reversed(pairs)]
+        )
         self.out = double_convolution(channels[0], 2, bias=True)
 
     def forward(self, x):
@@ -64,12 +75,18 @@ class MelUNet(nn.Module):
         size, skips, least = x.shape[-2:], [], 2 ** len(self.up)
         x = _padded(x, [max(n, least) for n in size])  # something is left at the bottom
         for level, down in enumerate(self.down):
-            x = down(F.max_pool2d(x, 2) if level else x)  # (batch, 64 * 2 ** level, bands / 2 ** level, time / 2 ** level)
+            x = down(
+                F.max_pool2d(x, 2) if level else x
+            )  # (batch, 64 * 2 ** level, bands / 2 ** level, time / 2 ** level)
             skips.append(x)
         for higher, up, skip in zip(self.higher, self.up, reversed(skips[:-1]), strict=True):
-            x = up(torch.cat([skip, _padded(higher(x), skip.shape[-2:])], dim=1))  # as wide and long as its skip
+            x = up(
+                torch.cat([skip, _padded(higher(x), skip.shape[-2:])], dim=1)
+            )  # as wide and long as its skip
         x = self.out(x)  # (batch, 2, bands, time), not below zero
-        x = _padded(F.avg_pool2d(x, 2, stride=1), x.shape[-2:])  # the report's last step: what it takes at the edges comes back
+        x = _padded(
+            F.avg_pool2d(x, 2, stride=1), x.shape[-2:]
+        )  # the report's last step: what it takes at the edges comes back
         return x[..., : size[0], : size[1]]
 
     def loss(self, y, x, share, voiced):
@@ -111,14 +128,20 @@ class UNet(HarmonicCRNN):
         self.partials = nn.Conv2d(c1, 3 * len(_PARTIALS), 1)
         self.cells = double_convolution(3 * len(_PARTIALS) + 4, 16)
         self.share = nn.Conv2d(16, 1, 1)
-        gates = [AttentionGate(skip, below, skip // 2) for below, skip in ((c4, c3), (c3, c2), (c2, c1))]
+        gates = [
+            AttentionGate(skip, below, skip // 2) for below, skip in ((c4, c3), (c3, c2), (c2, c1))
+        ]
         self.attend = nn.ModuleList(gates if attention else [])
 
     def forward(self, x):
         """Logits (batch, 313, time) of two spectra (batch, 2, 312, time), or of these and a lead's picture (batch, 4, ...)."""
-        x = F.pad(x, (0, 0, 0, 0, 0, 4 - x.shape[1]))  # (batch, 4, 312, time); zeros: nothing is known of the lead
+        x = F.pad(
+            x, (0, 0, 0, 0, 0, 4 - x.shape[1])
+        )  # (batch, 4, 312, time); zeros: nothing is known of the lead
         found, states = self.body(x[:, :2])  # (batch, 24, 156, time), (batch, time, 192)
-        found = self.partials(found).chunk(len(_PARTIALS), dim=1)  # a map (batch, 3, 156, time) for each partial
+        found = self.partials(found).chunk(
+            len(_PARTIALS), dim=1
+        )  # a map (batch, 3, 156, time) for each partial
         spread = [_placed(each, shift) for each, shift in zip(found, _SHIFTS, strict=True)]
         cells = self.cells(torch.cat([*spread, x], dim=1))  # (batch, 16, 312, time)
         share = self.share(cells).squeeze(1).float()  # (batch, 312, time)
@@ -137,7 +160,9 @@ class UNet(HarmonicCRNN):
         on real songs than the plain one. voiced (batch, time), 1 where there is a melody.
         """
         heard = x[:, :2]
-        loud = 10 ** (4 * (heard.mean(dim=1) - 1)) * (heard[:, 0] > 0)  # what decibels() took the logarithm of
+        loud = 10 ** (4 * (heard.mean(dim=1) - 1)) * (
+            heard[:, 0] > 0
+        )  # what decibels() took the logarithm of
         loud = loud / loud.mean(dim=(1, 2), keepdim=True).clamp_min(1e-9)
         target = share.clamp_min(1e-8).log().mean(dim=1).exp()
         cells = F.binary_cross_entropy_with_logits(y[:, 1:], target, reduction="none")
@@ -158,7 +183,9 @@ class UNet(HarmonicCRNN):
         """
         taken = (10 ** (4 * (heard.mean(axis=0) - 1)) * (heard[0] > 0) * share).astype(float)
         half = max(round(_MINUTE_S * frames_per_s / 2), 1)
-        sure = _sum_around((taken * share).sum(axis=0), half) / np.maximum(_sum_around(taken.sum(axis=0), half), 1e-9)
+        sure = _sum_around((taken * share).sum(axis=0), half) / np.maximum(
+            _sum_around(taken.sum(axis=0), half), 1e-9
+        )
         opened = np.clip((sure - _SHUT) / (_OPEN - _SHUT), 0, 1)
         return (_LEAST + (1 - _LEAST) * opened).astype(np.float32)
 
@@ -198,4 +225,6 @@ def lead_picture(f0_hz):
 
 _BELOW = 6  # rows below a pitch, where its bump has ended
 _AWAY = np.arange(-_BELOW, SPECTRA.n_bins + 1)[:, None]  # in rows from the pitch
-_COMB = np.exp(-0.5 * ((_AWAY - SPECTRA.bins_per_octave * np.log2(np.arange(1, 25))) / 0.8) ** 2).max(axis=1)  # (319,)
+_COMB = np.exp(
+    -0.5 * ((_AWAY - SPECTRA.bins_per_octave * np.log2(np.arange(1, 25))) / 0.8) ** 2
+).max(axis=1)  # (319,)

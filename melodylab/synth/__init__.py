@@ -11,14 +11,51 @@ seconds; the voices (`sing`, `struck`, `drum_hit`) know nothing of songs and can
 """
 
 from melodylab.synth.demo import Score, compose, demo_song
-from melodylab.synth.drums import Kit, drum_loop, groove, kit_shots, one_shots
+from melodylab.synth.grooves import drum_loop, groove
+from melodylab.synth.instruments import (
+    DRUM_CLASSES,
+    INSTRUMENTS,
+    Hit,
+    Timbre,
+    drum_hit,
+    partials,
+    play,
+    play_drums,
+    room,
+    struck,
+)
+from melodylab.synth.kits import Kit, kit_shots, one_shots
+from melodylab.synth.songs import Ingredients, training_song
 from melodylab.synth.sounds import Note, noise_band
-from melodylab.synth.instruments import DRUM_CLASSES, INSTRUMENTS, Hit, Timbre, drum_hit, partials, play, play_drums, room, struck
-from melodylab.synth.training import Ingredients, training_song
-from melodylab.synth.voice import VOWELS_HZ, Performance, perform, pulses, sing, vocal_tract
+from melodylab.synth.voices import VOWELS_HZ, Performance, perform, pulses, sing, vocal_tract
 
 __all__ = [
-    "Score", "compose", "demo_song", "Note", "noise_band", "DRUM_CLASSES", "INSTRUMENTS", "Hit", "Timbre", "drum_hit",
-    "partials", "play", "play_drums", "room", "struck", "VOWELS_HZ", "Performance", "perform", "pulses", "sing",
-    "vocal_tract", "Ingredients", "training_song", "Kit", "drum_loop", "groove", "kit_shots", "one_shots",
+    "Score",
+    "compose",
+    "demo_song",
+    "Note",
+    "noise_band",
+    "DRUM_CLASSES",
+    "INSTRUMENTS",
+    "Hit",
+    "Timbre",
+    "drum_hit",
+    "partials",
+    "play",
+    "play_drums",
+    "room",
+    "struck",
+    "VOWELS_HZ",
+    "Performance",
+    "perform",
+    "pulses",
+    "sing",
+    "vocal_tract",
+    "Ingredients",
+    "training_song",
+    "Kit",
+    "drum_loop",
+    "groove",
+    "kit_shots",
+    "one_shots",
 ]

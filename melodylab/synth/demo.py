@@ -4,16 +4,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from melodylab import grids
-from melodylab.files import InputError
+from melodylab.dsp import grids
+from melodylab.errors import InputError
 from melodylab.records import Melody, Song
-from melodylab.synth.sounds import Note, ramp, rms
 from melodylab.synth.instruments import DRUM_CLASSES, Hit, play, play_drums, room
-from melodylab.synth.voice import perform, sing
+from melodylab.synth.sounds import Note, ramp, rms
+from melodylab.synth.voices import perform, sing
 
 MELODY_HOP_SAMPLES = 256
 
-# ---- the composer -------------------------------------------------------------------------------------------------
+# ---- the composer --------------------------------------------------------------------------------
 
 _SCALES = {"major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 10)}
 _PROGRESSIONS = {  # the scale step each bar's chord stands on, 0 = the key note
@@ -21,7 +21,16 @@ _PROGRESSIONS = {  # the scale step each bar's chord stands on, 0 = the key note
     "minor": ((0, 5, 2, 6), (0, 3, 5, 6), (0, 6, 5, 6), (0, 2, 6, 5)),
 }
 # rhythms of a sung bar in eighths, negative = rest; the closing ones leave room to breathe
-_BARS = ((2, 2, 2, 2), (3, 1, 2, 2), (2, 1, 1, 4), (1, 1, 2, 2, 2), (3, 3, 2), (-1, 1, 2, 1, 1, 2), (-2, 2, 2, 2), (4, 2, 2))
+_BARS = (
+    (2, 2, 2, 2),
+    (3, 1, 2, 2),
+    (2, 1, 1, 4),
+    (1, 1, 2, 2, 2),
+    (3, 3, 2),
+    (-1, 1, 2, 1, 1, 2),
+    (-2, 2, 2, 2),
+    (4, 2, 2),
+)
 _CLOSINGS = ((2, 4, -2), (1, 1, 4, -2), (3, 3, -2), (2, 1, 3, -2), (6, -2), (1, 1, 1, 3, -2))
 _KICKS = ((0, 4), (0, 3, 4), (0, 4, 5), (0, 3, 6), (0, 4, 7))
 _ACCOMPANIMENTS = {  # a bar of chords: (start, length) in eighths, which notes of the triad
@@ -53,9 +62,16 @@ def compose(seed=0, seconds=20):
     """
     rng = np.random.default_rng([seed, 0])
     mode, chord_instrument = rng.choice(["major", "minor"]), rng.choice(["pluck", "keys", "pad"])
-    tempo_bpm, tonic, singer = int(rng.integers(84, 127)), int(rng.integers(12)), ("woman", "man")[seed % 2]
+    tempo_bpm, tonic, singer = (
+        int(rng.integers(84, 127)),
+        int(rng.integers(12)),
+        ("woman", "man")[seed % 2],
+    )
     progression = _PROGRESSIONS[mode][rng.integers(len(_PROGRESSIONS[mode]))]
-    kick, tuning = _KICKS[rng.integers(len(_KICKS))], dict(zip(DRUM_CLASSES, rng.uniform(0.88, 1.14, 5), strict=True))
+    kick, tuning = (
+        _KICKS[rng.integers(len(_KICKS))],
+        dict(zip(DRUM_CLASSES, rng.uniform(0.88, 1.14, 5), strict=True)),
+    )
     eighth_s = 30 / tempo_bpm
     lowest = 57 if singer == "woman" else 45
 
@@ -66,7 +82,10 @@ def compose(seed=0, seconds=20):
 
     def draw(bars):
         """A phrase before it meets its chords: [(start, length) in eighths], [moves in scale steps], first up, then down."""
-        cells = [*(_BARS[i] for i in rng.integers(len(_BARS), size=bars - 1)), _CLOSINGS[rng.integers(len(_CLOSINGS))]]
+        cells = [
+            *(_BARS[i] for i in rng.integers(len(_BARS), size=bars - 1)),
+            _CLOSINGS[rng.integers(len(_CLOSINGS))],
+        ]
         lengths = np.concatenate(cells)
         starts = np.cumsum(np.abs(lengths)) - np.abs(lengths)
         rhythm = [(int(a), int(b)) for a, b in zip(starts, lengths, strict=True) if b > 0]
@@ -87,7 +106,10 @@ def compose(seed=0, seconds=20):
     melody, chords, bass, drums = [], [], [], []
     (rhythm, moves), answer = draw(2), draw(3)
     for bar in range(int(np.ceil(seconds / (8 * eighth_s)))):
-        place, at_s = (bar - 1) % 8 if bar else 4, 8 * bar * eighth_s  # the introduction is like a bar without melody
+        place, at_s = (
+            (bar - 1) % 8 if bar else 4,
+            8 * bar * eighth_s,
+        )  # the introduction is like a bar without melody
         if bar and place == 0:
             realise(rhythm, moves, bar)
         elif place == 2:
@@ -98,14 +120,26 @@ def compose(seed=0, seconds=20):
         triad = [51 + (pitch(root + third) - 51) % 12 for third in (0, 2, 4)]
         for start, length, tones in _ACCOMPANIMENTS[chord_instrument]:
             start_s = at_s + start * eighth_s
-            chords += [Note(start_s, start_s + length * eighth_s, triad[i], rng.uniform(0.7, 1)) for i in tones]
-        for start, end in zip(kick, (*kick[1:], 8), strict=True):  # the bass goes with the kick, now and then on the fifth
+            chords += [
+                Note(start_s, start_s + length * eighth_s, triad[i], rng.uniform(0.7, 1))
+                for i in tones
+            ]
+        for start, end in zip(
+            kick, (*kick[1:], 8), strict=True
+        ):  # the bass goes with the kick, now and then on the fifth
             midi = 33 + (pitch(root) - 33) % 12 + (7 if start and rng.random() < 0.25 else 0)
-            bass.append(Note(at_s + start * eighth_s, at_s + (end - 0.1) * eighth_s, midi, rng.uniform(0.8, 1)))
+            bass.append(
+                Note(
+                    at_s + start * eighth_s,
+                    at_s + (end - 0.1) * eighth_s,
+                    midi,
+                    rng.uniform(0.8, 1),
+                )
+            )
         for hit in _drum_bar(kick, rng, fill=place == 4, opens=place in (0, 5)):
             hit_s = max(0.0, at_s + hit.time_s * eighth_s + rng.normal(0, 0.003))  # nobody is exact
             drums.append(Hit(hit_s, hit.kind, hit.velocity, hit.tune * tuning[hit.kind]))
-    key = f"{'C Db D Eb E F F# G Ab A Bb B'.split()[tonic]} {mode}"
+    key = f"{['C', 'Db', 'D', 'Eb', 'E', 'F', 'F#', 'G', 'Ab', 'A', 'Bb', 'B'][tonic]} {mode}"
     return Score(tempo_bpm, key, singer, str(chord_instrument), melody, chords, bass, sorted(drums))
 
 
@@ -123,7 +157,7 @@ def _drum_bar(kick, rng, *, fill, opens):
     return hits + [Hit(i, "toms", rng.uniform(0.7, 1), tune) for i, tune in run]
 
 
-# ---- the song -----------------------------------------------------------------------------------------------------
+# ---- the song ------------------------------------------------------------------------------------
 
 _LEVELS_DB = {"chords": -5.0, "bass": -3.0, "drums": 0.0}  # power within the backing
 _WET = {"melody": 0.2, "chords": 0.3, "drums": 0.12}
@@ -139,29 +173,44 @@ def demo_song(seed=0, seconds=20, *, sr=22050, lead_db=1.5, reverb=1.0, stereo=F
     Raises InputError unless seconds >= 0.1, sr >= 8000 and seed is a whole number >= 0.
     """
     if not (0.1 <= seconds < np.inf and sr >= 8000 and seed >= 0):
-        raise InputError(f"give demo_song seconds >= 0.1, sr >= 8000 and seed >= 0, not {seconds}, {sr}, {seed}")
+        raise InputError(
+            f"give demo_song seconds >= 0.1, sr >= 8000 and seed >= 0, not {seconds}, {sr}, {seed}"
+        )
     sr, samples, score = int(sr), round(seconds * int(sr)), compose(seed, seconds)
     rngs = [np.random.default_rng([seed, part]) for part in range(1, 5)]
     tract = rngs[0].uniform(1.12, 1.2) if score.singer == "woman" else rngs[0].uniform(0.96, 1.04)
     line = perform(score.melody, samples, sr=sr, rng=rngs[0], tract=tract)
     voiced = line.level > 0.1  # 20 dB below a full note
-    sung = sing(line.f0_hz, line.level, line.formants_hz, sr=sr, rng=rngs[1], breath=line.breath) + line.consonants
+    sung = (
+        sing(line.f0_hz, line.level, line.formants_hz, sr=sr, rng=rngs[1], breath=line.breath)
+        + line.consonants
+    )
     drums, onsets = play_drums(score.drums, samples, sr=sr, rng=rngs[2])
     chords = play(score.chords, score.chord_instrument, samples, sr=sr)
-    stems = {"melody": sung, "chords": chords, "bass": play(score.bass, "bass", samples, sr=sr), "drums": drums}
+    stems = {
+        "melody": sung,
+        "chords": chords,
+        "bass": play(score.bass, "bass", samples, sr=sr),
+        "drums": drums,
+    }
     for name, wet in _WET.items():
         stems[name] = room(stems[name], sr=sr, rng=rngs[3], wet=wet * reverb)
     for name, db in _LEVELS_DB.items():
         stems[name] *= 10 ** (db / 20) / max(rms(stems[name]), 1e-9)
     backing = sum(stems[name] for name in _LEVELS_DB)
-    stems["melody"] *= 10 ** (lead_db / 20) * (rms(backing[voiced]) / rms(sung[voiced]) if voiced.any() else 1)
+    stems["melody"] *= 10 ** (lead_db / 20) * (
+        rms(backing[voiced]) / rms(sung[voiced]) if voiced.any() else 1
+    )
     fade = ramp((samples - np.arange(samples)) / (sr * min(0.1, seconds / 4)))
     for name, pan in _PANS.items():
         sides = [[1 - pan], [1 + pan]] / np.sqrt(1 + pan**2) if stereo else np.ones((1, 1))
         stems[name] = sides * fade * stems[name]
     scale = 0.8 / np.abs(sum(stems.values())).max()
     # float32 sums of multiples of 2 ** -22 are exact, whatever their order
-    stems = {name: (np.round(stem * scale * 2**22) / 2**22).astype(np.float32) for name, stem in stems.items()}
+    stems = {
+        name: (np.round(stem * scale * 2**22) / 2**22).astype(np.float32)
+        for name, stem in stems.items()
+    }
     frames = 1 + samples // MELODY_HOP_SAMPLES
     at = np.minimum(MELODY_HOP_SAMPLES * np.arange(frames), samples - 1)
     times_s, sings = grids.frame_times_s(frames, MELODY_HOP_SAMPLES, sr), voiced[at]

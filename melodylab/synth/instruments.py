@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import signal
 
-from melodylab import grids
-from melodylab.files import InputError
+from melodylab.dsp import grids
+from melodylab.errors import InputError
 from melodylab.records import DrumOnsets
 from melodylab.synth.sounds import add, noise_band, ramp
 
@@ -28,9 +28,15 @@ def partials(freqs_hz, amplitudes, decays_s, samples, sr):
 
     One matrix product does it: with n = 128 i + j, z ** n is z ** (128 i) times z ** j.
     """
-    freqs_hz, amplitudes, decays_s = np.broadcast_arrays(np.atleast_1d(freqs_hz), amplitudes, decays_s)
+    freqs_hz, amplitudes, decays_s = np.broadcast_arrays(
+        np.atleast_1d(freqs_hz), amplitudes, decays_s
+    )
     log_z = (2j * np.pi * freqs_hz - 1 / decays_s) / sr
-    coarse = amplitudes * (freqs_hz < sr / 2) * np.exp(np.outer(128 * np.arange(-(-samples // 128)), log_z))
+    coarse = (
+        amplitudes
+        * (freqs_hz < sr / 2)
+        * np.exp(np.outer(128 * np.arange(-(-samples // 128)), log_z))
+    )
     fine = np.exp(np.outer(log_z, np.arange(128)))
     return (coarse.real @ fine.imag + coarse.imag @ fine.real).ravel()[:samples]
 
@@ -47,9 +53,19 @@ class Timbre(NamedTuple):
 _K = np.arange(1.0, 33)
 _OUT_OF_TUNE = 2 ** (np.array([[-5], [0], [6]]) / 1200)
 INSTRUMENTS = {
-    "pluck": Timbre(_K * np.sqrt(1 + 1e-4 * _K**2), np.abs(np.sin(np.pi * 0.23 * _K)) / _K**1.1, 1.4 / (1 + 0.2 * _K)),
-    "keys": Timbre(np.array([1, 2, 3, 4, 7.03]), np.array([1, 0.5, 0.25, 0.12, 0.25]), 1.6 / np.array([1, 2, 3, 4, 13])),
-    "pad": Timbre((_OUT_OF_TUNE * _K[:16]).ravel(), np.tile(_K[:16] ** -1.4, 3), np.array([9.0]), 0.12),
+    "pluck": Timbre(
+        _K * np.sqrt(1 + 1e-4 * _K**2),
+        np.abs(np.sin(np.pi * 0.23 * _K)) / _K**1.1,
+        1.4 / (1 + 0.2 * _K),
+    ),
+    "keys": Timbre(
+        np.array([1, 2, 3, 4, 7.03]),
+        np.array([1, 0.5, 0.25, 0.12, 0.25]),
+        1.6 / np.array([1, 2, 3, 4, 13]),
+    ),
+    "pad": Timbre(
+        (_OUT_OF_TUNE * _K[:16]).ravel(), np.tile(_K[:16] ** -1.4, 3), np.array([9.0]), 0.12
+    ),
     "bass": Timbre(_K[:20], _K[:20] ** -1.1 * np.exp(-_K[:20] / 9), 1.2 / _K[:20] ** 0.6),
 }
 
@@ -70,20 +86,32 @@ def drum_hit(kind, *, sr, rng, tune=1.0):
     """
     if kind not in DRUM_CLASSES:
         raise InputError(f"unknown drum class {kind!r}; choose one of {', '.join(DRUM_CLASSES)}")
-    seconds = {"kick": 0.4, "snare": 0.35, "open_hihat": 0.6, "closed_hihat": 0.12, "toms": 0.6}[kind]
+    seconds = {"kick": 0.4, "snare": 0.35, "open_hihat": 0.6, "closed_hihat": 0.12, "toms": 0.6}[
+        kind
+    ]
     samples = round(seconds * sr)
     t = np.arange(samples) / sr
     if kind in ("kick", "toms"):  # a skin is tightest just after the stroke: the pitch falls
-        high_hz, low_hz, fall_s, decay_s = (170, 52, 0.025, 0.11) if kind == "kick" else (165, 110, 0.06, 0.17)
+        high_hz, low_hz, fall_s, decay_s = (
+            (170, 52, 0.025, 0.11) if kind == "kick" else (165, 110, 0.06, 0.17)
+        )
         cycles = low_hz * t + (high_hz - low_hz) * fall_s * (1 - np.exp(-t / fall_s))
         hit = np.sin(2 * np.pi * tune * cycles) * np.exp(-t / decay_s)
         hit += 0.12 * noise_band(rng, samples, 1000, 5000, sr) * np.exp(-t / 0.006)
     elif kind == "snare":
-        hit = partials(tune * np.array([185, 330, 490, 720]), [0.6, 0.5, 0.4, 0.2], [0.08, 0.06, 0.05, 0.04], samples, sr)
+        hit = partials(
+            tune * np.array([185, 330, 490, 720]),
+            [0.6, 0.5, 0.4, 0.2],
+            [0.08, 0.06, 0.05, 0.04],
+            samples,
+            sr,
+        )
         hit += 0.45 * noise_band(rng, samples, 400, 8000, sr) * np.exp(-t / 0.07)
     else:
         decay_s = 0.17 if kind == "open_hihat" else 0.022
-        hit = partials(tune * np.array([3187, 4421, 5903, 7349, 8627, 9871]), 0.15, decay_s, samples, sr)  # no simple ratios
+        hit = partials(
+            tune * np.array([3187, 4421, 5903, 7349, 8627, 9871]), 0.15, decay_s, samples, sr
+        )  # no simple ratios
         hit += 0.3 * noise_band(rng, samples, 6500, 15000, sr) * np.exp(-t / decay_s)
     hit *= ramp((seconds - t) / 0.02)
     return hit / np.abs(hit).max()
@@ -115,7 +143,11 @@ def play_drums(hits, samples, *, sr, rng):
         start = round(hit.time_s * sr)
         if start >= samples:
             continue
-        sound = hit.velocity * _DRUM_LEVELS[hit.kind] * drum_hit(hit.kind, sr=sr, rng=rng, tune=hit.tune)
+        sound = (
+            hit.velocity
+            * _DRUM_LEVELS[hit.kind]
+            * drum_hit(hit.kind, sr=sr, rng=rng, tune=hit.tune)
+        )
         if hit.kind == "open_hihat":
             closes_s = np.min(hats_s, initial=np.inf, where=hats_s > hit.time_s) - hit.time_s
             sound *= ramp((closes_s - np.arange(len(sound)) / sr) / 0.02)

@@ -7,11 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
-from melodylab import audio, midi
-from melodylab.files import InputError
+from melodylab.errors import InputError
+from melodylab.io import audio, midi
 
 _FONTS = ("FluidR3_GM.sf2", "TimGM6mb.sf2", "default-GM.sf2")
-_FOLDERS = ("/usr/share/sounds/sf2", "/usr/share/soundfonts", "/usr/local/share/sounds/sf2", "/opt/homebrew/share/soundfonts")
+_FOLDERS = (
+    "/usr/share/sounds/sf2",
+    "/usr/share/soundfonts",
+    "/usr/local/share/sounds/sf2",
+    "/opt/homebrew/share/soundfonts",
+)
 _PROGRAMS = {  # of General MIDI, from 0
     "chords": (0, 4, 5, 16, 18, 21, 24, 25, 26, 27, 48, 50, 88, 89),
     "bass": (32, 33, 34, 35, 38),
@@ -28,7 +33,12 @@ _GAP_S = 3.0  # between the parts, for what rings on
 
 def find():
     """Path of a General MIDI soundfont. Raises InputError where it or fluidsynth is missing."""
-    fonts = [Path(folder) / name for name in _FONTS for folder in _FOLDERS if (Path(folder) / name).is_file()]
+    fonts = [
+        Path(folder) / name
+        for name in _FONTS
+        for folder in _FOLDERS
+        if (Path(folder) / name).is_file()
+    ]
     if shutil.which("fluidsynth") is None or not fonts:
         raise InputError(
             "the ingredient soundfont needs fluidsynth and a General MIDI soundfont; install the packages fluidsynth and "
@@ -50,7 +60,11 @@ def render(parts, hits, samples, *, sr, rng, tuning=0.0):
         else:
             notes = [(n.start_s, n.end_s, round(n.midi), n.velocity) for n in parts[name]]
         program = 0 if name == "drums" else int(rng.choice(_PROGRAMS[name]))
-        later = [(a + number * length_s, b + number * length_s, note, v) for a, b, note, v in notes if a < samples / sr]
+        later = [
+            (a + number * length_s, b + number * length_s, note, v)
+            for a, b, note, v in notes
+            if a < samples / sr
+        ]
         tracks.append((program, name == "drums", later))
     y = _played(tracks, len(names) * length_s, sr, tuning=tuning)
     starts = [round(number * length_s * sr) for number in range(len(names))]
@@ -68,7 +82,9 @@ def render_line(notes, midi_curve, *, sr, rng, kind="low lead"):
         curve = midi_curve[np.minimum(np.round(at_s * sr).astype(int), samples - 1)]
         bends += list(zip(at_s, curve - round(note.midi), strict=True))
     struck = [(n.start_s, n.end_s, round(n.midi), n.velocity) for n in notes]
-    return _played([(int(rng.choice(_PROGRAMS[kind])), False, struck)], samples / sr, sr, bends=bends)[:samples]
+    return _played(
+        [(int(rng.choice(_PROGRAMS[kind])), False, struck)], samples / sr, sr, bends=bends
+    )[:samples]
 
 
 def _played(tracks, seconds, sr, **bent):
@@ -77,9 +93,30 @@ def _played(tracks, seconds, sr, **bent):
     with tempfile.TemporaryDirectory() as folder:
         score, sound = Path(folder) / "parts.mid", Path(folder) / "parts.wav"
         midi.write_parts(score, tracks, **bent)
-        command = ["fluidsynth", "-ni", "-R", "0", "-C", "0", "-g", "0.5", "-r", str(sr), "-T", "wav", "-O", "s16", "-F", sound]
-        done = subprocess.run([*map(str, command), str(font), str(score)], capture_output=True, text=True)
+        command = [
+            "fluidsynth",
+            "-ni",
+            "-R",
+            "0",
+            "-C",
+            "0",
+            "-g",
+            "0.5",
+            "-r",
+            str(sr),
+            "-T",
+            "wav",
+            "-O",
+            "s16",
+            "-F",
+            sound,
+        ]
+        done = subprocess.run(
+            [*map(str, command), str(font), str(score)], capture_output=True, text=True
+        )
         if done.returncode or not sound.is_file():
-            raise InputError(f"fluidsynth could not play a part ({done.stderr.strip()[-200:]}); set soundfont = 0")
+            raise InputError(
+                f"fluidsynth could not play a part ({done.stderr.strip()[-200:]}); set soundfont = 0"
+            )
         y, _ = audio.read(sound)
     return np.pad(y.mean(axis=0).astype(float), (0, round(seconds * sr)))

@@ -24,7 +24,11 @@ def noise_band(rng, samples, low_hz, high_hz, sr):
     """Noise (samples,) of unit power between two frequencies, with soft slopes; a band above 0.3 sr moves down to it."""
     size = fft.next_fast_len(samples, real=True)
     f = np.maximum(fft.rfftfreq(size, 1 / sr), 1)
-    noise = fft.rfft(rng.standard_normal(size)) / (1 + (min(low_hz, 0.3 * sr) / f) ** 6) / (1 + (f / high_hz) ** 6)
+    noise = (
+        fft.rfft(rng.standard_normal(size))
+        / (1 + (min(low_hz, 0.3 * sr) / f) ** 6)
+        / (1 + (f / high_hz) ** 6)
+    )
     noise = fft.irfft(noise, size)[:samples]
     return noise / max(rms(noise), 1e-9)
 

@@ -17,7 +17,7 @@ import safetensors.torch
 import torch
 
 from melodylab import files, models
-from melodylab.files import InputError
+from melodylab.errors import InputError
 from melodylab.models.drum_cnn import CLASSES
 
 FOLDER = Path(__file__).parent  # the shipped pairs
@@ -30,14 +30,33 @@ _ENDINGS = (".safetensors", ".json")
 _LARGE = 40_000
 
 # what the trainer says: the front end by its name in `models.frontends`, options for `models.run.salience`, provenance
-TOLD = "front_end decoding recipe steps wall_time_s device scores licence library_versions".split()
-ADDED = "format model changes parameters sha256".split()  # what `save` finds out by itself
-DECODING = {"unvoiced_gain", "threshold"}  # the options that `decoding` may have: numbers, for drums one a class
+TOLD = [
+    "front_end",
+    "decoding",
+    "recipe",
+    "steps",
+    "wall_time_s",
+    "device",
+    "scores",
+    "licence",
+    "library_versions",
+]
+ADDED = ["format", "model", "changes", "parameters", "sha256"]  # what `save` finds out by itself
+DECODING = {
+    "unvoiced_gain",
+    "threshold",
+}  # the options that `decoding` may have: numbers, for drums one a class
 
 
 def names():
     """Names of the shipped weights, in order."""
-    return sorted({path.stem for path in FOLDER.iterdir() if path.suffix in _ENDINGS and path.name != EXPERIMENTS})
+    return sorted(
+        {
+            path.stem
+            for path in FOLDER.iterdir()
+            if path.suffix in _ENDINGS and path.name != EXPERIMENTS
+        }
+    )
 
 
 def resolved(name):
@@ -98,7 +117,9 @@ def load_model(name_or_path):
     if faults := _misfits(model, tensors):
         other = _network_of(tensors, found["changes"])
         held = f" but {other}" if other else ""
-        raise InputError(f"{path} does not hold the network {model.name} of its card{held}: {faults}; save the model again")
+        raise InputError(
+            f"{path} does not hold the network {model.name} of its card{held}: {faults}; save the model again"
+        )
     model.load_state_dict(tensors)
     model.card = found
     return model
@@ -113,7 +134,9 @@ def save(model, card, folder, name):
     """
     path = Path(folder) / f"{name}.safetensors"
     if getattr(model, "name", None) not in models.NETWORKS:
-        raise InputError(f"{path} was not written: the model has no name; make it with create_model")
+        raise InputError(
+            f"{path} was not written: the model has no name; make it with create_model"
+        )
     if missing := [key for key in TOLD if key not in card]:
         raise InputError(f"{path} was not written: the card lacks {', '.join(missing)}; add it")
     tensors = {key: _stored(tensor) for key, tensor in model.state_dict().items()}
@@ -136,7 +159,10 @@ def save(model, card, folder, name):
         ensure_ascii=False,
     )
     path_of_card = path.with_name(f"{name}.json")
-    with files.complete_or_absent(path_of_card) as new_card, files.complete_or_absent(path) as new_tensors:
+    with (
+        files.complete_or_absent(path_of_card) as new_card,
+        files.complete_or_absent(path) as new_tensors,
+    ):
         new_tensors.write_bytes(data)
         new_card.write_text(text + "\n", encoding="utf-8")
         # Both are on the disk; what is left is to give them their names, the tensors first. A power cut in between must
@@ -168,7 +194,9 @@ def _pair(name_or_path):
             held = ", ".join(p.name for p in pairs) or "no .safetensors file"
             raise InputError(f"the folder {path} holds {held}; name one file NAME.safetensors")
         (path,) = pairs
-    elif path.suffix not in _ENDINGS or not any(os.path.exists(path.with_suffix(ending)) for ending in _ENDINGS):
+    elif path.suffix not in _ENDINGS or not any(
+        os.path.exists(path.with_suffix(ending)) for ending in _ENDINGS
+    ):
         raise InputError(
             f"{name!r} is neither the name of trained weights nor a file NAME.safetensors; give the path of one"
             f"{_or_one_of(names())}"
@@ -198,19 +226,30 @@ def _read_card(path):
     try:
         found = json.loads(data.decode("utf-8"))
         newer = found["format"] > FORMAT
-    except (ValueError, TypeError, LookupError, RecursionError):  # no text, no JSON, no object, no number
+    except (
+        ValueError,
+        TypeError,
+        LookupError,
+        RecursionError,
+    ):  # no text, no JSON, no object, no number
         raise InputError(f"{path} is no card of trained weights; {_restore(path)}") from None
     if newer:
-        raise InputError(f"{path} has format {found['format']}, this melodylab reads {FORMAT}; install a newer melodylab")
+        raise InputError(
+            f"{path} has format {found['format']}, this melodylab reads {FORMAT}; install a newer melodylab"
+        )
     if missing := [key for key in ADDED + TOLD if key not in found]:
         raise InputError(f"{path} lacks {', '.join(missing)}; {_restore(path)}")
     fits = {
-        "model": found["model"] in list(models.NETWORKS),  # lists, because anything may stand in the file
+        "model": found["model"]
+        in list(models.NETWORKS),  # lists, because anything may stand in the file
         "changes": isinstance(found["changes"], dict),
-        "front_end": found["front_end"] in [front_end for *_, front_end in models.NETWORKS.values()],
+        "front_end": found["front_end"]
+        in [front_end for *_, front_end in models.NETWORKS.values()],
         "decoding": isinstance(found["decoding"], dict)
         and found["decoding"].keys() <= DECODING
-        and all(_is_number(value) or _is_number_a_class(value) for value in found["decoding"].values()),
+        and all(
+            _is_number(value) or _is_number_a_class(value) for value in found["decoding"].values()
+        ),
     }
     if odd := [key for key in fits if not fits[key]]:
         raise InputError(
@@ -225,7 +264,11 @@ def _is_number(value):
 
 
 def _is_number_a_class(value):
-    return isinstance(value, dict) and value.keys() == set(CLASSES) and all(map(_is_number, value.values()))
+    return (
+        isinstance(value, dict)
+        and value.keys() == set(CLASSES)
+        and all(map(_is_number, value.values()))
+    )
 
 
 def _bytes(path):
@@ -240,13 +283,20 @@ def _bytes(path):
 
 def _restore(path):
     shipped = path.parent == FOLDER
-    return "install melodylab again" if shipped else "copy .safetensors and .json together from where they were written"
+    return (
+        "install melodylab again"
+        if shipped
+        else "copy .safetensors and .json together from where they were written"
+    )
 
 
 def _network_of(tensors, changes):
     """Name of the first network that these are the tensors of; None if there is none."""
     for name in models.NETWORKS:
-        with contextlib.suppress(Exception), torch.random.fork_rng(devices=[]):  # a change that makes no sense to this network
+        with (
+            contextlib.suppress(Exception),
+            torch.random.fork_rng(devices=[]),
+        ):  # a change that makes no sense to this network
             if not _misfits(models.create_model(name, **changes), tensors):
                 return name
     return None

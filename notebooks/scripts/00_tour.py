@@ -36,14 +36,27 @@ import sys
 if "google.colab" in sys.modules:  # Colab starts without it; everywhere else this cell does nothing
     import subprocess
 
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "git+https://github.com/melodylab/melodylab"], check=True)
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "-q",
+            "git+https://github.com/melodylab/melodylab",
+        ],
+        check=True,
+    )
 
 # %%
 import matplotlib.pyplot as plt
 import numpy as np
 
 import melodylab as ml
-from melodylab import checks, decode, evaluate, features, grids, plot, sonify, widgets
+from melodylab import evaluate, plot, sonify
+from melodylab.course import checks, panels
+from melodylab.dsp import features, grids
+from melodylab.melody import decode
 
 # %% [markdown]
 # ## Warm-up: which line would you hum?
@@ -64,8 +77,11 @@ spectrum = features.power_spectrogram(song, win_samples=2048, hop_samples=256)
 ax = plt.subplots(figsize=(8.4, 3.2), layout="constrained")[1]
 plot.spectrogram(spectrum, ax=ax, fmax_hz=2400, db_range=42)
 ax.set_title("Twelve seconds of song: where is the melody?")
-widgets.show(ax, alt="Spectrogram up to 2.4 kHz: drum strokes are vertical, held notes horizontal, and from 2.6 s on stacks of wavy "
-                     "lines rise above them.")
+panels.show(
+    ax,
+    alt="Spectrogram up to 2.4 kHz: drum strokes are vertical, held notes horizontal, and from 2.6 s on stacks of wavy "
+    "lines rise above them.",
+)
 
 # %% [markdown]
 # Hard, isn't it? Your ears solved in seconds what your eyes can hardly start on. Two hints: a voice is never quite still, so look for
@@ -83,8 +99,11 @@ assert np.array_equal(mix, song.audio), "the stems of the demo song sum to the m
 ax = plt.subplots(figsize=(8.4, 3), layout="constrained")[1]
 plot.waveforms({"song": song.audio} | song.stems, song.sr, ax=ax)
 ax.set_title("The song and its four stems, all on one scale")
-widgets.show(ax, alt="Waveforms of the song and of melody, chords, bass and drums; the melody rests before 2.6 s, around 6.5 s and "
-                     "after 11 s.")
+panels.show(
+    ax,
+    alt="Waveforms of the song and of melody, chords, bass and drums; the melody rests before 2.6 s, around 6.5 s and "
+    "after 11 s.",
+)
 
 # %% [markdown]
 # Five curves go into one, and nothing in the sum says which part came from whom. Taking songs apart means to undo an addition, and
@@ -92,8 +111,15 @@ widgets.show(ax, alt="Waveforms of the song and of melody, chords, bass and drum
 # smoothly.* Listen to the voice alone, and to the true melody as a plain tone: the song on your left ear, the tone on your right.
 
 # %%
-sonify.players({"the voice alone": song.stems["melody"], "song (left), true melody (right)": sonify.check_mix(song, song.melody)},
-               song.sr, start_s=2.4, seconds=4)
+sonify.players(
+    {
+        "the voice alone": song.stems["melody"],
+        "song (left), true melody (right)": sonify.check_mix(song, song.melody),
+    },
+    song.sr,
+    start_s=2.4,
+    seconds=4,
+)
 
 # %% [markdown]
 # **Change something.** Put `seed=3` into the warm-up and run the cells again: another singer, another key, another band. (Then go back
@@ -111,6 +137,7 @@ sonify.players({"the voice alone": song.stems["melody"], "song (left), true melo
 #
 # $$S(200) = 1 + 0.8 \cdot 0.5 + 0.64 \cdot 0.25 = 1.56, \qquad S(100) = 0.8 \cdot 1 + 0.512 \cdot 0.5 + 0.328 \cdot 0.25 = 1.138.$$
 
+
 # %%
 def harmonic_sum(strength, f0_hz):
     return sum(0.8 ** (h - 1) * strength.get(h * f0_hz, 0) for h in range(1, 9))
@@ -118,7 +145,9 @@ def harmonic_sum(strength, f0_hz):
 
 note = {200: 1.0, 400: 0.5, 600: 0.25}
 print({f0_hz: round(harmonic_sum(note, f0_hz), 3) for f0_hz in (100, 200, 400)})
-assert np.isclose(harmonic_sum(note, 200), 1.56) and np.isclose(harmonic_sum(note, 100), 1.13792), "as by hand"
+assert np.isclose(harmonic_sum(note, 200), 1.56) and np.isclose(harmonic_sum(note, 100), 1.13792), (
+    "as by hand"
+)
 
 # %% [markdown]
 # 200 Hz wins. But look how well 100 Hz does: *every* overtone of 200 Hz is an overtone of 100 Hz as well. This is why melody
@@ -130,20 +159,32 @@ assert np.isclose(harmonic_sum(note, 200), 1.56) and np.isclose(harmonic_sum(not
 # magnitude keeps one loud partial from outshouting a whole row.
 
 # %%
-magnitude = np.sqrt(features.power_spectrogram(song, win_samples=4096, hop_samples=256).values[0])  # (freq, time)
+magnitude = np.sqrt(
+    features.power_spectrogram(song, win_samples=4096, hop_samples=256).values[0]
+)  # (freq, time)
 candidates_hz = grids.PitchGrid.spanning(110, 880, 60).freqs_hz
 rows = [np.round(h * candidates_hz * 4096 / song.sr).astype(int) for h in range(1, 9)]
 strength = sum(0.8**h * np.sqrt(magnitude[row]) for h, row in enumerate(rows))  # (candidate, time)
 
 # %%
-by_hand = ml.Salience(strength / strength.max(), candidates_hz, spectrum.times_s, made_by="harmonic sum")
+by_hand = ml.Salience(
+    strength / strength.max(), candidates_hz, spectrum.times_s, made_by="harmonic sum"
+)
 ax = plt.subplots(figsize=(8.4, 3.2), layout="constrained")[1]
 plot.salience_map(by_hand, ax=ax, exponent=3)
 for semitones in (-1, 1):
-    ax.plot(song.melody.times_s, song.melody.sung_hz * 2 ** (semitones / 12), color="white", linewidth=0.8)
+    ax.plot(
+        song.melody.times_s,
+        song.melody.sung_hz * 2 ** (semitones / 12),
+        color="white",
+        linewidth=0.8,
+    )
 ax.set_title("Harmonic sum: how well does each pitch explain each frame?")
-widgets.show(ax, alt="Salience of the harmonic sum, 110 to 880 Hz. A bright band runs between two thin lines that mark the true melody, "
-                     "but there are others one and two octaves below it and along the chords.")
+panels.show(
+    ax,
+    alt="Salience of the harmonic sum, 110 to 880 Hz. A bright band runs between two thin lines that mark the true melody, "
+    "but there are others one and two octaves below it and along the chords.",
+)
 
 # %% [markdown]
 # Between the two thin lines runs the true melody, and there is light in between! There is also light in many other places: an octave
@@ -153,8 +194,12 @@ widgets.show(ax, alt="Salience of the harmonic sum, 110 to 880 Hz. A bright band
 # %%
 by_hand_melody = decode.peak(by_hand)
 scores = ml.score_melody(by_hand_melody, song.melody)
-print(f"right pitch in {scores['RPA']:.0%} of the sung frames, right but for the octave in {scores['RCA']:.0%}")
-assert scores["RCA"] > scores["RPA"] > 1 / len(candidates_hz), "far better than guessing, and octave slips are among the errors"
+print(
+    f"right pitch in {scores['RPA']:.0%} of the sung frames, right but for the octave in {scores['RCA']:.0%}"
+)
+assert scores["RCA"] > scores["RPA"] > 1 / len(candidates_hz), (
+    "far better than guessing, and octave slips are among the errors"
+)
 
 # %% [markdown]
 # ## 3. A better picture, and a line through it
@@ -169,8 +214,12 @@ melody = decode.viterbi(salience)
 ax = plt.subplots(figsize=(8.4, 3.2), layout="constrained")[1]
 plot.salience_map(salience, ax=ax, melody=melody, reference=song.melody)
 ax.set_title("Source-filter NMF: the same question, a cleaner answer")
-widgets.show(ax, dpi=90, alt="Salience of source-filter NMF with the estimated line in cyan over the dashed true melody; they agree almost "
-                             "everywhere where the true melody sounds, and the estimate goes on where the truth pauses.")
+panels.show(
+    ax,
+    dpi=90,
+    alt="Salience of source-filter NMF with the estimated line in cyan over the dashed true melody; they agree almost "
+    "everywhere where the true melody sounds, and the estimate goes on where the truth pauses.",
+)
 
 # %% [markdown]
 # The cyan line is the estimate. It is more than the brightest row of each frame. **Claim.** Melodies move in small steps, so a good
@@ -185,16 +234,28 @@ widgets.show(ax, dpi=90, alt="Salience of source-filter NMF with the estimated l
 frame_by_frame = decode.peak(salience)
 for name, line in {"frame by frame": frame_by_frame, "smoothest bright line": melody}.items():
     leaps = np.sum(np.abs(12 * np.log2(line.f0_hz[1:] / line.f0_hz[:-1])) > 3)
-    print(f"{name:>21}: {leaps:3d} leaps of more than three semitones, RPA {ml.score_melody(line, song.melody)['RPA']:.2f}")
+    print(
+        f"{name:>21}: {leaps:3d} leaps of more than three semitones, RPA {ml.score_melody(line, song.melody)['RPA']:.2f}"
+    )
 free = decode.viterbi(salience, jump_nats_per_semitone=0, register_semitones=None)
-assert np.allclose(free.f0_hz, frame_by_frame.f0_hz, equal_nan=True), "where leaps are free, Viterbi is peak decoding"
-assert np.array_equal(ml.extract_melody(song, "sfnmf").f0_hz, melody.f0_hz, equal_nan=True), "one call does both steps"
+assert np.allclose(free.f0_hz, frame_by_frame.f0_hz, equal_nan=True), (
+    "where leaps are free, Viterbi is peak decoding"
+)
+assert np.array_equal(ml.extract_melody(song, "sfnmf").f0_hz, melody.f0_hz, equal_nan=True), (
+    "one call does both steps"
+)
 
 # %% [markdown]
 # And now the best test there is. Song on the left, estimate on the right: does the tone sing along?
 
 # %%
-sonify.player(sonify.check_mix(song, melody), song.sr, start_s=2.4, seconds=4.5, title="Song (left), estimated melody (right)")
+sonify.player(
+    sonify.check_mix(song, melody),
+    song.sr,
+    start_s=2.4,
+    seconds=4.5,
+    title="Song (left), estimated melody (right)",
+)
 
 # %% [markdown]
 # **Change something.** Try `decode.viterbi(salience, jump_nats_per_semitone=0, register_semitones=None)`, then 30 in place of 0, and
@@ -210,8 +271,11 @@ sonify.player(sonify.check_mix(song, melody), song.sr, start_s=2.4, seconds=4.5,
 # %%
 times_s, labels = evaluate.frame_errors(melody, song.melody)
 ax = plot.error_map(melody, song.melody, (times_s, labels))
-widgets.show(ax, alt="Error map: the true melody in grey with mostly right frames on it, a run of octave errors after 4 s, and false "
-                     "alarms in the rests, where the estimate follows the chords.")
+panels.show(
+    ax,
+    alt="Error map: the true melody in grey with mostly right frames on it, a run of octave errors after 4 s, and false "
+    "alarms in the rests, where the estimate follows the chords.",
+)
 
 # %% [markdown]
 # From these labels come the five figures that papers print, each a share of frames between 0 and 1:
@@ -243,15 +307,30 @@ assert np.isclose(false_alarm, scores["VFA"]), "VFA, counted by hand"
 # %%
 voice = ml.Song.from_array(song.stems["melody"], song.sr, name="voice")
 pyin = {"voice": ml.extract_melody(voice, "pyin"), "song": ml.extract_melody(song, "pyin")}
-compared = {"pyin, voice alone": pyin["voice"], "pyin, whole song": pyin["song"], "sfnmf, whole song": melody}
+compared = {
+    "pyin, voice alone": pyin["voice"],
+    "pyin, whole song": pyin["song"],
+    "sfnmf, whole song": melody,
+}
 compared = {name: ml.score_melody(line, song.melody) for name, line in compared.items()}
 ax = plot.score_bars(compared)
-widgets.show(ax, alt="Bars of the five scores: pYIN is nearly perfect in pitch on the voice alone and falls to about a quarter on the "
-                     "whole song, where source-filter NMF keeps nine tenths.")
-assert compared["pyin, voice alone"]["RPA"] > 0.9 > 0.5 > compared["pyin, whole song"]["RPA"], "one voice: easy; a band: lost"
+panels.show(
+    ax,
+    alt="Bars of the five scores: pYIN is nearly perfect in pitch on the voice alone and falls to about a quarter on the "
+    "whole song, where source-filter NMF keeps nine tenths.",
+)
+assert compared["pyin, voice alone"]["RPA"] > 0.9 > 0.5 > compared["pyin, whole song"]["RPA"], (
+    "one voice: easy; a band: lost"
+)
 
 # %%
-sonify.player(sonify.check_mix(song, pyin["song"]), song.sr, start_s=2.4, seconds=3, title="Song (left), pYIN on the song (right)")
+sonify.player(
+    sonify.check_mix(song, pyin["song"]),
+    song.sr,
+    start_s=2.4,
+    seconds=3,
+    title="Song (left), pYIN on the song (right)",
+)
 
 # %% [markdown]
 # pYIN looks for the time after which the wave repeats. A sum of four waves repeats with none of their periods, so pYIN grasps at
@@ -268,7 +347,9 @@ sonify.player(sonify.check_mix(song, pyin["song"]), song.sr, start_s=2.4, second
 
 # %%
 stems = ml.separate(song, method="sfnmf", melody=melody)
-assert np.allclose(stems["melody"] + stems["accompaniment"], song.audio, atol=1e-6), "nothing is lost, nothing invented"
+assert np.allclose(stems["melody"] + stems["accompaniment"], song.audio, atol=1e-6), (
+    "nothing is lost, nothing invented"
+)
 sounds = {"lead": stems["melody"], "backing track": stems["accompaniment"]}
 sonify.players(sounds, song.sr, start_s=2.4, seconds=4)
 
@@ -307,11 +388,11 @@ for name in ("sf-crnn-1", "best"):
 
 
 def listen(method, threshold):
-    line = widgets.revoiced(methods[method][1], threshold)
+    line = panels.revoiced(methods[method][1], threshold)
     return sonify.player(sonify.check_mix(song, line), song.sr, start_s=2.4, seconds=8)
 
 
-panel = widgets.threshold_panel(methods, song.melody, sound=listen)
+panel = panels.threshold_panel(methods, song.melody, sound=listen)
 panel
 
 # %% [markdown]
@@ -320,8 +401,12 @@ panel
 
 # %%
 picture = panel.draw(method="sfnmf, frame by frame", threshold=0.7)
-widgets.show(picture, dpi=80, alt="Salience and error map of frame-by-frame decoding, voiced from 0.70: false alarms are left in the "
-                                  "introduction, and short stretches of the notes are missed.")
+panels.show(
+    picture,
+    dpi=80,
+    alt="Salience and error map of frame-by-frame decoding, voiced from 0.70: false alarms are left in the "
+    "introduction, and short stretches of the notes are missed.",
+)
 
 # %% [markdown]
 # ## The best of ours
@@ -335,7 +420,12 @@ widgets.show(picture, dpi=80, alt="Salience and error map of frame-by-frame deco
 # %%
 shifts = [round(36 * np.log2(harmonic)) for harmonic in (1, 2, 3, 4)]  # 36 rows an octave
 spectrum = np.zeros(156)
-spectrum[[20 + shift for shift in shifts]] = 0.3, 1.0, 0.8, 0.6  # a note in row 20 whose first harmonic is the weakest
+spectrum[[20 + shift for shift in shifts]] = (
+    0.3,
+    1.0,
+    0.8,
+    0.6,
+)  # a note in row 20 whose first harmonic is the weakest
 stack = np.array([np.roll(spectrum, -shift) for shift in shifts])
 assert spectrum.argmax() == 56, "the brightest row is an octave too high"
 assert stack.sum(axis=0).argmax() == 20 and stack[:, 20].all(), "only in row 20 all four agree"
@@ -349,7 +439,13 @@ assert stack.sum(axis=0).argmax() == 20 and stack[:, 20].all(), "only in row 20 
 
 # %%
 for name in ("sfnmf, smoothest line", "sf-crnn-1", "best"):
-    print(f"{name:>21}", {key: f"{value:.2f}" for key, value in ml.score_melody(methods[name][1], song.melody).items()})
+    print(
+        f"{name:>21}",
+        {
+            key: f"{value:.2f}"
+            for key, value in ml.score_melody(methods[name][1], song.melody).items()
+        },
+    )
 
 # %% [markdown]
 # (Choose it in the panel and listen.) One song says little, and the networks learned from songs made by the same composer program as this one. On seven real songs, which no
@@ -399,18 +495,21 @@ for name in (ml.weights.BEST, "sf-crnn-1"):
 # %% tags=["exercise"]
 best_threshold = ...
 
-checks.check_00_a(best_threshold, frame_by_frame, song.melody);
-
+checks.check_00_a(best_threshold, frame_by_frame, song.melody)
 # %% tags=["solution"]
 thresholds = np.arange(0.3, 0.95, 0.02)
-accuracy = [ml.score_melody(widgets.revoiced(frame_by_frame, t), song.melody)["OA"] for t in thresholds]
+accuracy = [
+    ml.score_melody(panels.revoiced(frame_by_frame, t), song.melody)["OA"] for t in thresholds
+]
 best_threshold = thresholds[np.argmax(accuracy)]
 ax = plt.subplots(figsize=(7, 2.8), layout="constrained")[1]
 ax.plot(thresholds, accuracy)
 ax.set(xlabel="voiced from", ylabel="OA")
-widgets.show(ax, alt="Overall accuracy against the threshold: a hill, gentle on the left and steep on the right.")
-checks.check_00_a(best_threshold, frame_by_frame, song.melody);
-
+panels.show(
+    ax,
+    alt="Overall accuracy against the threshold: a hill, gentle on the left and steep on the right.",
+)
+checks.check_00_a(best_threshold, frame_by_frame, song.melody)
 # %% [markdown] tags=["solution"]
 # Below the top, false alarms cost more than the recall they buy; above it, the reverse. The top lies above 0.5 because this song rests
 # in four frames out of ten. In a song without rests, the best threshold would be 0.
@@ -423,8 +522,7 @@ checks.check_00_a(best_threshold, frame_by_frame, song.melody);
 # %% tags=["exercise"]
 slip = {"from_s": ..., "ratio": ..., "because_of": ...}
 
-checks.check_00_b(slip, melody, song);
-
+checks.check_00_b(slip, melody, song)
 # %% tags=["solution"]
 edges = np.diff(np.concatenate([[0], labels == "octave", [0]]))
 starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
@@ -439,8 +537,7 @@ slip = {
     "ratio": np.median(melody.f0_hz[run] / song.melody.f0_hz[run]),
     "because_of": "drums",
 }
-checks.check_00_b(slip, melody, song);
-
+checks.check_00_b(slip, melody, song)
 # %% [markdown] tags=["solution"]
 # Surprised? She sings a D flat (555 Hz) on the beat, and so does the snare drum: noise, a little of everything. A comb with teeth every
 # 277 Hz explains her overtones with every second tooth, and the noise feeds the teeth between. As soon as the noise has died away
@@ -454,8 +551,7 @@ checks.check_00_b(slip, melody, song);
 # %% tags=["exercise"]
 lead_db = ...
 
-checks.check_00_c(lead_db, seed=0, seconds=12);
-
+checks.check_00_c(lead_db, seed=0, seconds=12)
 # %% tags=["solution"]
 half = ml.score_melody(melody, song.melody)["RPA"] / 2
 for lead_db in range(0, -31, -3):
@@ -464,7 +560,7 @@ for lead_db in range(0, -31, -3):
     print(f"{lead_db} dB: RPA {pitch_accuracy:.2f}")
     if pitch_accuracy <= half:
         break
-checks.check_00_c(lead_db, seed=0, seconds=12);
+checks.check_00_c(lead_db, seed=0, seconds=12)
 sonify.player(softer.mono, softer.sr, start_s=2.4, seconds=5, title="Can you still hear her?")
 
 # %% [markdown]

@@ -30,7 +30,17 @@ import sys
 if "google.colab" in sys.modules:  # Colab starts without it; everywhere else this cell does nothing
     import subprocess
 
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "git+https://github.com/melodylab/melodylab"], check=True)
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "-q",
+            "git+https://github.com/melodylab/melodylab",
+        ],
+        check=True,
+    )
 
 # %%
 import librosa
@@ -39,7 +49,9 @@ import numpy as np
 from IPython.display import display
 
 import melodylab as ml
-from melodylab import audio, checks, features, grids, plot, sonify, widgets
+from melodylab import plot, sonify
+from melodylab.course import checks, panels
+from melodylab.dsp import cfp, features, grids, stft
 
 # %% [markdown]
 # ## Warm-up: one second, and the first way to look at it
@@ -53,11 +65,14 @@ song = ml.demo_song(seed=3, seconds=20)
 voice = song.stems["melody"][0]
 START_S, END_S = 8.2, 9.2
 display(sonify.player(song.mono, song.sr, start_s=8.2, seconds=4, title="The song, four seconds"))
-sonify.players({"our second": song.mono, "its voice alone": voice}, song.sr, start_s=START_S, seconds=1)
+sonify.players(
+    {"our second": song.mono, "its voice alone": voice}, song.sr, start_s=START_S, seconds=1
+)
 
 # %% [markdown]
 # The **waveform** comes first. A sung vowel repeats itself, $y(t) \approx y(t + T)$, and its pitch is how often it does,
 # $f_0 = 1/T$. To find $T$, slide the sound along itself and see where it fits best:
+
 
 # %%
 def pitch_by_sliding(y, at_s, sr):
@@ -79,7 +94,10 @@ for ax, (name, y) in zip(axes, {"voice alone": voice, "mix": song.mono}.items(),
     ax.plot(np.arange(882) / song.sr * 1000, y[round(8.45 * song.sr) :][:882], color=plot.INK[0])
     ax.set_ylabel(name)
 axes[1].set_xlabel("Time (ms) from 8.45 s on")
-widgets.show(figure, alt="40 ms of waveform. The voice repeats five times; in the mix the repetition is hard to see.")
+panels.show(
+    figure,
+    alt="40 ms of waveform. The voice repeats five times; in the mix the repetition is hard to see.",
+)
 
 # %% [markdown]
 # In the voice you can count the periods with a pencil. In the mix, bass and chords repeat too, each in its own time, and
@@ -110,33 +128,47 @@ stft = features.power_spectrogram(song, win_samples=2048, hop_samples=256)
 n = round(8.8 * song.sr / 256)
 one_slice = song.mono[n * 256 - 1024 :][:2048] * np.hanning(2049)[:-1]
 assert np.allclose(np.abs(np.fft.rfft(one_slice)) ** 2, stft.values[0, :, n], rtol=1e-3, atol=1e-3)
-print(f"{stft.values.shape[1]} rows, {stft.freqs_hz[1]:.2f} Hz apart; frame {n} is centred on {stft.times_s[n]:.3f} s")
+print(
+    f"{stft.values.shape[1]} rows, {stft.freqs_hz[1]:.2f} Hz apart; frame {n} is centred on {stft.times_s[n]:.3f} s"
+)
 
 # %% [markdown]
 # Powers span a huge range, and we hear ratios. So pictures use **decibels**, $L = 10 \log_{10} P = 20 \log_{10} |X|$, here
 # below the loudest cell: 100 times the power, which is 10 times the amplitude, is 20 dB. Three ways to colour the same
 # numbers:
 
+
 # %%
 def show_second(alt, panels, *, corridor=False, ylim=None, **options):
     """Draw {title: (Features, more options)}, zoomed to our second; corridor: a semitone above and below the melody."""
     rows = -(-len(panels) // 3)
     size = (7.6 if len(panels) > 1 else 7, 0.4 + 1.9 * rows)
-    figure, axes = plt.subplots(rows, min(len(panels), 3), figsize=size, sharey=True, squeeze=False, layout="constrained")
+    figure, axes = plt.subplots(
+        rows, min(len(panels), 3), figsize=size, sharey=True, squeeze=False, layout="constrained"
+    )
     for ax, (title, (picture, more)) in zip(axes.flat, panels.items(), strict=True):
         seen = (picture.times_s > START_S - 0.02) & (picture.times_s < END_S + 0.02)
-        second = ml.Features(picture.values[:, :, seen], picture.freqs_hz, picture.times_s[seen], picture.kind)
+        second = ml.Features(
+            picture.values[:, :, seen], picture.freqs_hz, picture.times_s[seen], picture.kind
+        )
         plot.spectrogram(second, ax=ax, db_range=45, colorbar=False, **options, **more)
         for factor in (2 ** (1 / 12), 2 ** (-1 / 12)) if corridor else ():
             ax.plot(song.melody.times_s, song.melody.sung_hz * factor, color="white", linestyle=":")
-        ax.set(title=title, xlim=(START_S, END_S), xticks=[8.4, 8.6, 8.8, 9], ylim=ylim or ax.get_ylim())
+        ax.set(
+            title=title,
+            xlim=(START_S, END_S),
+            xticks=[8.4, 8.6, 8.8, 9],
+            ylim=ylim or ax.get_ylim(),
+        )
         ax.label_outer()
-    widgets.show(figure, alt=alt, dpi=80 if len(panels) > 3 else 85)
+    panels.show(figure, alt=alt, dpi=80 if len(panels) > 3 else 85)
 
 
 ways = {"magnitude": 1, "magnitude ** 0.3": 0.3, "decibels": None}
 alt = "The same second three times: magnitudes show a few lines; with the exponent or in decibels all overtones appear."
-show_second(alt, {name: (stft, {"exponent": exponent}) for name, exponent in ways.items()}, fmax_hz=2500)
+show_second(
+    alt, {name: (stft, {"exponent": exponent}) for name, exponent in ways.items()}, fmax_hz=2500
+)
 
 # %% [markdown]
 # Magnitudes show only what is loudest. Compressed, the ladder of overtones appears, and it moves as one body when the
@@ -147,13 +179,17 @@ show_second(alt, {name: (stft, {"exponent": exponent}) for name, exponent in way
 # back can stop on the way and keep a few rows only:
 
 # %%
-window = audio.sine_window(2048)
-spectra = audio.stft(song.mono, window=window, hop_samples=512)
+window = stft.sine_window(2048)
+spectra = stft.stft(song.mono, window=window, hop_samples=512)
 options = {"window": window, "hop_samples": 512, "samples": len(song.mono)}
-assert np.abs(audio.istft(spectra, **options) - song.mono).max() < 1e-5, "there and back changes nothing"
+assert np.abs(stft.istft(spectra, **options) - song.mono).max() < 1e-5, (
+    "there and back changes nothing"
+)
 some_rows = (stft.freqs_hz > 500) & (stft.freqs_hz < 620)
-filtered = audio.istft(spectra * some_rows[:, None], **options)
-sonify.players({"all rows": song.mono, "500 to 620 Hz": filtered}, song.sr, start_s=8.1, seconds=1.2)
+filtered = stft.istft(spectra * some_rows[:, None], **options)
+sonify.players(
+    {"all rows": song.mono, "500 to 620 Hz": filtered}, song.sr, start_s=8.1, seconds=1.2
+)
 
 # %% [markdown]
 # A whistle sings along: it is the singer's fourth harmonic, which passes through the gap. **Question.** Our pictures show
@@ -172,7 +208,9 @@ print(f"A2 {a2_hz:.2f} Hz, A#2 {a_sharp2_hz:.2f} Hz: {a_sharp2_hz - a2_hz:.2f} H
 for samples in (1024, 2048, 4096, 8192, 16384):
     reach_hz = 2 * song.sr / samples
     verdict = "two peaks" if reach_hz < a_sharp2_hz - a2_hz else "one hump"
-    print(f"{samples:6d} samples, {1000 * samples / song.sr:3.0f} ms: a tone reaches {reach_hz:4.1f} Hz, {verdict}")
+    print(
+        f"{samples:6d} samples, {1000 * samples / song.sr:3.0f} ms: a tone reaches {reach_hz:4.1f} Hz, {verdict}"
+    )
 
 # %%
 t = np.arange(3 * song.sr) / song.sr
@@ -187,15 +225,22 @@ sonify.players({"A2": low, "A#2": high, "both": low + high}, song.sr, seconds=2)
 # %%
 figure, ax = plt.subplots(figsize=(8, 2.6), layout="constrained")
 for samples, style in {1024: ":", 4096: "--", 8192: "-"}.items():
-    picture = features.power_spectrogram(ml.Song.from_array(low + high, song.sr), win_samples=samples)
+    picture = features.power_spectrogram(
+        ml.Song.from_array(low + high, song.sr), win_samples=samples
+    )
     level = 10 * np.log10(picture.values[0, :, 65].clip(1e-3) / picture.values[0, :, 65].max())
     ax.plot(picture.freqs_hz, level, "." + style, label=f"{samples} samples")
 ax.set(xlim=(70, 160), ylim=(-50, 3), xlabel="Frequency (Hz)", ylabel="Level (dB)")
 ax.legend()
-widgets.show(figure, alt="A2 and A#2 together: one hump with 1024 and 4096 samples, two peaks with 8192.")
+panels.show(
+    figure, alt="A2 and A#2 together: one hump with 1024 and 4096 samples, two peaks with 8192."
+)
 
 # %%
-short, long = (features.power_spectrogram(song, win_samples=samples, hop_samples=128) for samples in (512, 8192))
+short, long = (
+    features.power_spectrogram(song, win_samples=samples, hop_samples=128)
+    for samples in (512, 8192)
+)
 alt = "Short window: strokes are thin, overtones melt. Long window: overtones are thin, strokes and the new note smear."
 show_second(alt, {"512 samples": (short, {}), "8192 samples": (long, {})}, fmax_hz=1500)
 
@@ -218,9 +263,15 @@ mel = features.mel(song, hop_samples=256)
 left, tip, right = mel.freqs_hz[39:42]
 up, down = (stft.freqs_hz - left) / (tip - left), (right - stft.freqs_hz) / (right - tip)
 triangle = np.minimum(up, down).clip(0) * 2 / (right - left)
-assert np.isclose(triangle @ stft.values[0, :, n], mel.values[0, 40, n], rtol=1e-3), "row 40 is the power under its triangle"
-print(f"row 40 listens from {left:.0f} to {right:.0f} Hz; at the bottom rows are {mel.freqs_hz[0]:.1f} Hz apart")
-show_second("Low overtones are still lines; above 2 kHz they blur into bands.", {"mel, 128 rows": (mel, {})})
+assert np.isclose(triangle @ stft.values[0, :, n], mel.values[0, 40, n], rtol=1e-3), (
+    "row 40 is the power under its triangle"
+)
+print(
+    f"row 40 listens from {left:.0f} to {right:.0f} Hz; at the bottom rows are {mel.freqs_hz[0]:.1f} Hz apart"
+)
+show_second(
+    "Low overtones are still lines; above 2 kHz they blur into bands.", {"mel, 128 rows": (mel, {})}
+)
 
 # %% [markdown]
 # At the bottom, 25.8 Hz are nearly four semitones (at A2): no bass line survives that. What does survive is the *envelope*,
@@ -232,8 +283,10 @@ coarse = features.mel(song, n_mels=40)
 triangles = librosa.filters.mel(sr=song.sr, n_fft=2048, n_mels=40)
 magnitude = np.sqrt(np.maximum(np.linalg.pinv(triangles) @ coarse.values[0], 0))
 phases = np.exp(2j * np.pi * np.random.default_rng(0).random(magnitude.shape))
-rebuilt = audio.istft(magnitude * phases, **options)
-sonify.players({"the song": song.mono, "what 40 mel rows know": rebuilt}, song.sr, start_s=8.1, seconds=2)
+rebuilt = stft.istft(magnitude * phases, **options)
+sonify.players(
+    {"the song": song.mono, "what 40 mel rows know": rebuilt}, song.sr, start_s=8.1, seconds=2
+)
 
 # %% [markdown]
 # Vowels and beat are there, the tune has become a whisper: the extractor that we shall build in section 5 finds 89 % of the
@@ -254,17 +307,31 @@ h = np.arange(1, 6)
 grid = grids.PitchGrid(fmin_hz=55, bins_per_octave=60, n_bins=301)  # 55 to 1760 Hz
 print("a semitone up moves harmonics", h)
 print("by rows of an STFT (8192)    ", (h * (a_sharp2_hz - a2_hz) / (song.sr / 8192)).round(1))
-print("by rows of the CQT           ", (grid.position(h * a_sharp2_hz) - grid.position(h * a2_hz)).round(1))
+print(
+    "by rows of the CQT           ",
+    (grid.position(h * a_sharp2_hz) - grid.position(h * a2_hz)).round(1),
+)
 print("and they lie above f0 by rows", (60 * np.log2(h)).round(1))
-assert np.allclose(grid.position(h * a2_hz) - grid.position(a2_hz), 60 * np.log2(h)), "the distances do not depend on f0"
+assert np.allclose(grid.position(h * a2_hz) - grid.position(a2_hz), 60 * np.log2(h)), (
+    "the distances do not depend on f0"
+)
 
 # %%
 cqt = features.cqt(song)
 k, n = int(grid.nearest_bin(130.8)), round(8.4 * song.sr / 256)
 length = round(song.sr / grid.freqs_hz[k] / (2 ** (1 / 60) - 1))
-fade, turns = np.hanning(length), np.exp(-2j * np.pi * grid.freqs_hz[k] * np.arange(length) / song.sr)
-by_hand = np.abs(song.mono[n * 256 - length // 2 :][:length] @ (fade * turns)) / fade.sum() * np.sqrt(length)
-print(f"window of {1000 * length / song.sr:.0f} ms; by hand {by_hand:.2f}, features.cqt {cqt.values[0, k, n]:.2f}")
+fade, turns = (
+    np.hanning(length),
+    np.exp(-2j * np.pi * grid.freqs_hz[k] * np.arange(length) / song.sr),
+)
+by_hand = (
+    np.abs(song.mono[n * 256 - length // 2 :][:length] @ (fade * turns))
+    / fade.sum()
+    * np.sqrt(length)
+)
+print(
+    f"window of {1000 * length / song.sr:.0f} ms; by hand {by_hand:.2f}, features.cqt {cqt.values[0, k, n]:.2f}"
+)
 assert np.isclose(by_hand, cqt.values[0, k, n], rtol=0.05), "one cell is one slice against one sine"
 
 # %% [markdown]
@@ -274,7 +341,9 @@ assert np.isclose(by_hand, cqt.values[0, k, n], rtol=0.05), "one cell is one sli
 
 # %%
 notes = {
-    name: ml.Song.from_array(sum(0.1 * np.sin(2 * np.pi * harmonic * f0_hz * t) for harmonic in h), song.sr)
+    name: ml.Song.from_array(
+        sum(0.1 * np.sin(2 * np.pi * harmonic * f0_hz * t) for harmonic in h), song.sr
+    )
     for name, f0_hz in {"A2": a2_hz, "A#2": a_sharp2_hz}.items()
 }
 low, high = (features.cqt(note).values[0, :, 130] for note in notes.values())
@@ -284,16 +353,27 @@ sonify.players({name: note.mono for name, note in notes.items()}, song.sr, secon
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(9, 2.4), layout="constrained")
 for (name, note), style in zip(notes.items(), ("-", "--"), strict=True):
-    axes[0].plot(features.power_spectrogram(note, win_samples=8192).values[0, 25:235, 65] ** 0.25, style, label=name)
+    axes[0].plot(
+        features.power_spectrogram(note, win_samples=8192).values[0, 25:235, 65] ** 0.25,
+        style,
+        label=name,
+    )
     axes[1].plot(features.cqt(note).values[0, :, 130] ** 0.5, style, label=name)
-for ax, title in zip(axes, ("STFT: the comb stretches", "CQT: the comb moves by five rows"), strict=True):
+for ax, title in zip(
+    axes, ("STFT: the comb stretches", "CQT: the comb moves by five rows"), strict=True
+):
     ax.set(title=title, xlabel="Row", ylabel="Strength (compressed)")
 axes[1].legend()
-widgets.show(figure, alt="Left: overtones of A#2 drift away from those of A2. Right: every overtone has moved by five rows.")
+panels.show(
+    figure,
+    alt="Left: overtones of A#2 drift away from those of A2. Right: every overtone has moved by five rows.",
+)
 
 # %%
 alt = "CQT of the second: melody and overtones are parallel lines; in both lower corners lie the skirts of kick drums."
-show_second(alt, {"CQT with the true melody and its overtones": (cqt, {})}, melody=song.melody, harmonics=4)
+show_second(
+    alt, {"CQT with the true melody and its overtones": (cqt, {})}, melody=song.melody, harmonics=4
+)
 
 # %% [markdown]
 # Parallel lines, wherever the melody goes. Now look at the lower corners: there are two kick drums, and both struck
@@ -313,7 +393,9 @@ show_second(alt, {"CQT with the true melody and its overtones": (cqt, {})}, melo
 
 # %%
 hcqt = features.hcqt(song)
-assert np.allclose(hcqt.values[2, :300], hcqt.values[1, 60:], atol=0.02), "layer h = 2 is layer h = 1, moved by an octave"
+assert np.allclose(hcqt.values[2, :300], hcqt.values[1, 60:], atol=0.02), (
+    "layer h = 2 is layer h = 1, moved by an octave"
+)
 layers = {f"h = {h:g}": (hcqt, {"channel": layer}) for layer, h in enumerate(features.HARMONICS)}
 alt = "Six layers, 100 to 220 Hz. Between dotted lines around the melody, layers 2 to 5 are bright, 1 is dim, 0.5 dark."
 show_second(alt, layers, corridor=True, ylim=(100, 220))
@@ -323,19 +405,30 @@ show_second(alt, layers, corridor=True, ylim=(100, 220))
 # this voice is weak, and a chord at F3 outshines it. But layers 2 to 5 all put a line there, while every other line comes
 # and goes. So the simplest melody extractor in the world adds the layers and takes the brightest row:
 
+
 # %%
 def brightest_row(picture, weights):
     """A melody: in each frame the row from 110 to 880 Hz in which the weighted sum of the layers is largest."""
     rows = (picture.freqs_hz > 110) & (picture.freqs_hz < 880)
     total = np.tensordot(weights, picture.values[:, rows], axes=1)
-    return ml.Melody(picture.times_s, picture.freqs_hz[rows][total.argmax(axis=0)], np.ones(total.shape[1]))
+    return ml.Melody(
+        picture.times_s, picture.freqs_hz[rows][total.argmax(axis=0)], np.ones(total.shape[1])
+    )
 
 
 one, five = brightest_row(hcqt, [0, 1, 0, 0, 0, 0]), brightest_row(hcqt, [0, 1, 1, 1, 1, 1])
 right = [ml.score_melody(melody, song.melody)["RPA"] for melody in (one, five)]
-print(f"frames within half a semitone: layer 1 alone {right[0]:.0%}, layers 1 to 5 together {right[1]:.0%}")
+print(
+    f"frames within half a semitone: layer 1 alone {right[0]:.0%}, layers 1 to 5 together {right[1]:.0%}"
+)
 assert right[1] > right[0] + 0.2, "five layers must beat one"
-sonify.player(sonify.check_mix(song, five), song.sr, start_s=8.2, seconds=3, title="Song left, brightest row right")
+sonify.player(
+    sonify.check_mix(song, five),
+    song.sr,
+    start_s=8.2,
+    seconds=3,
+    title="Song left, brightest row right",
+)
 
 # %% [markdown]
 # With one layer the brightest row belongs to the singer too, most of the time, but it is one of his overtones. With five
@@ -359,13 +452,22 @@ pulses[::40] = 1
 S = np.abs(np.fft.rfft(pulses * np.hanning(800), 4000)) ** 0.24  # rows of 2 Hz
 C = np.maximum(np.fft.irfft(S), 0)[:200] ** 0.6  # lags in samples
 above_hz = [2 * k for k in range(50, 500) if S[k] == S[k - 40 : k + 41].max()][:3]
-below_hz = [8000 / lag for lag in range(7, 160) if C[lag] == C[lag - 6 : lag + 30].max() and C[lag] > 0.5 * C[40]]
+below_hz = [
+    8000 / lag
+    for lag in range(7, 160)
+    if C[lag] == C[lag - 6 : lag + 30].max() and C[lag] > 0.5 * C[40]
+]
 print("the spectrum peaks at", above_hz, "Hz; the cepstrum at", np.round(below_hz, 1), "Hz")
-assert above_hz == [200, 400, 600] and np.allclose(below_hz[:3], [200, 100, 200 / 3]), "they share one peak"
+assert above_hz == [200, 400, 600] and np.allclose(below_hz[:3], [200, 100, 200 / 3]), (
+    "they share one peak"
+)
 
 # %%
-cfp = features.cfp(song)
-layers = {name: (cfp, {"channel": n}) for n, name in enumerate(("spectrum", "of the cepstrum", "cepstrum"))}
+cfp = cfp.cfp(song)
+layers = {
+    name: (cfp, {"channel": n})
+    for n, name in enumerate(("spectrum", "of the cepstrum", "cepstrum"))
+}
 alt = "Three pictures of the second, 31 to 1235 Hz: in the first lines above the melody, in the last lines below it and gaps."
 show_second(alt, layers, melody=song.melody)
 
@@ -376,18 +478,27 @@ show_second(alt, layers, melody=song.melody)
 # melody? Our song, and the tour's, which is sung an octave higher:
 
 # %%
-empty = {gaps: int(np.sum(features.cfp(song, fill_gaps=gaps).values[2].max(axis=1) == 0)) for gaps in (False, True)}
-print(f"empty rows of 320 in the cepstrum: {empty[False]} as published, {empty[True]} with fill_gaps=True")
+empty = {
+    gaps: int(np.sum(cfp.cfp(song, fill_gaps=gaps).values[2].max(axis=1) == 0))
+    for gaps in (False, True)
+}
+print(
+    f"empty rows of 320 in the cepstrum: {empty[False]} as published, {empty[True]} with fill_gaps=True"
+)
 assert empty[False] == 92
 
 for name, other in {"our song": song, "the tour's": ml.demo_song(seed=0, seconds=20)}.items():
-    cfp = features.cfp(other)
+    cfp = cfp.cfp(other)
     rows = (cfp.freqs_hz > 110) & (cfp.freqs_hz < 880)
     G, C = cfp.values[1:, rows]
     brightest = {"of the cepstrum": G, "cepstrum": C, "their product": G * C}
     for words, values in brightest.items():
-        line = ml.Melody(cfp.times_s, cfp.freqs_hz[rows][values.argmax(axis=0)], np.ones(len(cfp.times_s)))
-        print(f"{name:>10}, brightest row {words:>15}: right in {ml.score_melody(line, other.melody)['RPA']:.0%}")
+        line = ml.Melody(
+            cfp.times_s, cfp.freqs_hz[rows][values.argmax(axis=0)], np.ones(len(cfp.times_s))
+        )
+        print(
+            f"{name:>10}, brightest row {words:>15}: right in {ml.score_melody(line, other.melody)['RPA']:.0%}"
+        )
 
 # %% [markdown]
 # The product wins in the tour's song, and loses in ours, where the cepstrum alone does best: he sings so low that what is below him lies
@@ -399,7 +510,7 @@ for name, other in {"our song": song, "the tour's": ml.demo_song(seed=0, seconds
 # Five transforms, one pitch line. Draw the overtones, change one thing at a time, and say beforehand what you expect.
 
 # %%
-panel = widgets.representation_panel(song.excerpt(8, 10), fmax_hz=2500)
+panel = panels.representation_panel(song.excerpt(8, 10), fmax_hz=2500)
 panel
 
 # %%
@@ -407,7 +518,10 @@ panel.set(representation="CQT", bins_per_octave=60, lines=4)
 print(panel.state)
 figure = panel.draw(**panel.state)
 figure.set_size_inches(6, 2.7)
-widgets.show(figure, alt="One setting of the panel: a CQT with 60 rows an octave, melody and three overtones.")
+panels.show(
+    figure,
+    alt="One setting of the panel: a CQT with 60 rows an octave, melody and three overtones.",
+)
 
 # %% [markdown]
 # ## Honest limits
@@ -431,25 +545,21 @@ widgets.show(figure, alt="One setting of the panel: a CQT with 60 rows an octave
 
 # %% tags=["exercise"]
 window_samples = ...
-checks.check_01_a(window_samples);
-
+checks.check_01_a(window_samples)
 # %% tags=["solution"]
 # they are 4.9 Hz apart, and 2 * 22050 / N must be less: N > 8999
 window_samples = 16384
-checks.check_01_a(window_samples);
-
+checks.check_01_a(window_samples)
 # %% [markdown]
 # **2. Rows.** A CQT has 36 rows in an octave. How many rows up does a melody move that is transposed by a fifth (7
 # semitones), and how many rows above its fundamental lies the third harmonic, to the nearest row?
 
 # %% tags=["exercise"]
 fifth_rows, third_harmonic_rows = ..., ...
-checks.check_01_b((fifth_rows, third_harmonic_rows));
-
+checks.check_01_b((fifth_rows, third_harmonic_rows))
 # %% tags=["solution"]
 fifth_rows, third_harmonic_rows = 36 * 7 // 12, round(36 * np.log2(3))
-checks.check_01_b((fifth_rows, third_harmonic_rows));
-
+checks.check_01_b((fifth_rows, third_harmonic_rows))
 # %% [markdown]
 # **3. Better weights.** In `ml.demo_song(seed=4)` a woman sings, and the plain sum of the layers finds her in little more
 # than a third of the frames. Choose six weights, for $h = \frac12, 1, 2, 3, 4, 5$, that find her in at least half of them.
@@ -457,12 +567,11 @@ checks.check_01_b((fifth_rows, third_harmonic_rows));
 
 # %% tags=["exercise"]
 weights = [..., ..., ..., ..., ..., ...]
-checks.check_01_c(weights);
-
+checks.check_01_c(weights)
 # %% tags=["solution"]
 # bright at half the pitch: this row is an overtone of a lower note. And high layers hold more of everything else.
 weights = [-1, 1, 0.8, 0.6, 0.4, 0.2]
-checks.check_01_c(weights);
+checks.check_01_c(weights)
 
 # %% [markdown]
 # ## Can you say it without looking?

@@ -30,7 +30,17 @@ import sys
 if "google.colab" in sys.modules:  # Colab starts without it; everywhere else this cell does nothing
     import subprocess
 
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "git+https://github.com/melodylab/melodylab"], check=True)
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "-q",
+            "git+https://github.com/melodylab/melodylab",
+        ],
+        check=True,
+    )
 
 # %%
 from dataclasses import replace
@@ -39,8 +49,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import melodylab as ml
-from melodylab import audio, checks, decode, evaluate, features, grids, nmf, plot, records, sfnmf, sonify, synth
-from melodylab.widgets import sfnmf_panel, show
+from melodylab import evaluate, plot, records, sfnmf, sonify, synth
+from melodylab.course import checks
+from melodylab.course.panels import sfnmf_panel, show
+from melodylab.dsp import features, grids, nmf, stft
+from melodylab.melody import decode
 
 # %% [markdown]
 # ## Warm-up: three minutes with your ears
@@ -50,7 +63,9 @@ from melodylab.widgets import sfnmf_panel, show
 
 # %%
 song = ml.demo_song(seed=0, seconds=8).excerpt(2, 8)
-sonify.players({"the mix": song.mono, "the voice alone": song.stems["melody"][0]}, song.sr, seconds=3)
+sonify.players(
+    {"the mix": song.mono, "the voice alone": song.stems["melody"][0]}, song.sr, seconds=3
+)
 
 # %% [markdown]
 # Your ear followed one pitch through chords, bass and drums. What did it hold on to? Two things help: a sung note is a **comb** of
@@ -84,7 +99,9 @@ for _ in range(50):
 
 # the library does the same, with care for silence
 toy = nmf.factorise(V_toy, W=W0, H=H0, kind="kl", iterations=50)
-assert np.allclose(W, toy.W, atol=1e-6) and np.allclose(H, toy.H, atol=1e-6), "by hand and by library: the same numbers"
+assert np.allclose(W, toy.W, atol=1e-6) and np.allclose(H, toy.H, atol=1e-6), (
+    "by hand and by library: the same numbers"
+)
 assert np.all(np.diff(toy.trace) <= 1e-12), "no step made the fit worse"
 
 # %%
@@ -92,7 +109,10 @@ figure, axes = plt.subplots(1, 4, figsize=(8, 2), width_ratios=(6, 2, 6, 6), lay
 for ax, (name, matrix) in zip(axes, {"V": V_toy, "W": W, "H": H, "WH": W @ H}.items()):
     ax.matshow(matrix, cmap="magma", aspect="auto")
     ax.set(title=name, xticks=[], yticks=[])
-show(figure, alt="Four small matrices: V, the two found spectra W, their levels H, and the product W H, which looks like V.")
+show(
+    figure,
+    alt="Four small matrices: V, the two found spectra W, their levels H, and the product W H, which looks like V.",
+)
 
 # %% [markdown]
 # *Change something:* start with `H0[0, 3] = 0` and run the three cells again. Does that cell of `H` ever come back? This will carry
@@ -113,12 +133,14 @@ show(figure, alt="Four small matrices: V, the two found spectra W, their levels 
 # %%
 for kind in ("euclid", "kl", "is"):
     costs = [nmf.divergence([[2 * scale]], [[scale]], kind) for scale in (1, 0.01, 0.0001)]
-    print(f"{kind:>6}   at  0 dB {costs[0]:.6f}   at -20 dB {costs[1]:.6f}   at -40 dB {costs[2]:.10f}")
+    print(
+        f"{kind:>6}   at  0 dB {costs[0]:.6f}   at -20 dB {costs[1]:.6f}   at -40 dB {costs[2]:.10f}"
+    )
 assert np.isclose(costs[0], costs[2]), "Itakura-Saito charges a quiet cell like a loud one"
 
 # %%
 settings = sfnmf.Settings()  # the published parameters
-X = audio.stft(song.mono, window=settings.window, hop_samples=settings.hop_samples)
+X = stft.stft(song.mono, window=settings.window, hop_samples=settings.hop_samples)
 V = np.maximum(np.abs(X) ** 2, settings.floor)  # (513 frequencies, 517 frames)
 times_s = grids.frame_times_s(V.shape[1], settings.hop_samples, settings.sr)
 loud = V > np.quantile(V, 0.99)
@@ -127,7 +149,9 @@ share = {
     for kind in ("euclid", "kl", "is")
 }
 print({kind: f"{value:.1%}" for kind, value in share.items()})
-assert share["euclid"] > 0.95 and share["is"] < 0.02, "Euclid looks at 1 % of the cells, Itakura-Saito at all of them"
+assert share["euclid"] > 0.95 and share["is"] < 0.02, (
+    "Euclid looks at 1 % of the cells, Itakura-Saito at all of them"
+)
 
 # %% [markdown]
 # *Question:* the upper partials of a voice are 40 dB below its strongest one. Which of the three costs would let you find a comb?
@@ -155,7 +179,11 @@ for ax, k in zip(axes, (0, 120, 180)):
     ax.plot(freqs_hz, 10 * np.log10(W_F0[:, k] + 1e-6))
     ax.set(title=f"column {k}: {pitches_hz[k]:.0f} Hz", xlim=(0, 4000), ylabel="dB")
 axes[-1].set_xlabel("Frequency (Hz)")
-show(figure, alt="Three columns of the source dictionary for 55, 220 and 440 Hz: combs. At 55 Hz the teeth touch.", dpi=80)
+show(
+    figure,
+    alt="Three columns of the source dictionary for 55, 220 and 440 Hz: combs. At 55 Hz the teeth touch.",
+    dpi=80,
+)
 
 # %% [markdown]
 # At 55 Hz the teeth touch: a window of 46 ms cannot part them. Low notes are hard for this reason.
@@ -166,7 +194,9 @@ show(figure, alt="Three columns of the source dictionary for 55, 220 and 440 Hz:
 # %%
 vowels = {}
 for vowel in ("a", "i"):
-    target = np.abs(synth.vocal_tract(freqs_hz, np.array([synth.VOWELS_HZ[vowel]]))).T ** 2  # (513, 1)
+    target = (
+        np.abs(synth.vocal_tract(freqs_hz, np.array([synth.VOWELS_HZ[vowel]]))).T ** 2
+    )  # (513, 1)
     weights = nmf.factorise(target, W=W_gamma, fix_W=True, kind="is").H  # (30, 1)
     vowels[vowel] = (W_gamma @ weights)[:, 0]
 
@@ -175,7 +205,12 @@ left.plot(freqs_hz, W_gamma, "C0", linewidth=0.8)
 left.set(title="30 bands", xlabel="Frequency (Hz)")
 for (vowel, power), style in zip(vowels.items(), ("-", "--")):
     right.plot(freqs_hz, 10 * np.log10(power), style, label=f"“{vowel}”")
-right.set(title="two filters = bands × weights (dB)", xlabel="Frequency (Hz)", xlim=(0, 5000), ylim=(-60, 5))
+right.set(
+    title="two filters = bands × weights (dB)",
+    xlabel="Frequency (Hz)",
+    xlim=(0, 5000),
+    ylim=(-60, 5),
+)
 right.legend()
 alt = "Left: overlapping bumps. Right: the filter of a peaks at 800 Hz; that of i is low there and rises near 2800 Hz."
 show(figure, alt=alt, dpi=75)
@@ -184,13 +219,19 @@ show(figure, alt=alt, dpi=75)
 # **Listen.** One source, two filters: the same 150 partials, each as loud as the filter lets it through. The pitch stays, the vowel
 # changes. That product, comb times filter, is the element-wise $\odot$ of the model.
 
+
 # %%
 def sound(f0_hz, filter_power, seconds=1, sr=22050):
     """A comb seen through a filter, (samples,)."""
     h = np.arange(1, int(sr / 2 / f0_hz))
-    through = sfnmf.partial_amplitudes(f0_hz, len(h)) * np.sqrt(np.interp(h * f0_hz, freqs_hz, filter_power))
+    through = sfnmf.partial_amplitudes(f0_hz, len(h)) * np.sqrt(
+        np.interp(h * f0_hz, freqs_hz, filter_power)
+    )
     t = np.arange(int(seconds * sr)) / sr
-    return sum((a * np.exp(2j * np.pi * k * f0_hz * t)).real for k, a in zip(h, through)) * np.hanning(len(t)) ** 0.2
+    return (
+        sum((a * np.exp(2j * np.pi * k * f0_hz * t)).real for k, a in zip(h, through))
+        * np.hanning(len(t)) ** 0.2
+    )
 
 
 tones = {"the bare source": np.ones(513), "through “a”": vowels["a"], "through “i”": vowels["i"]}
@@ -254,7 +295,9 @@ def cost(H):
 
 nudges = 1e-5 * np.eye(12).reshape(12, 3, 4)  # one entry at a time
 slopes = [(cost(tiny["H"] + nudge) - cost(tiny["H"] - nudge)) / 2e-5 for nudge in nudges]
-assert np.allclose(gradient(**tiny).ravel(), slopes, atol=1e-6), "twelve slopes, measured and derived, agree"
+assert np.allclose(gradient(**tiny).ravel(), slopes, atol=1e-6), (
+    "twelve slopes, measured and derived, agree"
+)
 
 # %% [markdown]
 # **One update of the song by hand.** The start is noise, and $H^{F_0}$ is the first matrix to be updated. Below, the library runs
@@ -268,10 +311,14 @@ pull, push = W_F0.T @ (S_phi * V / V_hat**2), W_F0.T @ (S_phi / V_hat)
 H_by_hand = start["H_F0"] * pull / push
 
 one = sfnmf.factorise(V, replace(settings, iterations=1), start=start)
-assert np.allclose(H_by_hand, one.H_F0, rtol=1e-2), "five lines of NumPy are the library's first step"
+assert np.allclose(H_by_hand, one.H_F0, rtol=1e-2), (
+    "five lines of NumPy are the library's first step"
+)
 V_hat_after = (W_F0 @ H_by_hand) * S_phi + start["W_B"] @ start["H_B"]
 before, after = (nmf.divergence(V, model, "is") for model in (V_hat, V_hat_after))
-print(f"cost: {before:,.0f} before, {after:,.0f} after H_F0 alone, {one.cost[-1]:,.0f} after all five matrices")
+print(
+    f"cost: {before:,.0f} before, {after:,.0f} after H_F0 alone, {one.cost[-1]:,.0f} after all five matrices"
+)
 assert after < before, "the step went downhill"
 
 # %% [markdown]
@@ -293,7 +340,11 @@ assert np.all(np.diff(careful.cost) <= 0), "with exponent 1/2 the cost never ris
 
 ax = plot.cost_curve(whole.cost, label="exponent 1")
 plot.cost_curve(careful.cost, ax=ax, label="exponent 1/2")
-show(ax, alt="Two falling curves. With exponent 1 the cost falls faster; after 40 iterations both are nearly flat.", dpi=80)
+show(
+    ax,
+    alt="Two falling curves. With exponent 1 the cost falls faster; after 40 iterations both are nearly flat.",
+    dpi=80,
+)
 
 # %%
 figure = plot.nmf_factors(whole)
@@ -314,7 +365,11 @@ panel
 # %%
 # one sensible setting, for paper: after twelve iterations the line is there, with an octave above it
 figure = panel.draw(iteration=12)
-show(figure, alt="H_F0 after 12 iterations: a bright line where the melody is, with fainter copies an octave away.", dpi=60)
+show(
+    figure,
+    alt="H_F0 after 12 iterations: a bright line where the melody is, with fainter copies an octave away.",
+    dpi=60,
+)
 
 # %% [markdown]
 # ## 5. Salience: which pitch stands out?
@@ -342,15 +397,21 @@ show(figure, alt=alt, dpi=80)
 # semitone), **RCA** forgives octaves. And because the model starts from noise, run it again from another seed.
 
 # %%
-brightest = {name: ml.score_melody(decode.peak(picture), song.melody) for name, picture in pictures.items()}
+brightest = {
+    name: ml.score_melody(decode.peak(picture), song.melody) for name, picture in pictures.items()
+}
 for name, score in brightest.items():
     print(f"{name:>5}: RPA {score['RPA']:.2f}  RCA {score['RCA']:.2f}")
-assert brightest["H_F0"]["RPA"] > brightest["CQT"]["RPA"] + 0.3, "taking partials together finds the melody"
+assert brightest["H_F0"]["RPA"] > brightest["CQT"]["RPA"] + 0.3, (
+    "taking partials together finds the melody"
+)
 
 other = sfnmf.factorise(V, settings, seed=1)
 sung = song.melody.resampled(times_s).voiced
 rows_apart = np.abs(whole.H_F0.argmax(axis=0) - other.H_F0.argmax(axis=0))[sung]
-print(f"two seeds choose the same row, or its neighbour, in {np.mean(rows_apart <= 1):.0%} of the sung frames")
+print(
+    f"two seeds choose the same row, or its neighbour, in {np.mean(rows_apart <= 1):.0%} of the sung frames"
+)
 
 # %% [markdown]
 # A song made by a program is an easy patient. The same comparison on real music, the brightest row each time:
@@ -378,14 +439,25 @@ print(f"two seeds choose the same row, or its neighbour, in {np.mean(rows_apart 
 salience = ml.salience(song)
 melody = decode.viterbi(salience)
 for name, estimate in {"peak": decode.peak(salience), "viterbi": melody}.items():
-    print(f"{name:>8}", {key: round(value, 2) for key, value in ml.score_melody(estimate, song.melody).items()})
+    print(
+        f"{name:>8}",
+        {key: round(value, 2) for key, value in ml.score_melody(estimate, song.melody).items()},
+    )
 figure, (top, bottom) = plt.subplots(2, 1, figsize=(9, 5), sharex=True, layout="constrained")
-plot.salience_map(salience, melody=melody, reference=song.melody, ax=top, colorbar=False, exponent=0.5)
+plot.salience_map(
+    salience, melody=melody, reference=song.melody, ax=top, colorbar=False, exponent=0.5
+)
 plot.error_map(melody, song.melody, evaluate.frame_errors(melody, song.melody), ax=bottom)
-show(figure, alt="Top: salience with the decoded line on the true one. Bottom: every frame marked right or wrong.", dpi=80)
+show(
+    figure,
+    alt="Top: salience with the decoded line on the true one. Bottom: every frame marked right or wrong.",
+    dpi=80,
+)
 
 # %%
-sonify.player(sonify.check_mix(song, melody), song.sr, seconds=4.5, title="song left, decoded melody right")
+sonify.player(
+    sonify.check_mix(song, melody), song.sr, seconds=4.5, title="song left, decoded melody right"
+)
 
 # %% [markdown]
 # ## 6. Two stems
@@ -410,17 +482,27 @@ assert np.all(second.H_F0[~near] == 0), "zeros stay zero, forty iterations long"
 
 # %%
 mask = second.lead() / second.model()
-lead = audio.istft(X * mask, window=settings.window, hop_samples=settings.hop_samples, samples=len(song.mono))
+lead = stft.istft(
+    X * mask, window=settings.window, hop_samples=settings.hop_samples, samples=len(song.mono)
+)
 library = ml.separate(song, melody=melody, settings=settings, unvoiced=False)
 assert np.corrcoef(lead, library["melody"][0])[0, 1] > 0.9, "the library goes the same way"
-assert np.abs(library["melody"] + library["accompaniment"] - song.audio).max() < 1e-6, "lead + backing = song"
+assert np.abs(library["melody"] + library["accompaniment"] - song.audio).max() < 1e-6, (
+    "lead + backing = song"
+)
 
 # %%
 figure, ax = plt.subplots(figsize=(9, 3), layout="constrained")
-drawn = ax.pcolorfast(times_s[[0, -1]], freqs_hz[[0, 186]], mask[:187], cmap="magma", vmin=0, vmax=1)
+drawn = ax.pcolorfast(
+    times_s[[0, -1]], freqs_hz[[0, 186]], mask[:187], cmap="magma", vmin=0, vmax=1
+)
 figure.colorbar(drawn, label="share of the lead")
 ax.set(xlabel="Time (s)", ylabel="Frequency (Hz)", title="The mask")
-show(figure, alt="The mask: bright wavy parallel lines, the partials of the voice; black where nothing is sung.", dpi=75)
+show(
+    figure,
+    alt="The mask: bright wavy parallel lines, the partials of the voice; black where nothing is sung.",
+    dpi=75,
+)
 
 # %%
 sonify.players({"lead": library["melody"], "backing": library["accompaniment"]}, song.sr, seconds=3)
@@ -429,6 +511,7 @@ sonify.players({"lead": library["melody"], "backing": library["accompaniment"]},
 # In decibels: SDR compares what we got with the true stem (higher is better; the mix itself is the floor). The last column switches
 # on a white spectrum beside the combs in sung frames, for breath and consonants (Durrieu's "unvoiced" extension).
 
+
 # %%
 def sdr_db(estimate):
     return evaluate.bss_eval_sdr(song.stems["melody"], estimate)[0]
@@ -436,7 +519,10 @@ def sdr_db(estimate):
 
 print(f"the mix itself         {sdr_db(song.audio):5.1f} dB")
 for name, line in {"decoded": melody, "true": song.melody}.items():
-    tried = [sdr_db(ml.separate(song, melody=line, unvoiced=unvoiced)["melody"]) for unvoiced in (False, True)]
+    tried = [
+        sdr_db(ml.separate(song, melody=line, unvoiced=unvoiced)["melody"])
+        for unvoiced in (False, True)
+    ]
     print(f"led by the {name:>7} melody {tried[0]:5.1f} dB, with white spectrum {tried[1]:5.1f} dB")
 
 # %% [markdown]
@@ -460,12 +546,14 @@ for name, line in {"decoded": melody, "true": song.melody}.items():
 #
 # **a)** Write the update of $H^B$. Derive it like the one of $H^{F_0}$: how does $\hat V$ depend on $H^B$? ($\omega = 1$.)
 
+
 # %% tags=["exercise"]
 def update_H_B(V, V_hat, W_B, H_B):
     return ...
 
 
 checks.check_02_a(update_H_B)
+
 
 # %% tags=["solution"]
 def update_H_B(V, V_hat, W_B, H_B):
@@ -482,7 +570,7 @@ checks.check_02_a(update_H_B)
 
 # %%
 four = ml.demo_song(seed=1, seconds=6).excerpt(2, 6)
-V4 = np.abs(audio.stft(four.mono, window=settings.window, hop_samples=settings.hop_samples)) ** 2
+V4 = np.abs(stft.stft(four.mono, window=settings.window, hop_samples=settings.hop_samples)) ** 2
 times4_s = grids.frame_times_s(V4.shape[1], settings.hop_samples, settings.sr)
 
 # %% tags=["exercise"]
@@ -493,7 +581,9 @@ checks.check_02_b(accuracy, V4, four.melody)
 accuracy = {}
 for parts in (1, 40, 160):
     H_F0 = sfnmf.factorise(V4, replace(settings, n_accompaniment=parts), seed=0).H_F0
-    accuracy[parts] = ml.score_melody(decode.peak(records.Salience(H_F0, pitches_hz, times4_s)), four.melody)["RPA"]
+    accuracy[parts] = ml.score_melody(
+        decode.peak(records.Salience(H_F0, pitches_hz, times4_s)), four.melody
+    )["RPA"]
 print({parts: round(value, 2) for parts, value in accuracy.items()})
 checks.check_02_b(accuracy, V4, four.melody)
 
@@ -506,7 +596,11 @@ checks.check_02_b(accuracy, V4, four.melody)
 puzzle, truth = checks.puzzle_02_c()
 figure, ax = plt.subplots(figsize=(8, 3), layout="constrained")
 plot.salience_map(puzzle, reference=truth, ax=ax, colorbar=False, exponent=0.5).set_ylim(80, 320)
-show(figure, alt="A bright line has the shape of the true melody, but runs below it at a constant distance.", dpi=80)
+show(
+    figure,
+    alt="A bright line has the shape of the true melody, but runs below it at a constant distance.",
+    dpi=80,
+)
 
 # %% tags=["exercise"]
 fmin_hz = ...

@@ -33,7 +33,17 @@ import sys
 if "google.colab" in sys.modules:  # Colab starts without it; everywhere else this cell does nothing
     import subprocess
 
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "git+https://github.com/melodylab/melodylab"], check=True)
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "-q",
+            "git+https://github.com/melodylab/melodylab",
+        ],
+        check=True,
+    )
 
 # %%
 import matplotlib.pyplot as plt
@@ -41,9 +51,11 @@ import numpy as np
 import torch
 
 import melodylab as ml
-from melodylab import checks, decode, evaluate, explain, plot, sonify
-from melodylab.models import frontends, run
-from melodylab.widgets import crnn_panel, show
+from melodylab import evaluate, explain, plot, sonify
+from melodylab.course import checks
+from melodylab.course.panels import crnn_panel, show
+from melodylab.melody import decode
+from melodylab.models import inputs, run
 
 # %% [markdown]
 # ## Warm-up: two answers to one song
@@ -52,14 +64,24 @@ from melodylab.widgets import crnn_panel, show
 # with a tone (right) that follows the melody found by source-filter NMF, then by the network. Where does each go wrong?
 
 # %%
-song = ml.demo_song(seed=0, seconds=8, lead_db=-4).excerpt(2, 7.8)  # 500 frames, the length the network learned with
-melodies = {"sfnmf": ml.extract_melody(song, "sfnmf"), "sf-crnn-1": ml.extract_melody(song, "sf-crnn-1")}
-sounds = {"the song": song.mono} | {f"{name} (right)": sonify.check_mix(song, line) for name, line in melodies.items()}
+song = ml.demo_song(seed=0, seconds=8, lead_db=-4).excerpt(
+    2, 7.8
+)  # 500 frames, the length the network learned with
+melodies = {
+    "sfnmf": ml.extract_melody(song, "sfnmf"),
+    "sf-crnn-1": ml.extract_melody(song, "sf-crnn-1"),
+}
+sounds = {"the song": song.mono} | {
+    f"{name} (right)": sonify.check_mix(song, line) for name, line in melodies.items()
+}
 sonify.players(sounds, song.sr, start_s=1, seconds=4)
 
 # %%
 for name, line in melodies.items():
-    print(f"{name:>10}", {key: round(value, 2) for key, value in ml.score_melody(line, song.melody).items()})
+    print(
+        f"{name:>10}",
+        {key: round(value, 2) for key, value in ml.score_melody(line, song.melody).items()},
+    )
 
 # %% [markdown]
 # Both start from the same $H^{F_0}$. `sfnmf` draws a smooth line through it, with rules that people wrote down;
@@ -79,10 +101,14 @@ weights = np.array([1.0, 2, 3, 2, 1])
 for name, rows in {"in tune": (4, 5, 6), "40 cents sharp": (6, 7, 8)}.items():
     x = np.zeros(11)
     x[list(rows)] = 1, 3, 1
-    y = np.array([weights @ np.pad(x, 2)[5 * k : 5 * k + 5] for k in range(3)])  # two zeros beyond either end
+    y = np.array(
+        [weights @ np.pad(x, 2)[5 * k : 5 * k + 5] for k in range(3)]
+    )  # two zeros beyond either end
     print(f"{name:>14}: {y}")
     slide = torch.nn.functional.conv1d
-    by_torch = slide(torch.tensor(x[None, None]), torch.tensor(weights[None, None]), stride=5, padding=2)
+    by_torch = slide(
+        torch.tensor(x[None, None]), torch.tensor(weights[None, None]), stride=5, padding=2
+    )
     assert np.allclose(y, by_torch[0, 0]), "by hand and by torch"
 
 # %% [markdown]
@@ -101,8 +127,12 @@ with explain.taps(model, "cnn.layer1.conv") as seen, torch.no_grad():
         planted = silence.clone()
         planted[:, :, row] = 1
         model(planted)
-        reached.append(torch.where((seen["cnn.layer1.conv"] != at_rest).any(dim=(0, 1, 3)))[0].tolist())
-assert reached == [[round(row / 5)] for row in range(301)], "each row moves one semitone, the nearest, and no other"
+        reached.append(
+            torch.where((seen["cnn.layer1.conv"] != at_rest).any(dim=(0, 1, 3)))[0].tolist()
+        )
+assert reached == [[round(row / 5)] for row in range(301)], (
+    "each row moves one semitone, the nearest, and no other"
+)
 
 # %% [markdown]
 # **A softmax** turns numbers of any kind, the *logits* $z$, into probabilities: $p_c = e^{z_c} / \sum_j e^{z_j}$. With
@@ -126,20 +156,33 @@ assert np.allclose(p, torch.softmax(torch.tensor([1, 2, 0.5]), dim=0)), "by hand
 # convolutions hand on.
 
 # %%
-picture = frontends.FRONT_ENDS["sf"](song)  # H_F0, each frame sums to 1: (1 channel, 301 rows, 500 frames)
+picture = inputs.FRONT_ENDS["sf"](
+    song
+)  # H_F0, each frame sums to 1: (1 channel, 301 rows, 500 frames)
 seen = explain.activations(model, picture, ["cnn", "gru"])
-x, memory = seen["cnn"].values[0], seen["gru"].values[:128, 0]  # (61, 500); (128, 500): the half that runs forwards
-W, U, b = (getattr(model.gru, name).detach().numpy() for name in ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0"))
+x, memory = (
+    seen["cnn"].values[0],
+    seen["gru"].values[:128, 0],
+)  # (61, 500); (128, 500): the half that runs forwards
+W, U, b = (
+    getattr(model.gru, name).detach().numpy()
+    for name in ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0")
+)
 
 
 def sigma(a):
     return 1 / (1 + np.exp(-a))
 
 
-from_x, from_h = np.split(W @ x[:, 200] + b, 3), np.split(U @ memory[:, 199], 3)  # r, z and the proposal, 128 each
+from_x, from_h = (
+    np.split(W @ x[:, 200] + b, 3),
+    np.split(U @ memory[:, 199], 3),
+)  # r, z and the proposal, 128 each
 r, z = sigma(from_x[0] + from_h[0]), sigma(from_x[1] + from_h[1])
 proposal = np.tanh(from_x[2] + r * from_h[2])
-assert np.allclose((1 - z) * proposal + z * memory[:, 199], memory[:, 200], atol=1e-4), "four lines of NumPy are torch's GRU"
+assert np.allclose((1 - z) * proposal + z * memory[:, 199], memory[:, 200], atol=1e-4), (
+    "four lines of NumPy are torch's GRU"
+)
 
 # %% [markdown]
 # A second GRU runs backwards, so every frame is decided with the past *and* the future at hand: 256 numbers, from which a
@@ -155,7 +198,8 @@ assert np.allclose((1 - z) * proposal + z * memory[:, 199], memory[:, 200], atol
 
 # %%
 by_hand = {
-    "cnn.layer1": 64 * (1 * 5 * 1 + 1) + 2 * 64,  # window: 1 semitone x 1 frame, moves on by 1 semitone
+    "cnn.layer1": 64 * (1 * 5 * 1 + 1)
+    + 2 * 64,  # window: 1 semitone x 1 frame, moves on by 1 semitone
     "cnn.layer2": 64 * (64 * 5 * 3 + 1) + 2 * 64,  # 5 semitones x 3 frames
     "cnn.layer3": 64 * (64 * 3 * 3 + 1) + 2 * 64,  # 3 semitones x 3 frames
     "cnn.layer4": 16 * (64 * 15 * 3 + 1) + 2 * 16,  # 15 semitones x 3 frames: more than an octave
@@ -189,24 +233,35 @@ twin.load_state_dict(model.state_dict())
 figure, axes = plt.subplots(1, 2, figsize=(8, 2.4), sharey=True, layout="constrained")
 changed = {}
 for ax, (name, network) in zip(axes, {"25-frame patches": model, "no wall": twin}.items()):
-    before, after = (explain.activations(network, f, "cnn.layer4")["cnn.layer4"].values for f in (picture, planted))
+    before, after = (
+        explain.activations(network, f, "cnn.layer4")["cnn.layer4"].values
+        for f in (picture, planted)
+    )
     moved = np.abs(after - before).mean(axis=0)  # (61, 500)
     changed[name] = np.flatnonzero(moved.max(axis=0) > 1e-6)
-    ax.imshow(moved[:, 115:135], origin="lower", aspect="auto", cmap="magma", extent=(114.5, 134.5, 0, 61))
+    ax.imshow(
+        moved[:, 115:135], origin="lower", aspect="auto", cmap="magma", extent=(114.5, 134.5, 0, 61)
+    )
     ax.axvline(124.5, color="white", linestyle="--")
     ax.set(title=name, xlabel="Frame")
 axes[0].set_ylabel("Semitone")
 alt = "What an impulse changes in layer 4: with patches, four frames up to the border; without, three more beyond."
 show(figure, alt=alt, dpi=70)
-assert changed["25-frame patches"].max() == 124 and changed["no wall"].max() == 127, "the wall holds"
+assert changed["25-frame patches"].max() == 124 and changed["no wall"].max() == 127, (
+    "the wall holds"
+)
 
 # %% [markdown]
 # Only the GRU crosses, and it carries one message over: 61 numbers a frame. How far does the impulse reach then?
 
 # %%
-moved = np.abs(run.salience(model, planted).values - run.salience(model, picture).values).max(axis=0)
+moved = np.abs(run.salience(model, planted).values - run.salience(model, picture).values).max(
+    axis=0
+)
 far = np.flatnonzero(moved > 1e-3)
-print(f"some note's probability moves by more than 0.001 in the frames {far.min()} to {far.max()}: {len(far)} frames")
+print(
+    f"some note's probability moves by more than 0.001 in the frames {far.min()} to {far.max()}: {len(far)} frames"
+)
 assert far.min() < 121 or far.max() > 124, "the memory carries it further than the convolutions"
 
 # %% [markdown]
@@ -228,16 +283,30 @@ salience = run.salience(model, picture, **model.card["decoding"])
 melody = decode.peak(salience)
 reading = explain.clearest_reading(seen["cnn"], song.melody)
 print(f"CNN1 has to be read {reading.semitones:+d} semitones from where it is written")
-cnn = ml.Features(seen["cnn"].values, seen["cnn"].freqs_hz * 2 ** (reading.semitones / 12), picture.times_s, "CNN1")
+cnn = ml.Features(
+    seen["cnn"].values,
+    seen["cnn"].freqs_hz * 2 ** (reading.semitones / 12),
+    picture.times_s,
+    "CNN1",
+)
 
 times_s, at_input = evaluate.pitch_errors(explain.pitch_line(picture), song.melody)
 _, at_output = evaluate.pitch_errors(melody, song.melody)
 overruled = (at_input != "right") & (at_output == "right")
-moment_s = float(times_s[np.convolve(overruled, np.ones(9), "same").argmax()])  # in the longest such stretch
-print(f"the network overrules its input in {overruled.mean():.0%} of the sung frames, for instance at {moment_s:.2f} s")
+moment_s = float(
+    times_s[np.convolve(overruled, np.ones(9), "same").argmax()]
+)  # in the longest such stretch
+print(
+    f"the network overrules its input in {overruled.mean():.0%} of the sung frames, for instance at {moment_s:.2f} s"
+)
 
 # %%
-stages = {"H_F0, the input": picture, "CNN1": cnn, "the classifier": salience, "the truth": song.melody}
+stages = {
+    "H_F0, the input": picture,
+    "CNN1": cnn,
+    "the classifier": salience,
+    "the truth": song.melody,
+}
 figure = plot.aligned(stages, time_s=moment_s)
 figure.set_size_inches(9.5, 6)
 alt = "Four aligned pictures of 5.8 s: H_F0, CNN1, the classifier with one line of steps, the truth. Right: at the cursor."
@@ -248,6 +317,7 @@ show(figure, alt=alt, dpi=70)
 # many notes are *in play*: 1 if one has it all, 61 if all have the same. And how often is the strongest note right? We
 # count on five other songs, so that what we chose on the first cannot help.
 
+
 # %%
 def in_play(values, sung):
     """The mean number of notes in play, of values (61, frames)."""
@@ -256,8 +326,10 @@ def in_play(values, sung):
     return np.exp(-np.sum(shares * np.log(shares + 1e-12), axis=0)).mean()
 
 
-others = [ml.demo_song(seed=seed, seconds=8, lead_db=-4).excerpt(2, 7.8) for seed in (1, 2, 3, 4, 5)]
-pictures = [frontends.FRONT_ENDS["sf"](other) for other in others]
+others = [
+    ml.demo_song(seed=seed, seconds=8, lead_db=-4).excerpt(2, 7.8) for seed in (1, 2, 3, 4, 5)
+]
+pictures = [inputs.FRONT_ENDS["sf"](other) for other in others]
 layers = ["cnn.layer1", "cnn.layer2", "cnn.layer3", "cnn.layer4", "cnn"]
 inside = [explain.activations(model, p, layers) for p in pictures]
 outputs = [run.salience(model, p, **model.card["decoding"]) for p in pictures]
@@ -265,23 +337,31 @@ outputs = [run.salience(model, p, **model.card["decoding"]) for p in pictures]
 rows = []
 for other, p, a, out in zip(others, pictures, inside, outputs):
     sung = other.melody.resampled(p.times_s).voiced
-    semitones = np.pad(p.values[0], ((2, 2), (0, 0))).reshape(61, 5, -1).sum(axis=1)  # five rows to one
+    semitones = (
+        np.pad(p.values[0], ((2, 2), (0, 0))).reshape(61, 5, -1).sum(axis=1)
+    )  # five rows to one
     lines = (explain.pitch_line(p), explain.pitch_line(a["cnn"], *reading), decode.peak(out))
     right = [ml.score_melody(line, other.melody)["RPA"] for line in lines]
     rows.append([*(in_play(v, sung) for v in (semitones, a["cnn"].values[0], out.values)), *right])
 rows = np.array(rows)  # (5 songs, notes in play at 3 stages and RPA at 3 stages)
 for n, name in enumerate(("H_F0", "CNN1", "classifier")):
-    print(f"{name:>10}: {rows[:, n].mean():5.1f} notes in play, right in {rows[:, 3 + n].mean():.0%} of the sung frames")
+    print(
+        f"{name:>10}: {rows[:, n].mean():5.1f} notes in play, right in {rows[:, 3 + n].mean():.0%} of the sung frames"
+    )
 
 
 def verdict(holds, claim):
     print(f"{'confirmed' if holds else 'NOT confirmed':>14}: {claim}")
 
 
-verdict(np.all(rows[:, 1] < rows[:, 0]), "CNN1 has fewer notes in play than its input, in every song")
+verdict(
+    np.all(rows[:, 1] < rows[:, 0]), "CNN1 has fewer notes in play than its input, in every song"
+)
 verdict(np.all(rows[:, 2] < rows[:, 1]), "the classifier has fewer than CNN1, in every song")
 verdict(np.all(rows[:, 4] > rows[:, 3]), "CNN1 is right more often than its input, in every song")
-verdict(np.all(rows[:, 5] > rows[:, 4]), "the classifier is right more often than CNN1, in every song")
+verdict(
+    np.all(rows[:, 5] > rows[:, 4]), "the classifier is right more often than CNN1, in every song"
+)
 assert rows[:, 5].mean() > rows[:, 3].mean(), "on the whole, the network is worth its numbers"
 
 # %% [markdown]
@@ -305,6 +385,7 @@ show(figure, alt=alt, dpi=75)
 # Now silence each in turn: it says 0 everywhere, and what comes after is computed anew. Guess before you run: of 16
 # channels, how many can the network not do without?
 
+
 # %%
 def without(channels):
     """The melody of the network when these channels of layer 4 are silent."""
@@ -322,11 +403,18 @@ assert different(without([])) == 0, "nothing silenced, nothing changed"
 alone = np.array([different(without([c])) for c in range(16)])
 order = np.argsort(-alone, kind="stable").tolist()  # the one with the largest effect first
 together = np.array([different(without(order[:k])) for k in range(17)])
-print(f"silenced alone, channel {order[0]} changes {alone[order[0]]:.1%} of the sung frames, and no other changes more")
+print(
+    f"silenced alone, channel {order[0]} changes {alone[order[0]]:.1%} of the sung frames, and no other changes more"
+)
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 2.6), layout="constrained")
 left.bar(range(16), 100 * alone)
-left.set(title="one channel silenced", xlabel="Channel of layer 4", ylabel="Notes changed (%)", xticks=range(16))
+left.set(
+    title="one channel silenced",
+    xlabel="Channel of layer 4",
+    ylabel="Notes changed (%)",
+    xticks=range(16),
+)
 right.plot(100 * together, "o-")
 right.set(title="the first k together", xlabel="k", ylim=(0, 105), xticks=range(0, 17, 2))
 alt = "Left: sixteen bars, the notes that change if one channel is silenced. Right: a curve that rises as more are silenced."
@@ -358,7 +446,9 @@ panel
 
 # %%
 # one setting, for paper: the most important channel of layer 4
-figure = panel.draw(layer="cnn.layer4", channel=order[0], time_s=round(20 * moment_s) / 20, silence=True)
+figure = panel.draw(
+    layer="cnn.layer4", channel=order[0], time_s=round(20 * moment_s) / 20, silence=True
+)
 alt = "Five aligned rows: the input, a channel of layer 4, what the convolutions hand on without it, the output, the truth."
 show(figure, alt=alt, dpi=60)
 
@@ -378,7 +468,9 @@ for name in layers:
     stages[name] = [explain.pitch_line(a[name], *best) for a in inside]
 stages["classifier"] = [decode.peak(out) for out in outputs]
 labels = {
-    name: np.concatenate([evaluate.pitch_errors(line, other.melody)[1] for line, other in zip(lines, others)])
+    name: np.concatenate(
+        [evaluate.pitch_errors(line, other.melody)[1] for line, other in zip(lines, others)]
+    )
     for name, lines in stages.items()
 }
 ax = plot.pitch_error_bars(labels)
@@ -387,11 +479,16 @@ show(ax, alt=alt, dpi=75)
 
 # %%
 count = {
-    name: {"near": int(np.sum(np.isin(found, ["semitone", "tone"]))), "octave": int(np.sum(found == "octave"))}
+    name: {
+        "near": int(np.sum(np.isin(found, ["semitone", "tone"]))),
+        "octave": int(np.sum(found == "octave")),
+    }
     for name, found in labels.items()
 }
 for name, kinds in count.items():
-    print(f"{name:>10}: {kinds['near']:4d} frames one or two semitones off, {kinds['octave']:4d} octaves off")
+    print(
+        f"{name:>10}: {kinds['near']:4d} frames one or two semitones off, {kinds['octave']:4d} octaves off"
+    )
 steps = {
     "layers 2 and 3": ("cnn.layer1", "cnn.layer3", "near"),
     "layer 4": ("cnn.layer3", "cnn.layer4", "octave"),
@@ -402,7 +499,9 @@ for step, (before, after, kind) in steps.items():
 names = list(count)
 for kind in ("near", "octave"):
     drops = {f"{a} → {b}": count[a][kind] - count[b][kind] for a, b in zip(names, names[1:])}
-    print(f"the largest drop of {kind:>6} errors: {max(drops, key=drops.get)} ({max(drops.values())} frames)")
+    print(
+        f"the largest drop of {kind:>6} errors: {max(drops, key=drops.get)} ({max(drops.values())} frames)"
+    )
 
 # %% [markdown]
 # Read the verdicts with care, whichever they are. One channel of a layer is a witness, not the layer; and where a note is
@@ -416,9 +515,17 @@ where = []
 for line, other in zip(stages["H_F0"], others):
     at_s, found = evaluate.pitch_errors(line, other.melody)
     wrong_hz, sung_hz = line.resampled(at_s[found == "other"]).f0_hz, other.melody.sung_hz
-    where.append([np.sum(wrong_hz < np.nanmin(sung_hz)), np.sum(wrong_hz > np.nanmax(sung_hz)), len(wrong_hz)])
+    where.append(
+        [
+            np.sum(wrong_hz < np.nanmin(sung_hz)),
+            np.sum(wrong_hz > np.nanmax(sung_hz)),
+            len(wrong_hz),
+        ]
+    )
 below, above, total = np.sum(where, axis=0)
-print(f'"other" in H_F0: {below} frames below her range, {above} above, {total - below - above} within')
+print(
+    f'"other" in H_F0: {below} frames below her range, {above} above, {total - below - above} within'
+)
 
 # %% [markdown]
 # *Change something:* songs with `lead_db=3`. Which kind of mistake disappears first?
@@ -444,18 +551,35 @@ for name, scores in trained.items():
 
 def clearly(better, worse, n):
     """Is every training of the one above every training of the other?"""
-    return better in trained and worse in trained and trained[better][:, n].min() > trained[worse][:, n].max()
+    return (
+        better in trained
+        and worse in trained
+        and trained[better][:, n].min() > trained[worse][:, n].max()
+    )
 
 
 for n, figure in enumerate(("OA", "RPA")):
-    verdict(clearly("H_F0, GRU", "CQT, GRU", n), f"{figure}: every network on H_F0 is above every one on the CQT")
-    verdict(clearly("H_F0, GRU", "H_F0, no GRU", n), f"{figure}: every network with GRU is above every one without")
+    verdict(
+        clearly("H_F0, GRU", "CQT, GRU", n),
+        f"{figure}: every network on H_F0 is above every one on the CQT",
+    )
+    verdict(
+        clearly("H_F0, GRU", "H_F0, no GRU", n),
+        f"{figure}: every network with GRU is above every one without",
+    )
 
 # %%
-means = {name: dict(zip(("OA", "RPA", "RCA", "AUC"), scores.mean(axis=0))) for name, scores in trained.items()}
+means = {
+    name: dict(zip(("OA", "RPA", "RCA", "AUC"), scores.mean(axis=0)))
+    for name, scores in trained.items()
+}
 ax = plot.score_bars(means)
 ax.figure.set_size_inches(7, 2.8)
-show(ax, alt="Bars of OA, RPA, RCA and AUC on seven real songs: networks on H_F0 and on a CQT, with GRU or not.", dpi=70)
+show(
+    ax,
+    alt="Bars of OA, RPA, RCA and AUC on seven real songs: networks on H_F0 and on a CQT, with GRU or not.",
+    dpi=70,
+)
 
 # %% [markdown]
 # (**AUC** is the voicing alone: how often a sung frame has more voicing than one without melody; 0.5 is a coin.) Three
@@ -466,10 +590,19 @@ show(ax, alt="Bars of OA, RPA, RCA and AUC on seven real songs: networks on H_F0
 # %%
 wide = {row["network"]: row for row in ml.weights.experiments()["wide"]}
 for name, row in wide.items():
-    print(f"{name:>10}, 1 training:", "   ".join(f"{figure} {row[figure]:.3f}" for figure in ("OA", "RPA", "RCA", "AUC")))
+    print(
+        f"{name:>10}, 1 training:",
+        "   ".join(f"{figure} {row[figure]:.3f}" for figure in ("OA", "RPA", "RCA", "AUC")),
+    )
 for figure in ("OA", "RPA"):
-    verdict(wide["sf-crnn-2"][figure] > wide["cqt-crnn-2"][figure], f"{figure}: H_F0 above the CQT, in this one training")
-    verdict(wide["sf-crnn-2"][figure] > wide["sf-cnn"][figure], f"{figure}: with GRU above without, in this one training")
+    verdict(
+        wide["sf-crnn-2"][figure] > wide["cqt-crnn-2"][figure],
+        f"{figure}: H_F0 above the CQT, in this one training",
+    )
+    verdict(
+        wide["sf-crnn-2"][figure] > wide["sf-cnn"][figure],
+        f"{figure}: with GRU above without, in this one training",
+    )
 
 # %% [markdown]
 # One training each says nothing about the next one: hold the differences against the ranges above. And look at AUC: the
@@ -485,8 +618,11 @@ for frames in (25, 50, 125, 500):
     scores = [ml.score_melody(line, other.melody) for line, other in zip(cut, others)]
     leaps = [np.mean(np.abs(12 * np.log2(line.f0_hz[1:] / line.f0_hz[:-1])) > 3) for line in cut]
     mean = {key: np.mean([score[key] for score in scores]) for key in ("OA", "RPA", "VR", "VFA")}
-    print(f"{frames:4d} frames, {frames * 256 / 22050:4.1f} s:", {key: f"{value:.3f}" for key, value in mean.items()},
-          f"leaps in {np.mean(leaps):.1%} of the frames")
+    print(
+        f"{frames:4d} frames, {frames * 256 / 22050:4.1f} s:",
+        {key: f"{value:.3f}" for key, value in mean.items()},
+        f"leaps in {np.mean(leaps):.1%} of the frames",
+    )
 assert model.block_frames == 500, "as it was"
 
 # %% [markdown]
@@ -504,18 +640,34 @@ assert model.block_frames == 500, "as it was"
 songs = ml.weights.card("sf-crnn-1")["scores"]["leave_one_out"]
 singers = ["80sRock", "Britpop", "Reggae", "Rock", "Rockabilly"]
 for name in (*singers, "Shadows", "Zeppelin"):
-    print(f"{name:>10}", {key: f"{songs[name][key]:.2f}" for key in ("OA", "RPA", "RCA", "VR", "VFA")})
-leads = {"five singers": {key: np.mean([songs[name][key] for name in singers]) for key in ("OA", "RPA", "RCA", "VR", "VFA")}}
-leads |= {f"{lead} guitar": {key: songs[name][key] for key in leads["five singers"]}
-          for lead, name in {"clean": "Shadows", "driven": "Zeppelin"}.items()}
+    print(
+        f"{name:>10}", {key: f"{songs[name][key]:.2f}" for key in ("OA", "RPA", "RCA", "VR", "VFA")}
+    )
+leads = {
+    "five singers": {
+        key: np.mean([songs[name][key] for name in singers])
+        for key in ("OA", "RPA", "RCA", "VR", "VFA")
+    }
+}
+leads |= {
+    f"{lead} guitar": {key: songs[name][key] for key in leads["five singers"]}
+    for lead, name in {"clean": "Shadows", "driven": "Zeppelin"}.items()
+}
 ax = plot.score_bars(leads)
 ax.figure.set_size_inches(7.5, 2.8)
-show(ax, alt="Bars of OA, RPA, RCA, VR and VFA: the mean of five singers, a clean guitar, a driven guitar.", dpi=70)
+show(
+    ax,
+    alt="Bars of OA, RPA, RCA, VR and VFA: the mean of five singers, a clean guitar, a driven guitar.",
+    dpi=70,
+)
 spread = [songs[name]["OA"] for name in singers]
 print(f"OA of the singers: {min(spread):.2f} to {max(spread):.2f}")
 for key in ("OA", "RPA", "RCA"):
     guitars = [leads["clean guitar"][key], leads["driven guitar"][key]]
-    verdict(max(guitars) < leads["five singers"][key], f"{key}: both guitars are below the mean of the singers")
+    verdict(
+        max(guitars) < leads["five singers"][key],
+        f"{key}: both guitars are below the mean of the singers",
+    )
 
 # %% [markdown]
 # Two guitars are two songs, not "instruments". Compare their distance with that *between the singers* before you make a
@@ -533,19 +685,29 @@ for key in ("OA", "RPA", "RCA"):
 # %%
 start = 25 * max(0, round(moment_s * 22050 / 256 / 25) - 3)  # patches begin at multiples of 25
 there = slice(start, start + 175)
-near = ml.Features(picture.values[:, :, there], picture.freqs_hz, picture.times_s[there], "sf")  # two seconds are enough
+near = ml.Features(
+    picture.values[:, :, there], picture.freqs_hz, picture.times_s[there], "sf"
+)  # two seconds are enough
 note_hz = float(melody.f0_hz[np.argmin(np.abs(melody.times_s - moment_s))])
 a = explain.attribution(model, near, moment_s, note_hz, around_s=None)
-print(f"log odds {a.score:.2f}, in silence {a.baseline_score:.2f}; the cells add up to {a.values.sum():.2f}")
+print(
+    f"log odds {a.score:.2f}, in silence {a.baseline_score:.2f}; the cells add up to {a.values.sum():.2f}"
+)
 assert np.isclose(a.values.sum(), a.score - a.baseline_score, rtol=0.1, atol=0.3), "nothing is lost"
 
 ax = plot.attribution_map(a)
 ax.figure.set_size_inches(9, 3.2)
-show(ax, alt="Input cells in red and blue: most colour lies near the ring, some at other notes, before and after.", dpi=70)
+show(
+    ax,
+    alt="Input cells in red and blue: most colour lies near the ring, some at other notes, before and after.",
+    dpi=70,
+)
 frame, size = int(np.argmin(np.abs(near.times_s - moment_s))), np.abs(a.values[0])
 own_rows = np.abs(12 * np.log2(near.freqs_hz / note_hz)) < 0.5
-print(f"of all that speaks for or against, {size[:, frame].sum() / size.sum():.0%} lies in the frame itself, "
-      f"{size[own_rows].sum() / size.sum():.0%} in the rows of the note")
+print(
+    f"of all that speaks for or against, {size[:, frame].sum() / size.sum():.0%} lies in the frame itself, "
+    f"{size[own_rows].sum() / size.sum():.0%} in the rows of the note"
+)
 
 # %% [markdown]
 # Do not believe the picture; test it. Silence the hundred cells that speak most in favour, then a hundred of the
@@ -593,12 +755,14 @@ assert left_over["most in favour"] < whole, "without its evidence the note is le
 # *note*, also where nothing is sung; class $c \geq 1$ is $55 \cdot 2^{(c-1)/12}$ Hz; the frame is voiced if that note
 # beats class 0.
 
+
 # %% tags=["exercise"]
 def decide(p):
     return ...
 
 
 checks.check_03_a(decide)
+
 
 # %% tags=["solution"]
 def decide(p):
@@ -617,7 +781,19 @@ numbers = ...
 checks.check_03_b(numbers)
 
 # %% tags=["solution"]
-numbers = 384 + 128 + 61_504 + 128 + 36_928 + 128 + 46_096 + 32 + 17 + 2 * 3 * 64 * (61 + 64 + 1) + 62 * (2 * 64 + 1)
+numbers = (
+    384
+    + 128
+    + 61_504
+    + 128
+    + 36_928
+    + 128
+    + 46_096
+    + 32
+    + 17
+    + 2 * 3 * 64 * (61 + 64 + 1)
+    + 62 * (2 * 64 + 1)
+)
 print(f"{numbers:,}")
 checks.check_03_b(numbers)
 
@@ -627,7 +803,9 @@ checks.check_03_b(numbers)
 
 # %%
 puzzle = checks.puzzle_03_c(model, picture)  # a Salience
-print(f"the notes' probabilities moved by up to {np.abs(puzzle.values - run.salience(model, picture).values).max():.2f}")
+print(
+    f"the notes' probabilities moved by up to {np.abs(puzzle.values - run.salience(model, picture).values).max():.2f}"
+)
 
 # %% tags=["exercise"]
 channel = ...
@@ -639,7 +817,9 @@ for c in range(16):
     with explain.ablate(model, "cnn.layer4", c):
         distances.append(np.abs(run.salience(model, picture).values - puzzle.values).mean())
 channel = int(np.argmin(distances))
-print(f"channel {channel}: distance {distances[channel]:.6f}, the next is {sorted(distances)[1]:.6f}")
+print(
+    f"channel {channel}: distance {distances[channel]:.6f}, the next is {sorted(distances)[1]:.6f}"
+)
 checks.check_03_c(channel, model, picture)
 
 # %% [markdown]

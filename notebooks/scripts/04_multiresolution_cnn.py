@@ -32,7 +32,17 @@ import sys
 if "google.colab" in sys.modules:  # Colab starts without it; everywhere else this cell does nothing
     import subprocess
 
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "git+https://github.com/melodylab/melodylab"], check=True)
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "-q",
+            "git+https://github.com/melodylab/melodylab",
+        ],
+        check=True,
+    )
 
 # %%
 import matplotlib.pyplot as plt
@@ -40,9 +50,11 @@ import numpy as np
 import torch
 
 import melodylab as ml
-from melodylab import checks, decode, evaluate, explain, plot, sonify
-from melodylab.models import frontends, run
-from melodylab.widgets import filter_panel, show
+from melodylab import evaluate, explain, plot, sonify
+from melodylab.course import checks
+from melodylab.course.panels import filter_panel, show
+from melodylab.melody import decode
+from melodylab.models import inputs, run
 
 # %% [markdown]
 # ## Warm-up: two rulers
@@ -61,13 +73,19 @@ figure, axes = plt.subplots(1, 2, figsize=(9, 2.4), layout="constrained")
 for samples, style in {64: "-", 960: "--"}.items():
     piece = tones[4000 : 4000 + samples] * np.hanning(samples)
     level = np.abs(np.fft.rfft(piece, 16384))
-    axes[0].plot(np.arange(len(level)) * sr / 16384, level / level.max(), style, label=f"{samples} samples")
+    axes[0].plot(
+        np.arange(len(level)) * sr / 16384, level / level.max(), style, label=f"{samples} samples"
+    )
     slid = np.convolve(click, np.hanning(samples), "same")
     axes[1].plot(1000 * (t - 0.5), slid / slid.max(), style)
 axes[0].set(title="the two tones", xlabel="Frequency (Hz)", xlim=(0, 600))
 axes[1].set(title="the click", xlabel="Time from the click (ms)", xlim=(-40, 40))
 axes[0].legend()
-show(figure, alt="Left: 960 samples show two peaks, 64 one hump. Right: 64 samples show a needle, 960 a wide hill.", dpi=70)
+show(
+    figure,
+    alt="Left: 960 samples show two peaks, 64 one hump. Right: 64 samples show a needle, 960 a wide hill.",
+    dpi=70,
+)
 
 # %% [markdown]
 # At 16 kHz 64 samples are 4 ms, 960 are 60 ms. The main lobe of a rectangular window is $2\,sr/L$ wide: 500 Hz and 33 Hz. So only the
@@ -83,7 +101,9 @@ show(figure, alt="Left: 960 samples show two peaks, 64 one hump. Right: 64 sampl
 x = np.cos(2 * np.pi * 2 * np.arange(8) / 8)
 kernels = np.array([np.cos(2 * np.pi * k * np.arange(8) / 8) for k in (1, 2, 3)])
 assert np.allclose(np.abs(kernels @ x), [0, 4, 0]), "only the kernel with two turns answers"
-by_torch = torch.nn.functional.conv1d(torch.tensor(x[None, None]), torch.tensor(kernels[:, None]))[0, :, 0].abs()
+by_torch = torch.nn.functional.conv1d(torch.tensor(x[None, None]), torch.tensor(kernels[:, None]))[
+    0, :, 0
+].abs()
 assert np.allclose(by_torch, [0, 4, 0]), "torch's convolution is this product"
 
 # %% [markdown]
@@ -98,22 +118,36 @@ assert np.allclose(by_torch, [0, 4, 0]), "torch's convolution is this product"
 
 # %%
 torch.manual_seed(0)
-stages = {"at first": ml.create_model("multires-1d"), "after the first training": ml.load_model("multires-1d"),
-          "after the second": ml.load_model("multires")}
+stages = {
+    "at first": ml.create_model("multires-1d"),
+    "after the first training": ml.load_model("multires-1d"),
+    "after the second": ml.load_model("multires"),
+}
 figure, axes = plt.subplots(2, 3, figsize=(10, 5), layout="constrained")
 for row, length in zip(axes, ("short", "long")):
     for ax, (name, network) in zip(row, stages.items()):
         found = explain.kernel_responses(network, length)
-        plot.kernel_responses(found, ax=ax, order=found.centres_hz.argsort(kind="stable"), fmax_hz=8000 if length == "short" else 3000)
+        plot.kernel_responses(
+            found,
+            ax=ax,
+            order=found.centres_hz.argsort(kind="stable"),
+            fmax_hz=8000 if length == "short" else 3000,
+        )
         ax.set_title(f"{found.kernels.shape[1]} samples, {name}", loc="left", fontsize="small")
-show(figure, alt="Six pictures of 128 columns: noise at first, then diagonals of bright bands, thin for the long kernels.", dpi=60)
+show(
+    figure,
+    alt="Six pictures of 128 columns: noise at first, then diagonals of bright bands, thin for the long kernels.",
+    dpi=60,
+)
 
 # %%
 for name, network in stages.items():
     for length in ("short", "long"):
         found = explain.kernel_responses(network, length)
-        print(f"{name:>25}, {length:>5}: half of the kernels answer below {np.median(found.centres_hz):5.0f} Hz, "
-              f"median bandwidth {np.median(found.bandwidths_hz):5.0f} Hz")
+        print(
+            f"{name:>25}, {length:>5}: half of the kernels answer below {np.median(found.centres_hz):5.0f} Hz, "
+            f"median bandwidth {np.median(found.bandwidths_hz):5.0f} Hz"
+        )
 
 # %% [markdown]
 # Bandwidths cannot be smaller than the kernel allows: $sr/L$, 250 Hz and 17 Hz, for a rectangle. Look which kernels come near. *Question:*
@@ -130,7 +164,11 @@ for ax, quarter in zip(axes, np.split(order, 4)):
     k = quarter[found.bandwidths_hz[quarter].argmin()]
     ax.plot(1000 * found.times_s, found.kernels[k] / np.abs(found.kernels[k]).max(), linewidth=0.7)
     ax.set(title=f"{found.centres_hz[k]:.0f} Hz", xlabel="Time (ms)")
-show(figure, alt="Four learned kernels of 60 ms: waves of rising frequency with noisy envelopes.", dpi=65)
+show(
+    figure,
+    alt="Four learned kernels of 60 ms: waves of rising frequency with noisy envelopes.",
+    dpi=65,
+)
 
 # %% [markdown]
 # ## 3. Why sort them?
@@ -143,19 +181,28 @@ show(figure, alt="Four learned kernels of 60 ms: waves of rising frequency with 
 # %%
 song = ml.demo_song(seed=0, seconds=8).excerpt(2, 7.8)
 model, samples_of = ml.load_model("multires"), {"short": 64, "long": 960}
-wave = frontends.FRONT_ENDS["wave"](song)  # (1, 160 samples, frames): columns side by side are the waveform
+wave = inputs.FRONT_ENDS["wave"](
+    song
+)  # (1, 160 samples, frames): columns side by side are the waveform
 heard = explain.activations(model, wave, "long")["long"].values[:, 0]  # (128 kernels, frames)
 shuffled = np.random.default_rng(0).permutation(128)
 figure, axes = plt.subplots(1, 2, figsize=(9, 3), sharey=True, layout="constrained")
 for ax, (title, picture) in zip(axes, {"in any order": heard[shuffled], "sorted": heard}.items()):
-    ax.imshow(picture, origin="lower", aspect="auto", cmap="magma", extent=(0, wave.times_s[-1], 0, 128))
+    ax.imshow(
+        picture, origin="lower", aspect="auto", cmap="magma", extent=(0, wave.times_s[-1], 0, 128)
+    )
     ax.set(title=title, xlabel="Time (s)")
 axes[0].set_ylabel("Kernel")
-show(figure, alt="The same 128 rows twice: in any order a noise of stripes; sorted, lines that rise and fall together.", dpi=65)
+show(
+    figure,
+    alt="The same 128 rows twice: in any order a noise of stripes; sorted, lines that rise and fall together.",
+    dpi=65,
+)
 
 # %% [markdown]
 # And what does the second stage lose? We put the kernels of the finished network in another order, weights and all. For a network
 # without order, nothing would change but names:
+
 
 # %%
 def verdict(holds, claim):
@@ -163,14 +210,16 @@ def verdict(holds, claim):
 
 
 others = [ml.demo_song(seed=seed, seconds=8).excerpt(2, 7.8) for seed in (1, 2, 3)]
-waves = [frontends.FRONT_ENDS["wave"](other) for other in others]
+waves = [inputs.FRONT_ENDS["wave"](other) for other in others]
 
 
 def accuracy(network, **decoding):
     """Mean scores over the three songs."""
     lines = [decode.peak(run.salience(network, w, **decoding)) for w in waves]
     scores = [ml.score_melody(line, other.melody) for line, other in zip(lines, others)]
-    return {key: float(np.mean([score[key] for score in scores])) for key in ("OA", "RPA", "VR", "VFA")}
+    return {
+        key: float(np.mean([score[key] for score in scores])) for key in ("OA", "RPA", "VR", "VFA")
+    }
 
 
 def reordered(network, order):
@@ -179,7 +228,13 @@ def reordered(network, order):
     copy.load_state_dict(network.state_dict())
     with torch.no_grad():
         for bank in (copy.short, copy.long):
-            for values in (bank.conv.weight, bank.norm.weight, bank.norm.bias, bank.norm.running_mean, bank.norm.running_var):
+            for values in (
+                bank.conv.weight,
+                bank.norm.weight,
+                bank.norm.bias,
+                bank.norm.running_mean,
+                bank.norm.running_var,
+            ):
                 values.copy_(values[order])
     return copy
 
@@ -199,13 +254,23 @@ figure, axes = plt.subplots(2, 2, figsize=(9, 5), sharex=True, sharey=True, layo
 for row, (name, network) in zip(axes, networks.items()):
     for ax, length in zip(row, ("short", "long")):
         values = explain.activations(network, wave, length)[length].values[:, 0]
-        ax.imshow(values, origin="lower", aspect="auto", cmap="magma", extent=(0, wave.times_s[-1], 0, 128))
+        ax.imshow(
+            values,
+            origin="lower",
+            aspect="auto",
+            cmap="magma",
+            extent=(0, wave.times_s[-1], 0, 128),
+        )
         ax.set_title(f"{samples_of[length]} samples, {name}", loc="left", fontsize="small")
 for ax in axes[-1]:
     ax.set_xlabel("Time (s)")
 for ax in axes[:, 0]:
     ax.set_ylabel("Kernel")
-show(figure, alt="Four pictures of 128 rows: with pre-training rows rise and fall together, without they are shuffled.", dpi=60)
+show(
+    figure,
+    alt="Four pictures of 128 rows: with pre-training rows rise and fall together, without they are shuffled.",
+    dpi=60,
+)
 
 # %% [markdown]
 # One number for "neighbours belong together": how alike are the outputs of two kernels that lie side by side, how alike two by dice?
@@ -216,14 +281,17 @@ for name, network in networks.items():
     for length in ("short", "long"):
         alike = np.corrcoef(explain.activations(network, wave, length)[length].values[:, 0])
         by_dice = [alike[tuple(rng.choice(128, 2, replace=False))] for _ in range(1000)]
-        print(f"{name:>17}, {samples_of[length]:3d} samples: correlation of neighbours {np.diag(alike, 1).mean():.2f}, "
-              f"of two by dice {np.mean(by_dice):.2f}")
+        print(
+            f"{name:>17}, {samples_of[length]:3d} samples: correlation of neighbours {np.diag(alike, 1).mean():.2f}, "
+            f"of two by dice {np.mean(by_dice):.2f}"
+        )
 
 # %% [markdown]
 # ## 4. 64 against 960
 #
 # **Claim** (the title's): several resolutions are better than one. The network has both; we silence all kernels of one length and
 # see what is left. (Networks that were *trained* with one length are in the table of part 6: that is another experiment.)
+
 
 # %%
 def without(length):
@@ -234,8 +302,15 @@ def without(length):
 rows = {"both": whole, "without the 64s": without("short"), "without the 960s": without("long")}
 ax = plot.score_bars(rows)
 ax.figure.set_size_inches(7, 2.8)
-show(ax, alt="Bars of OA, RPA, VR and VFA: the whole network, without the short kernels, without the long ones.", dpi=65)
-verdict(rows["without the 960s"]["RPA"] < rows["without the 64s"]["RPA"], "pitch rests on the long kernels more than on the short ones")
+show(
+    ax,
+    alt="Bars of OA, RPA, VR and VFA: the whole network, without the short kernels, without the long ones.",
+    dpi=65,
+)
+verdict(
+    rows["without the 960s"]["RPA"] < rows["without the 64s"]["RPA"],
+    "pitch rests on the long kernels more than on the short ones",
+)
 
 # %% [markdown]
 # ## 5. Five windows side by side
@@ -252,12 +327,24 @@ for b in range(3):
         with explain.ablate(model, f"block{b + 1}.branches.{shape}", range(8)):
             cost[b, s] = whole["OA"] - accuracy(model)["OA"]
 figure, ax = plt.subplots(figsize=(5, 2.4), layout="constrained")
-image = ax.imshow(cost, cmap="RdBu_r", vmin=-np.abs(cost).max(), vmax=np.abs(cost).max(), aspect="auto")
+image = ax.imshow(
+    cost, cmap="RdBu_r", vmin=-np.abs(cost).max(), vmax=np.abs(cost).max(), aspect="auto"
+)
 for b, s in np.ndindex(3, 5):
     ink = "white" if abs(cost[b, s]) > 0.6 * np.abs(cost).max() else "black"
     ax.text(s, b, f"{-cost[b, s]:+.2f}", ha="center", va="center", fontsize="small", color=ink)
-ax.set(xticks=range(5), xticklabels=shapes, yticks=range(3), yticklabels=["block 1", "block 2", "block 3"], title="OA without it")
-show(figure, alt="A table of three blocks and five shapes: how much overall accuracy changes without each.", dpi=65)
+ax.set(
+    xticks=range(5),
+    xticklabels=shapes,
+    yticks=range(3),
+    yticklabels=["block 1", "block 2", "block 3"],
+    title="OA without it",
+)
+show(
+    figure,
+    alt="A table of three blocks and five shapes: how much overall accuracy changes without each.",
+    dpi=65,
+)
 where = np.unravel_index(cost.argmax(), cost.shape)
 print(f"missed most: {shapes[where[1]]} in block {where[0] + 1}")
 
@@ -271,8 +358,12 @@ print(f"missed most: {shapes[where[1]]} in block {where[0] + 1}")
 # seven real songs:
 
 # %%
-titles = {"multires": "both lengths", "multires-no-pretraining": "no pre-training", "multires-short": "64 samples alone",
-          "multires-long": "960 samples alone"}
+titles = {
+    "multires": "both lengths",
+    "multires-no-pretraining": "no pre-training",
+    "multires-short": "64 samples alone",
+    "multires-long": "960 samples alone",
+}
 figures = ("VR", "VFA", "RPA", "RCA", "OA")
 trained = {title: [] for title in titles.values()}
 for row in ml.weights.experiments()["multires"]:
@@ -293,17 +384,35 @@ def clearly(better, worse, key):
 
 for key in ("OA", "RPA"):
     for other in ("no pre-training", "64 samples alone", "960 samples alone"):
-        verdict(clearly("both lengths", other, key), f"{key}: every network with everything is above every one with {other}")
+        verdict(
+            clearly("both lengths", other, key),
+            f"{key}: every network with everything is above every one with {other}",
+        )
 
 # %%
 figure, ax = plt.subplots(figsize=(6.5, 2.6), layout="constrained")
 for n, (key, colour) in enumerate({"OA": "C0", "RPA": "C1"}.items()):
     for y, rows in enumerate(trained.values()):
         values = [row[figures.index(key)] for row in rows]
-        ax.plot(values, np.full(len(values), y + 0.12 * (2 * n - 1)), "o", color=colour, label=key if y == 0 else None)
-ax.set(yticks=range(len(trained)), yticklabels=trained, xlabel="mean over seven real songs", ylim=(3.5, -0.5))
+        ax.plot(
+            values,
+            np.full(len(values), y + 0.12 * (2 * n - 1)),
+            "o",
+            color=colour,
+            label=key if y == 0 else None,
+        )
+ax.set(
+    yticks=range(len(trained)),
+    yticklabels=trained,
+    xlabel="mean over seven real songs",
+    ylim=(3.5, -0.5),
+)
 ax.legend(loc="best")
-show(figure, alt="A dot for each training: overall accuracy and raw pitch accuracy, everything against one part left out.", dpi=70)
+show(
+    figure,
+    alt="A dot for each training: overall accuracy and raw pitch accuracy, everything against one part left out.",
+    dpi=70,
+)
 
 # %% [markdown]
 # Two answers differ from the poster's. The pre-training is worth far more here than its 0.6 %: a head start counts most at the start.
@@ -322,9 +431,17 @@ for name in ("multires", "multires-no-pretraining", "multires-1d"):
 line = decode.peak(run.salience(model, wave, **model.card["decoding"]))
 ax = plot.error_map(line, song.melody, evaluate.frame_errors(line, song.melody))
 ax.figure.set_size_inches(8, 2.8)
-show(ax, alt="The true melody and the network's, in Hz over time; frames that are wrong are marked by kind.", dpi=70)
+show(
+    ax,
+    alt="The true melody and the network's, in Hz over time; frames that are wrong are marked by kind.",
+    dpi=70,
+)
 print({key: round(value, 2) for key, value in ml.score_melody(line, song.melody).items()})
-sonify.players({"the song": song.mono, "with the network's melody (right)": sonify.check_mix(song, line)}, song.sr, seconds=5)
+sonify.players(
+    {"the song": song.mono, "with the network's melody (right)": sonify.check_mix(song, line)},
+    song.sr,
+    seconds=5,
+)
 
 # %% [markdown]
 # ## 7. How far does it hear?
@@ -337,7 +454,9 @@ x = torch.from_numpy(wave.values[None].copy()).requires_grad_(True)
 model(x)[0, 1:, 200].max().backward()
 heard_frames = torch.where(x.grad.abs().amax(dim=(0, 1, 2)) > 0)[0].numpy() - 200
 print(f"from {heard_frames.min()} to {heard_frames.max()} frames of 10 ms around its own")
-assert -24 <= heard_frames.min() and heard_frames.max() <= 24, "7 of each block, 3 of the first stage"
+assert -24 <= heard_frames.min() and heard_frames.max() <= 24, (
+    "7 of each block, 3 of the first stage"
+)
 
 # %% [markdown]
 # A quarter of a second to either side, and that is all: no memory, as the networks of notebook 03 have one. *Question:* which part would
@@ -353,7 +472,11 @@ panel
 
 # %%
 # one setting, for paper
-show(panel.draw(length="long", kernel=40, time_s=3.0), alt="A kernel's wave, its response, and its output under the melody.", dpi=60)
+show(
+    panel.draw(length="long", kernel=40, time_s=3.0),
+    alt="A kernel's wave, its response, and its output under the melody.",
+    dpi=60,
+)
 
 # %% [markdown]
 # ## Exercises

@@ -33,7 +33,17 @@ import sys
 if "google.colab" in sys.modules:  # Colab starts without it; everywhere else this cell does nothing
     import subprocess
 
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "git+https://github.com/melodylab/melodylab"], check=True)
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "-q",
+            "git+https://github.com/melodylab/melodylab",
+        ],
+        check=True,
+    )
 
 # %%
 import dataclasses
@@ -43,9 +53,11 @@ import numpy as np
 import torch
 
 import melodylab as ml
-from melodylab import checks, decode, evaluate, explain, plot, sonify
-from melodylab.models import frontends, run
-from melodylab.widgets import attention_panel, show
+from melodylab import evaluate, explain, plot, sonify
+from melodylab.course import checks
+from melodylab.course.panels import attention_panel, show
+from melodylab.melody import decode
+from melodylab.models import inputs, run
 
 # %% [markdown]
 # ## Warm-up: two networks, one input
@@ -57,15 +69,23 @@ from melodylab.widgets import attention_panel, show
 # %%
 song = ml.demo_song(seed=0, seconds=8, lead_db=-4).excerpt(2, 7.8)
 model, rival = ml.load_model("ftanet-thin"), ml.load_model("segnet")
-picture = frontends.FRONT_ENDS["cfp"](song)  # (3 channels, 320 rows, a frame every 10 ms)
+picture = inputs.FRONT_ENDS["cfp"](song)  # (3 channels, 320 rows, a frame every 10 ms)
 salience = run.salience(model, picture, **model.card["decoding"])
-melodies = {"ftanet-thin": decode.peak(salience), "segnet": decode.peak(run.salience(rival, picture, **rival.card["decoding"]))}
-sounds = {"the song": song.mono} | {f"{name} (right)": sonify.check_mix(song, line) for name, line in melodies.items()}
+melodies = {
+    "ftanet-thin": decode.peak(salience),
+    "segnet": decode.peak(run.salience(rival, picture, **rival.card["decoding"])),
+}
+sounds = {"the song": song.mono} | {
+    f"{name} (right)": sonify.check_mix(song, line) for name, line in melodies.items()
+}
 sonify.players(sounds, song.sr, start_s=1, seconds=4)
 
 # %%
 for name, line in melodies.items():
-    print(f"{name:>12}", {key: round(value, 2) for key, value in ml.score_melody(line, song.melody).items()})
+    print(
+        f"{name:>12}",
+        {key: round(value, 2) for key, value in ml.score_melody(line, song.melody).items()},
+    )
 
 # %% [markdown]
 # ## 1. Three pictures that agree on one thing
@@ -93,15 +113,25 @@ for n, (ax, name) in enumerate(zip(axes, names)):
     ax.set(title=name, ylabel=ax.get_ylabel() if n == 0 else "")
     if ax.get_legend():
         ax.get_legend().remove()
-show(figure, alt="The three channels of the CFP side by side; a line follows the melody in each.", dpi=65)
+show(
+    figure,
+    alt="The three channels of the CFP side by side; a line follows the melody in each.",
+    dpi=65,
+)
 
 # %%
 sung = song.melody.resampled(picture.times_s).voiced
 for n, name in enumerate(names):
     line = explain.pitch_line(picture, n)
-    print(f"{name:>25}: its brightest row is right in {ml.score_melody(line, song.melody)['RPA']:.0%} of the sung frames")
-product = ml.Features(picture.values.prod(axis=0, keepdims=True), picture.freqs_hz, picture.times_s, "product")
-print(f"{'product of the three':>25}: {ml.score_melody(explain.pitch_line(product), song.melody)['RPA']:.0%}")
+    print(
+        f"{name:>25}: its brightest row is right in {ml.score_melody(line, song.melody)['RPA']:.0%} of the sung frames"
+    )
+product = ml.Features(
+    picture.values.prod(axis=0, keepdims=True), picture.freqs_hz, picture.times_s, "product"
+)
+print(
+    f"{'product of the three':>25}: {ml.score_melody(explain.pitch_line(product), song.melody)['RPA']:.0%}"
+)
 
 # %% [markdown]
 # *Question:* an instrument without a fundamental, partials at 400, 600, 800 Hz. Which of the three still shows 200 Hz?
@@ -119,7 +149,9 @@ average = block.mean(axis=1)  # 0, 2, 0, 1
 weights = np.exp(average) / np.exp(average).sum()
 assert np.allclose(weights, [0.083, 0.610, 0.083, 0.224], atol=0.001)
 attended = weights[:, None] * block
-assert np.allclose(attended[1], [0.610, 1.830], atol=0.001) and np.allclose(attended.sum(), 0.610 * 4 + 0.224 * 2, atol=0.01)
+assert np.allclose(attended[1], [0.610, 1.830], atol=0.001) and np.allclose(
+    attended.sum(), 0.610 * 4 + 0.224 * 2, atol=0.01
+)
 
 # %% [markdown]
 # Look at the size of the weights. They share out one unit, so among 320 rows an average row gets 1/320: attention
@@ -166,10 +198,16 @@ print(f"the largest weight of all channels is {320 * by_hand.max():.1f} times an
 # %%
 moment_s = float(picture.times_s[128 + 64])
 for n in (1, 3, 6):
-    figure = plot.attention(picture, explain.attention(model, picture, moment_s, n), melody=song.melody)
+    figure = plot.attention(
+        picture, explain.attention(model, picture, moment_s, n), melody=song.melody
+    )
     figure.set_size_inches(7.5, 3.4)
     figure.suptitle(f"level {n}", x=0.06)
-    show(figure, alt=f"Level {n}: the spectrum of a block with the melody; curves of attention over time and frequency.", dpi=60)
+    show(
+        figure,
+        alt=f"Level {n}: the spectrum of a block with the melody; curves of attention over time and frequency.",
+        dpi=60,
+    )
 
 # %% [markdown]
 # A picture invites stories, so let us count. *Is a row that the singer uses weighed more than others?* In every block with
@@ -177,8 +215,10 @@ for n in (1, 3, 6):
 # share; and the same of *moments*: the mean weight of the sung frames.
 
 # %%
-others = [ml.demo_song(seed=seed, seconds=8, lead_db=-4).excerpt(2, 5.83) for seed in (1, 2, 3)]  # three blocks each
-pictures = [frontends.FRONT_ENDS["cfp"](other) for other in others]
+others = [
+    ml.demo_song(seed=seed, seconds=8, lead_db=-4).excerpt(2, 5.83) for seed in (1, 2, 3)
+]  # three blocks each
+pictures = [inputs.FRONT_ENDS["cfp"](other) for other in others]
 
 
 def preferences():
@@ -194,11 +234,20 @@ def preferences():
             with explain.taps(model, names) as seen, torch.no_grad():
                 model(torch.from_numpy(p.values[None, :, :, first : first + 128].copy()))
             for n in found:
-                rows, frames = (seen[f"level{n}.attend.{axis}_map"][0].numpy().mean(axis=0) for axis in ("frequency", "time"))
-                rows_hz = p.freqs_hz.reshape(len(rows), -1).mean(axis=1)  # deeper levels have fewer rows and frames
-                distance = np.abs(12 * np.log2(rows_hz[:, None] / sung_hz[np.isfinite(sung_hz)])).min(axis=1)
+                rows, frames = (
+                    seen[f"level{n}.attend.{axis}_map"][0].numpy().mean(axis=0)
+                    for axis in ("frequency", "time")
+                )
+                rows_hz = p.freqs_hz.reshape(len(rows), -1).mean(
+                    axis=1
+                )  # deeper levels have fewer rows and frames
+                distance = np.abs(
+                    12 * np.log2(rows_hz[:, None] / sung_hz[np.isfinite(sung_hz)])
+                ).min(axis=1)
                 with_song = np.isfinite(sung_hz).reshape(len(frames), -1).mean(axis=1) > 0.5
-                found[n].append([len(rows) * rows[distance < 1].mean(), len(frames) * frames[with_song].mean()])
+                found[n].append(
+                    [len(rows) * rows[distance < 1].mean(), len(frames) * frames[with_song].mean()]
+                )
     return {n: np.array(blocks) for n, blocks in found.items()}
 
 
@@ -209,9 +258,17 @@ def verdict(holds, claim):
 liked = preferences()
 for n, found in liked.items():
     rows, frames = found.mean(axis=0)
-    print(f"level {n}: sung rows {rows:5.2f} of an equal share, sung frames {frames:5.2f}   ({len(found)} blocks)")
-verdict(all(found[:, 0].mean() > 1 for found in liked.values()), "in every level sung rows weigh more than an equal share")
-verdict(all(found[:, 1].mean() > 1 for found in liked.values()), "in every level sung frames weigh more than an equal share")
+    print(
+        f"level {n}: sung rows {rows:5.2f} of an equal share, sung frames {frames:5.2f}   ({len(found)} blocks)"
+    )
+verdict(
+    all(found[:, 0].mean() > 1 for found in liked.values()),
+    "in every level sung rows weigh more than an equal share",
+)
+verdict(
+    all(found[:, 1].mean() > 1 for found in liked.values()),
+    "in every level sung frames weigh more than an equal share",
+)
 
 # %% [markdown]
 # So the picture of Figure 1 holds for a part of the network: levels 4 to 6 give the singer's rows up to three times their share, the
@@ -224,6 +281,7 @@ verdict(all(found[:, 1].mean() > 1 for found in liked.values()), "in every level
 # **Claim.** What attention is worth shows when it is missing. `explain.uniform` blends the weights towards equal ones: at 0
 # they are the network's own, at 1 every row (or moment) counts the same, and their sum is 1 all the way. Nothing is
 # trained anew, so the network is put into a situation that it does not know.
+
 
 # %%
 def scores(names, share):
@@ -244,15 +302,25 @@ for (kind, rows), style in zip(blended.items(), ("o-", "s--")):
     ax.plot(shares, [row["OA"] for row in rows], style, label=kind)
 ax.set(xlabel="Blend to equal weights", ylabel="OA", ylim=(0, 1))
 ax.legend()
-show(figure, alt="Overall accuracy against the share of equal weights, attention over frequency and over time.", dpi=70)
+show(
+    figure,
+    alt="Overall accuracy against the share of equal weights, attention over frequency and over time.",
+    dpi=70,
+)
 for kind, rows in blended.items():
-    print(f"{kind:>15}: " + ", ".join(f"{key} {rows[0][key]:.2f} → {rows[-1][key]:.2f}" for key in rows[0]))
+    print(
+        f"{kind:>15}: "
+        + ", ".join(f"{key} {rows[0][key]:.2f} → {rows[-1][key]:.2f}" for key in rows[0])
+    )
 
 # %% [markdown]
 # And where? One level at a time, all its weights over frequency made equal:
 
 # %%
-cost = {n: blended["over frequency"][0]["OA"] - scores(f"level{n}.attend.frequency_map", 1)["OA"] for n in range(1, 8)}
+cost = {
+    n: blended["over frequency"][0]["OA"] - scores(f"level{n}.attend.frequency_map", 1)["OA"]
+    for n in range(1, 8)
+}
 for n, lost in cost.items():
     print(f"level {n}: OA {-lost:+.3f}")
 print(f"the level that would be missed most: {max(cost, key=cost.get)}")
@@ -269,8 +337,11 @@ panel
 
 # %%
 # one setting, for paper
-show(panel.draw(level=max(cost, key=cost.get), axis="frequency", blend=1.0, time_s=1.9),
-     alt="The maps of one block, the melody of the network and with equal weights, and the truth.", dpi=60)
+show(
+    panel.draw(level=max(cost, key=cost.get), axis="frequency", blend=1.0, time_s=1.9),
+    alt="The maps of one block, the melody of the network and with equal weights, and the truth.",
+    dpi=60,
+)
 
 # %% [markdown]
 # ## 5. Which map goes on: fusion
@@ -283,17 +354,23 @@ show(panel.draw(level=max(cost, key=cost.get), axis="frequency", blend=1.0, time
 for n in (1, 4, 7):
     fusion = explain.attention(model, picture, moment_s, n).fusion  # (channels, 3)
     assert np.allclose(fusion.sum(axis=0), 1, atol=1e-5), "over channels, as released"
-    print(f"level {n}: {fusion.shape[0]:2d} channels, the weights of a channel sum to {fusion.sum(axis=1).min():.2f} to "
-          f"{fusion.sum(axis=1).max():.2f}")
+    print(
+        f"level {n}: {fusion.shape[0]:2d} channels, the weights of a channel sum to {fusion.sum(axis=1).min():.2f} to "
+        f"{fusion.sum(axis=1).max():.2f}"
+    )
 last = explain.attention(model, picture, moment_s, 7).fusion
 assert np.allclose(last, 1), "one channel has nobody to share with"
-print(f"level 7 has one channel, so its weights are {last.ravel()}: the block adds up, and its {25} numbers are for nothing")
+print(
+    f"level 7 has one channel, so its weights are {last.ravel()}: the block adds up, and its {25} numbers are for nothing"
+)
 
 # %%
 torch.manual_seed(0)
 branches = ml.create_model("ftanet-thin", fusion="branches")
 weights = explain.attention(branches, picture, moment_s, 4).fusion
-assert np.allclose(weights.sum(axis=1), 1, atol=1e-5), "over the maps, as in the papers that FTANet cites"
+assert np.allclose(weights.sum(axis=1), 1, atol=1e-5), (
+    "over the maps, as in the papers that FTANet cites"
+)
 
 # %% [markdown]
 # *Question:* 25 numbers of level 7 never get a gradient. How could the authors have noticed?
@@ -305,24 +382,34 @@ assert np.allclose(weights.sum(axis=1), 1, atol=1e-5), "over the maps, as in the
 # Both can be true, for a detector has a dial. We add a number to its logit and turn it:
 
 # %%
-dials, gains = {}, np.exp([-8.0, -4, -2, -1, 0, 1, 2, 4, 8])  # adding to a logit multiplies a probability
+dials, gains = (
+    {},
+    np.exp([-8.0, -4, -2, -1, 0, 1, 2, 4, 8]),
+)  # adding to a logit multiplies a probability
 for network in (model, rival):
     said = [run.salience(network, p, unvoiced_gain=1.0) for p in pictures]
     dials[network.name] = []
     for gain in gains:
         lines = [decode.peak(dataclasses.replace(s, unvoiced=gain * s.unvoiced)) for s in said]
         rates = [ml.score_melody(line, other.melody) for line, other in zip(lines, others)]
-        dials[network.name].append([np.mean([rate[key] for rate in rates]) for key in ("VFA", "VR")])
+        dials[network.name].append(
+            [np.mean([rate[key] for rate in rates]) for key in ("VFA", "VR")]
+        )
 figure, ax = plt.subplots(figsize=(5, 3), layout="constrained")
 for (name, dial), style in zip(dials.items(), ("o-", "s--")):
     ax.plot(*np.array(dial).T, style, label=name)
 ax.set(xlabel="Voicing false alarms", ylabel="Voicing recall", xlim=(0, 1), ylim=(0, 1))
 ax.legend(loc="lower right")
-show(figure, alt="Recall against false alarms as the logit of no melody is moved, FTANet and SegNet.", dpi=65)
+show(
+    figure,
+    alt="Recall against false alarms as the logit of no melody is moved, FTANet and SegNet.",
+    dpi=65,
+)
 
 # %% [markdown]
 # One network has *more false alarms* than another at some point of its dial, and fewer at another. To say that it
 # detects better or worse, compare the curves: at the recall of one, what are the false alarms of the other?
+
 
 # %%
 def false_alarms_at(recall, dial):
@@ -332,13 +419,17 @@ def false_alarms_at(recall, dial):
 
 for recall in (0.7, 0.8, 0.9):
     found = {name: false_alarms_at(recall, dial) for name, dial in dials.items()}
-    print(f"at a recall of {recall}: false alarms", {name: round(value, 2) for name, value in found.items()})
+    print(
+        f"at a recall of {recall}: false alarms",
+        {name: round(value, 2) for name, value in found.items()},
+    )
 
 # %% [markdown]
 # ## 7. How far does it hear?
 #
 # **Claim.** A softmax over all frames of the block, and averages over all of them, let every frame hear the whole block; convolutions
 # alone hear a few frames. We measure: the gradient of one frame's best note with respect to every input frame.
+
 
 # %%
 def heard_frames(network, p, frame, first, stop):
@@ -350,9 +441,13 @@ def heard_frames(network, p, frame, first, stop):
 
 ours = heard_frames(model, picture, 192, 128, 256)
 theirs = heard_frames(rival, picture, 192, 128, 256)
-print(f"ftanet-thin: frames {ours.min()} to {ours.max()}; segnet: frames {theirs.min()} to {theirs.max()}")
+print(
+    f"ftanet-thin: frames {ours.min()} to {ours.max()}; segnet: frames {theirs.min()} to {theirs.max()}"
+)
 assert ours.min() == 128 and ours.max() == 255, "the whole block, 1.28 s"
-assert theirs.min() == 192 - 12 and theirs.max() == 192 + 12, "six convolutions on the way to a pitch, two frames to either side each"
+assert theirs.min() == 192 - 12 and theirs.max() == 192 + 12, (
+    "six convolutions on the way to a pitch, two frames to either side each"
+)
 
 # %% [markdown]
 # And nothing beyond: the block is a wall, like the patches of notebook 03. The paper calls 128 frames "128 milliseconds"; they
@@ -369,12 +464,18 @@ assert theirs.min() == 192 - 12 and theirs.max() == 192 + 12, "six convolutions 
 # %%
 line = decode.peak(salience)
 times_s, labels = evaluate.pitch_errors(line, song.melody)
-right_s = times_s[(labels == "right") & (times_s > picture.times_s[150]) & (times_s < picture.times_s[230])]
-when_s = float(right_s[line.resampled(right_s).voicing.argmax()])  # where it is surest, well inside a block
+right_s = times_s[
+    (labels == "right") & (times_s > picture.times_s[150]) & (times_s < picture.times_s[230])
+]
+when_s = float(
+    right_s[line.resampled(right_s).voicing.argmax()]
+)  # where it is surest, well inside a block
 maps = explain.attention(model, picture, when_s, 1)
 looked_at = np.outer(maps.frequency.mean(axis=0), maps.time.mean(axis=0))  # (320 rows, 128 frames)
 integrated = explain.attribution(model, picture, when_s, around_s=None, steps=12)
-covered = explain.attribution(model, picture, when_s, method="occlusion", around_s=None, window_semitones=6, window_s=0.2)
+covered = explain.attribution(
+    model, picture, when_s, method="occlusion", around_s=None, window_semitones=6, window_s=0.2
+)
 
 figure, axes = plt.subplots(1, 3, figsize=(11, 3.2), sharey=True, layout="constrained")
 attended = ml.Features(looked_at[None], picture.freqs_hz, integrated.times_s, "attention")
@@ -385,7 +486,11 @@ for ax, title in zip(axes, ("attention, level 1", "integrated gradients", "occlu
     ax.set_title(title, loc="left", fontsize="medium")
     if ax.get_legend():
         ax.get_legend().remove()
-show(figure, alt="Three maps of one block: attention as rows and columns; the other two as spots around the note in question.", dpi=60)
+show(
+    figure,
+    alt="Three maps of one block: attention as rows and columns; the other two as spots around the note in question.",
+    dpi=60,
+)
 
 # %% [markdown]
 # Which of them found what matters? Silence the 400 cells that each names first, in all three channels, and see what the note loses.
@@ -405,12 +510,18 @@ def log_odds(cells):
     return z[note] - np.logaddexp.reduce(np.delete(z, note))
 
 
-named = {"attention": looked_at, "integrated gradients": integrated.values.sum(axis=0), "occlusion": covered.values.sum(axis=0)}
+named = {
+    "attention": looked_at,
+    "integrated gradients": integrated.values.sum(axis=0),
+    "occlusion": covered.values.sum(axis=0),
+}
 whole = log_odds([])
 for name, score in named.items():
     cells = np.argsort(score, axis=None)[-400:]
     print(f"without the 400 cells of {name:>20}: log odds {whole:6.2f} → {log_odds(cells):6.2f}")
-dice = [log_odds(np.random.default_rng(seed).choice(320 * 128, 400, replace=False)) for seed in range(5)]
+dice = [
+    log_odds(np.random.default_rng(seed).choice(320 * 128, 400, replace=False)) for seed in range(5)
+]
 print(f"without 400 cells by dice:                    {whole:6.2f} → {np.mean(dice):6.2f}")
 
 # %% [markdown]
@@ -426,13 +537,21 @@ print(f"without 400 cells by dice:                    {whole:6.2f} → {np.mean(
 
 # %%
 hard = [ml.demo_song(seed=seed, seconds=8, lead_db=-8).excerpt(2, 5.83) for seed in (1, 2, 3)]
-hard_pictures = [frontends.FRONT_ENDS["cfp"](other) for other in hard]
+hard_pictures = [inputs.FRONT_ENDS["cfp"](other) for other in hard]
 labels, found_lines = {}, {}
 for network in (model, rival):
-    lines = [decode.peak(run.salience(network, p, **network.card["decoding"])) for p in hard_pictures]
-    labels[network.name] = np.concatenate([evaluate.pitch_errors(line, o.melody)[1] for line, o in zip(lines, hard)])
+    lines = [
+        decode.peak(run.salience(network, p, **network.card["decoding"])) for p in hard_pictures
+    ]
+    labels[network.name] = np.concatenate(
+        [evaluate.pitch_errors(line, o.melody)[1] for line, o in zip(lines, hard)]
+    )
     found_lines[network.name] = lines
-show(plot.pitch_error_bars(labels), alt="Two bars: sung frames right, near, octaves off, otherwise wrong.", dpi=65)
+show(
+    plot.pitch_error_bars(labels),
+    alt="Two bars: sung frames right, near, octaves off, otherwise wrong.",
+    dpi=65,
+)
 octaves = {name: int(np.sum(found == "octave")) for name, found in labels.items()}
 verdict(octaves["ftanet-thin"] < octaves["segnet"], f"fewer octave errors than SegNet: {octaves}")
 
@@ -440,13 +559,25 @@ verdict(octaves["ftanet-thin"] < octaves["segnet"], f"fewer octave errors than S
 # And where: the song of the three on which FTANet slips by octaves most, frame by frame. (Here the voicing counts, too.)
 
 # %%
-slips = [np.sum(evaluate.pitch_errors(line, o.melody)[1] == "octave") for line, o in zip(found_lines["ftanet-thin"], hard)]
+slips = [
+    np.sum(evaluate.pitch_errors(line, o.melody)[1] == "octave")
+    for line, o in zip(found_lines["ftanet-thin"], hard)
+]
 worst = int(np.argmax(slips))
 figure, axes = plt.subplots(2, 1, figsize=(8, 5), sharex=True, layout="constrained")
 for ax, (name, lines) in zip(axes, found_lines.items()):
-    plot.error_map(lines[worst], hard[worst].melody, evaluate.frame_errors(lines[worst], hard[worst].melody), ax=ax)
+    plot.error_map(
+        lines[worst],
+        hard[worst].melody,
+        evaluate.frame_errors(lines[worst], hard[worst].melody),
+        ax=ax,
+    )
     ax.set_ylabel(f"{name}\n{ax.get_ylabel()}")
-show(figure, alt="The true melody and two networks' frames over it, marked by kind: right, octave error, wrong, missed, false alarm.", dpi=65)
+show(
+    figure,
+    alt="The true melody and two networks' frames over it, marked by kind: right, octave error, wrong, missed, false alarm.",
+    dpi=65,
+)
 
 # %% [markdown]
 # ## 10. Trained without it
@@ -458,12 +589,21 @@ show(figure, alt="The true melody and two networks' frames over it, marked by ki
 # seven real songs, each voicing constant chosen on the six others:
 
 # %%
-titles = {"ftanet": "everything", "ftanet-no-frequency": "no attention over frequency", "ftanet-no-temporal": "no attention over time",
-          "ftanet-no-fusion": "no fusion", "ftanet-no-detection": "no detection branch"}
+titles = {
+    "ftanet": "everything",
+    "ftanet-no-frequency": "no attention over frequency",
+    "ftanet-no-temporal": "no attention over time",
+    "ftanet-no-fusion": "no fusion",
+    "ftanet-no-detection": "no detection branch",
+}
 figures = ("OA", "RPA", "RCA", "VR", "VFA")
 trained = {title: [] for title in (*titles.values(), "softmax over the maps")}
 for row in ml.weights.experiments()["ftanet"]:
-    title = "softmax over the maps" if row["changes"].get("fusion") == "branches" else titles[row["network"]]
+    title = (
+        "softmax over the maps"
+        if row["changes"].get("fusion") == "branches"
+        else titles[row["network"]]
+    )
     trained[title].append([row[key] for key in figures])
 for title, rows in trained.items():
     print(f"{title:>27}, {len(rows)} trainings:", end="")
@@ -478,17 +618,35 @@ def each(title, key):
 
 for title in list(titles.values())[1:]:
     for key in ("OA", "RPA"):
-        verdict(min(each("everything", key)) > max(each(title, key)), f"{key}: every network with everything is above every one with {title}")
+        verdict(
+            min(each("everything", key)) > max(each(title, key)),
+            f"{key}: every network with everything is above every one with {title}",
+        )
 
 # %%
 figure, ax = plt.subplots(figsize=(6.5, 3.2), layout="constrained")
 for n, key in enumerate(("OA", "RPA")):
     for y, title in enumerate(trained):
         values = each(title, key)
-        ax.plot(values, np.full(len(values), y + 0.12 * (2 * n - 1)), "os"[n], color=f"C{n}", label=key if y == 0 else None)
-ax.set(yticks=range(len(trained)), yticklabels=trained, xlabel="mean over seven real songs", ylim=(len(trained) - 0.5, -0.5))
+        ax.plot(
+            values,
+            np.full(len(values), y + 0.12 * (2 * n - 1)),
+            "os"[n],
+            color=f"C{n}",
+            label=key if y == 0 else None,
+        )
+ax.set(
+    yticks=range(len(trained)),
+    yticklabels=trained,
+    xlabel="mean over seven real songs",
+    ylim=(len(trained) - 0.5, -0.5),
+)
 ax.legend(loc="best")
-show(figure, alt="A dot for each training: overall accuracy and raw pitch accuracy of FTANet, whole and with one part left out.", dpi=70)
+show(
+    figure,
+    alt="A dot for each training: overall accuracy and raw pitch accuracy of FTANet, whole and with one part left out.",
+    dpi=70,
+)
 
 # %% [markdown]
 # At this width and after so few steps no part earns its place, and one line stands out the other way: maps that are simply *added* beat
@@ -502,9 +660,17 @@ show(figure, alt="A dot for each training: overall accuracy and raw pitch accura
 
 # %%
 for title in ("everything", "no detection branch"):
-    print(f"{title:>20}: recall {np.mean(each(title, 'VR')):.3f}, false alarms {np.mean(each(title, 'VFA')):.3f}")
-verdict(max(each("everything", "VFA")) < min(each("no detection branch", "VFA")), "every network with the branch has fewer false alarms (the table)")
-verdict(min(each("everything", "VFA")) > max(each("no detection branch", "VFA")), "every network with the branch has more false alarms (the text)")
+    print(
+        f"{title:>20}: recall {np.mean(each(title, 'VR')):.3f}, false alarms {np.mean(each(title, 'VFA')):.3f}"
+    )
+verdict(
+    max(each("everything", "VFA")) < min(each("no detection branch", "VFA")),
+    "every network with the branch has fewer false alarms (the table)",
+)
+verdict(
+    min(each("everything", "VFA")) > max(each("no detection branch", "VFA")),
+    "every network with the branch has more false alarms (the text)",
+)
 
 # %% [markdown]
 # *Question:* "no attention over time" also loses the 3 x 3 and 5 x 5 convolutions that the weights multiply, half of all numbers. What
@@ -525,12 +691,14 @@ verdict(min(each("everything", "VFA")) > max(each("no detection branch", "VFA"))
 # **a)** Attention over *time*, by hand: `x` is (channels, rows, frames), `z` the numbers before the softmax, (channels, frames). Return
 # `x` weighed.
 
+
 # %% tags=["exercise"]
 def attend_over_time(x, z):
     return ...
 
 
 checks.check_05_a(attend_over_time)
+
 
 # %% tags=["solution"]
 def attend_over_time(x, z):
@@ -559,7 +727,9 @@ checks.check_05_b(numbers)
 
 # %%
 puzzle = checks.puzzle_05_c(model, picture)  # a Salience
-print(f"the pitches' probabilities moved by up to {np.abs(puzzle.values - run.salience(model, picture).values).max():.2f}")
+print(
+    f"the pitches' probabilities moved by up to {np.abs(puzzle.values - run.salience(model, picture).values).max():.2f}"
+)
 
 # %% tags=["exercise"]
 answer = ...

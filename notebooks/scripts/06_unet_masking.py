@@ -33,7 +33,17 @@ import sys
 if "google.colab" in sys.modules:  # Colab starts without it; everywhere else this cell does nothing
     import subprocess
 
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "git+https://github.com/melodylab/melodylab"], check=True)
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "-q",
+            "git+https://github.com/melodylab/melodylab",
+        ],
+        check=True,
+    )
 
 # %%
 import contextlib
@@ -44,9 +54,12 @@ import numpy as np
 import torch
 
 import melodylab as ml
-from melodylab import audio, checks, evaluate, explain, features, models, plot, separation, sonify
-from melodylab.models import frontends, run
-from melodylab.widgets import mixing_desk, show
+from melodylab import evaluate, explain, models, plot, separation, sonify
+from melodylab.course import checks
+from melodylab.course.panels import mixing_desk, show
+from melodylab.dsp import features, stft
+from melodylab.io import audio
+from melodylab.models import inputs, run
 
 # %% [markdown]
 # ## Warm-up: take the singer out
@@ -60,7 +73,9 @@ song = ml.demo_song(seed=2, seconds=12, lead_db=-1).excerpt(1.5, 10.5)
 lead = song.stems["melody"]  # (1 channel, samples), the truth
 band = ml.Song.from_array(song.audio - lead, song.sr, name="without melody")
 stems = ml.separate(song, "unet")
-assert np.abs(stems["melody"] + stems["accompaniment"] - song.audio).max() < 1e-6, "nothing is lost, nothing is added"
+assert np.abs(stems["melody"] + stems["accompaniment"] - song.audio).max() < 1e-6, (
+    "nothing is lost, nothing is added"
+)
 sonify.players({"song": song.mono, **stems}, song.sr, start_s=1, seconds=4)
 
 
@@ -70,8 +85,10 @@ def sdr_db(estimate, truth=lead):
     return float(evaluate.bss_eval_sdr(truth, np.reshape(estimate, truth.shape))[0])
 
 
-print(f"melody {sdr_db(stems['melody']):.1f} dB, accompaniment {sdr_db(stems['accompaniment'], band.audio):.1f} dB; "
-      f"the song itself, taken for the melody: {sdr_db(song.audio):.1f} dB")
+print(
+    f"melody {sdr_db(stems['melody']):.1f} dB, accompaniment {sdr_db(stems['accompaniment'], band.audio):.1f} dB; "
+    f"the song itself, taken for the melody: {sdr_db(song.audio):.1f} dB"
+)
 
 # %% [markdown]
 # ## 1. A mask is a table of shares
@@ -82,7 +99,9 @@ print(f"melody {sdr_db(stems['melody']):.1f} dB, accompaniment {sdr_db(stems['ac
 # %%
 toy_lead = np.array([[3.0, 4.0, 0.0], [0.0, 1.0, 0.0]])  # (2 frequencies, 3 moments)
 toy_rest = np.array([[1.0, 0.0, 2.0], [2.0, 1.0, 0.0]])
-ratio = toy_lead / np.maximum(toy_lead + toy_rest, 1e-12)  # the ideal ratio mask; silence belongs to nobody
+ratio = toy_lead / np.maximum(
+    toy_lead + toy_rest, 1e-12
+)  # the ideal ratio mask; silence belongs to nobody
 assert np.allclose(ratio, [[0.75, 1, 0], [0, 0.5, 0]])
 binary = (toy_lead > toy_rest).astype(float)  # the ideal binary mask: who is louder takes all
 toy_song = toy_lead + toy_rest  # a world in which magnitudes add
@@ -97,8 +116,10 @@ print("binary mask, error in each cell:\n", binary * toy_song - toy_lead)
 for degrees in (0, 60, 90, 120, 180):
     met = 3 + 4 * np.exp(1j * np.radians(degrees))
     best = (3 * met.conjugate()).real / abs(met) ** 2
-    print(f"{degrees:3d} degrees: magnitude {abs(met):.2f}, power {abs(met) ** 2:5.2f}; "
-          f"share for a magnitude of 3: {3 / abs(met):.2f}, share with the smallest error: {best:5.2f}")
+    print(
+        f"{degrees:3d} degrees: magnitude {abs(met):.2f}, power {abs(met) ** 2:5.2f}; "
+        f"share for a magnitude of 3: {3 / abs(met):.2f}, share with the smallest error: {best:5.2f}"
+    )
 assert np.isclose(abs(3 + 4j) ** 2, 3**2 + 4**2), "powers add at a right angle, and nowhere else"
 
 # %% [markdown]
@@ -114,11 +135,15 @@ window, hop_samples = np.hanning(2049)[:-1].astype(np.float32), 512
 
 
 def spectra(y):
-    return audio.stft(np.ravel(y), window=window, hop_samples=hop_samples)  # (1025 frequencies, frames), complex
+    return stft.stft(
+        np.ravel(y), window=window, hop_samples=hop_samples
+    )  # (1025 frequencies, frames), complex
 
 
 def sound(X):
-    return audio.istft(X.astype(np.complex64), window=window, hop_samples=hop_samples, samples=song.audio.shape[1])
+    return stft.istft(
+        X.astype(np.complex64), window=window, hop_samples=hop_samples, samples=song.audio.shape[1]
+    )
 
 
 X, L, R = spectra(song.audio), spectra(lead), spectra(band.audio)
@@ -130,15 +155,26 @@ ideal = {
 }
 apart = np.abs(np.log10(np.abs(X) ** 2 / (np.abs(L) ** 2 + np.abs(R) ** 2 + 1e-20) + 1e-20)) > 0.3
 both = (np.abs(L) > 0.01 * np.abs(L).max()) & (np.abs(R) > 0.01 * np.abs(R).max())
-print(f"where both are loud, powers do not add, by more than 3 dB, in {apart[both].mean():.0%} of the cells")
+print(
+    f"where both are loud, powers do not add, by more than 3 dB, in {apart[both].mean():.0%} of the cells"
+)
 
 # %%
-axes_of = {"freqs_hz": np.arange(1025) * song.sr / 2048, "times_s": np.arange(X.shape[1]) * hop_samples / song.sr}
+axes_of = {
+    "freqs_hz": np.arange(1025) * song.sr / 2048,
+    "times_s": np.arange(X.shape[1]) * hop_samples / song.sr,
+}
 figure, axes = plt.subplots(1, 2, figsize=(6.4, 1.9), sharey=True, layout="constrained")
 for ax, name in zip(axes, ("ratio", "binary")):
-    plot.mask_map(ml.Mask(ideal[name], **axes_of), ax=ax, fmax_hz=2500, colorbar=False).set_title(name)
+    plot.mask_map(ml.Mask(ideal[name], **axes_of), ax=ax, fmax_hz=2500, colorbar=False).set_title(
+        name
+    )
     ax.label_outer()
-show(figure, alt="Two ideal masks: wavy lines, the partials of the voice; with soft edges, and in black and white.", dpi=65)
+show(
+    figure,
+    alt="Two ideal masks: wavy lines, the partials of the voice; with soft edges, and in black and white.",
+    dpi=65,
+)
 for name, mask in ideal.items():
     print(f"{name:>12} mask: SDR {sdr_db(sound(mask * X)):.1f} dB")
 
@@ -158,7 +194,7 @@ for name, mask in ideal.items():
 # %%
 magnitudes = ideal["ratio"] * np.abs(X)
 samples = song.audio.shape[1]
-guessed = audio.griffin_lim(magnitudes, window=window, hop_samples=hop_samples, samples=samples)
+guessed = stft.griffin_lim(magnitudes, window=window, hop_samples=hop_samples, samples=samples)
 phased = {
     "mixture": sound(magnitudes * np.exp(1j * np.angle(X))),
     "true": sound(magnitudes * np.exp(1j * np.angle(L))),
@@ -166,23 +202,47 @@ phased = {
     "Griffin-Lim": guessed,
 }
 for name, y in phased.items():
-    print(f"{name:>12} phases: SDR {sdr_db(y):5.1f} dB, SI-SDR {evaluate.si_sdr(lead[0], y):5.1f} dB")
+    print(
+        f"{name:>12} phases: SDR {sdr_db(y):5.1f} dB, SI-SDR {evaluate.si_sdr(lead[0], y):5.1f} dB"
+    )
 
 # %%
 strongest = int(np.argmax(np.convolve(lead[0] ** 2, np.ones(2000), "same")))
 shown = slice(strongest, strongest + round(0.02 * song.sr))
 figure, axes = plt.subplots(4, 1, figsize=(6.5, 3), sharex=True, sharey=True, layout="constrained")
 for ax, (name, y) in zip(axes, phased.items()):
-    ax.plot(np.arange(shown.start, shown.stop) / song.sr, lead[0, shown], color="0.7", linewidth=4, label="the lead")
-    ax.plot(np.arange(shown.start, shown.stop) / song.sr, y[shown], color="C0", linewidth=1.2, label="estimate")
+    ax.plot(
+        np.arange(shown.start, shown.stop) / song.sr,
+        lead[0, shown],
+        color="0.7",
+        linewidth=4,
+        label="the lead",
+    )
+    ax.plot(
+        np.arange(shown.start, shown.stop) / song.sr,
+        y[shown],
+        color="C0",
+        linewidth=1.2,
+        label="estimate",
+    )
     ax.set_ylabel(name, rotation=0, ha="right", va="center")
     ax.set_yticks([])
 axes[0].legend(loc="upper right", fontsize="small")
 axes[-1].set_xlabel("Time (s)")
-show(figure, alt="20 ms of the lead, and upon it four estimates: mixture and true phases lie on it, the others do not.", dpi=65)
+show(
+    figure,
+    alt="20 ms of the lead, and upon it four estimates: mixture and true phases lie on it, the others do not.",
+    dpi=65,
+)
 
 # %%
-sonify.player(phased["Griffin-Lim"], song.sr, start_s=1, seconds=4, title="the ideal magnitudes, phases by Griffin-Lim")
+sonify.player(
+    phased["Griffin-Lim"],
+    song.sr,
+    start_s=1,
+    seconds=4,
+    title="the ideal magnitudes, phases by Griffin-Lim",
+)
 
 # %% [markdown]
 # Griffin-Lim sounds far better than its number says: it found *a* sound with these magnitudes, only not this one, and the SDR
@@ -191,8 +251,12 @@ sonify.player(phased["Griffin-Lim"], song.sr, start_s=1, seconds=4, title="the i
 
 # %%
 for name, y in phased.items():
-    print(f"song minus lead with {name:>12} phases: accompaniment {sdr_db(song.audio - y, band.audio):5.1f} dB")
-assert np.allclose(phased["mixture"] + sound((1 - ideal["ratio"]) * X), song.mono, atol=1e-5), "mask and complement: the song"
+    print(
+        f"song minus lead with {name:>12} phases: accompaniment {sdr_db(song.audio - y, band.audio):5.1f} dB"
+    )
+assert np.allclose(phased["mixture"] + sound((1 - ideal["ratio"]) * X), song.mono, atol=1e-5), (
+    "mask and complement: the song"
+)
 
 # %% [markdown]
 # **The exact rest.** With the mixture's phases, what mask $M$ takes and what its complement takes sum to the song, because $MX +
@@ -223,12 +287,23 @@ perfect = heard["lead"].values / np.maximum(heard["lead"].values + heard["band"]
 by_report = separation.by_mel_inversion(song, perfect)
 mel_mask = ml.Mask(perfect[0], heard["song"].freqs_hz, heard["song"].times_s)
 by_share = separation.lead_by_mask(song, mel_mask)
-for name, y in {"InverseMel and Griffin-Lim": by_report["melody"], "the same mask on the song's own spectra": by_share}.items():
+for name, y in {
+    "InverseMel and Griffin-Lim": by_report["melody"],
+    "the same mask on the song's own spectra": by_share,
+}.items():
     print(f"{name:>40}: SDR {sdr_db(y):5.1f} dB")
 missing = song.audio - by_report["melody"] - by_report["accompaniment"]
 missing_db = 10 * np.log10(np.sum(missing**2) / np.sum(song.audio**2))
-print(f"song minus both stems: {missing_db:+.1f} dB of the song's power; of our stems nothing would be left")
-sonify.player(by_report["melody"], song.sr, start_s=1, seconds=4, title="the true mask, InverseMel and Griffin-Lim")
+print(
+    f"song minus both stems: {missing_db:+.1f} dB of the song's power; of our stems nothing would be left"
+)
+sonify.player(
+    by_report["melody"],
+    song.sr,
+    start_s=1,
+    seconds=4,
+    title="the true mask, InverseMel and Griffin-Lim",
+)
 
 # %% [markdown]
 # Same mask, same knowledge; the first throws the sound away and draws it anew. **Which of its two steps hurts?** The inversion is
@@ -237,12 +312,16 @@ sonify.player(by_report["melody"], song.sr, start_s=1, seconds=4, title="the tru
 # %%
 triangles = features.htk_triangles()  # (128 bands, 201 bins)
 empty, rank = int(np.sum(~triangles.any(axis=1))), int(np.linalg.matrix_rank(triangles))
-print(f"{triangles.shape[1]} unknown bins, {triangles.shape[0]} bands, {empty} of them empty, between two bins: {rank} equations")
+print(
+    f"{triangles.shape[1]} unknown bins, {triangles.shape[0]} bands, {empty} of them empty, between two bins: {rank} equations"
+)
 short_window = np.hanning(401)[:-1].astype(np.float32)
 
 
 def at_16_khz(y):
-    return audio.stft(audio.resample(np.ravel(y), song.sr, 16000), window=short_window, hop_samples=200)
+    return stft.stft(
+        stft.resample(np.ravel(y), song.sr, 16000), window=short_window, hop_samples=200
+    )
 
 
 true, mixed = at_16_khz(lead), at_16_khz(song.audio)
@@ -253,25 +332,36 @@ for low_hz, high_hz in ((0, 1000), (1000, 2000), (2000, 4000), (4000, 8001)):
     wrong = np.sum((inverted[k] - np.abs(true[k])) ** 2) / np.sum(np.abs(true[k]) ** 2)
     bands = np.sum((tips_hz >= low_hz) & (tips_hz < high_hz))
     wrong_db, share = 10 * np.log10(wrong), np.sum(np.abs(true[k]) ** 2) / np.sum(np.abs(true) ** 2)
-    print(f"from {low_hz:4d} Hz: {k.sum():3d} bins, {bands:2d} bands, error {wrong_db:5.1f} dB, {share:3.0%} of all power")
+    print(
+        f"from {low_hz:4d} Hz: {k.sum():3d} bins, {bands:2d} bands, error {wrong_db:5.1f} dB, {share:3.0%} of all power"
+    )
 
 # %% [markdown]
 # Below 2 kHz there is about a band for every bin, and the inversion is harmless; above, two or three bins share a band, and there
 # a voice has little power. So the magnitudes survive. Now the phases, for true magnitudes and for inverted ones:
 
+
 # %%
 def from_16_khz(magnitudes, phases_of=None):
-    options = {"window": short_window, "hop_samples": 200, "samples": -(-samples * 16000 // song.sr)}
+    options = {
+        "window": short_window,
+        "hop_samples": 200,
+        "samples": -(-samples * 16000 // song.sr),
+    }
     if phases_of is None:
-        y = audio.griffin_lim(magnitudes, **options)
+        y = stft.griffin_lim(magnitudes, **options)
     else:
-        y = audio.istft((magnitudes * np.exp(1j * np.angle(phases_of))).astype(np.complex64), **options)
-    return audio.resample(y, 16000, song.sr)[:samples]
+        y = stft.istft(
+            (magnitudes * np.exp(1j * np.angle(phases_of))).astype(np.complex64), **options
+        )
+    return stft.resample(y, 16000, song.sr)[:samples]
 
 
 for name, phases_of in {"true": true, "the mixture's": mixed, "Griffin-Lim's": None}.items():
     scores = [sdr_db(from_16_khz(magnitudes, phases_of)) for magnitudes in (np.abs(true), inverted)]
-    print(f"{name:>14} phases: SDR {scores[0]:5.1f} dB with true magnitudes, {scores[1]:5.1f} dB with inverted ones")
+    print(
+        f"{name:>14} phases: SDR {scores[0]:5.1f} dB with true magnitudes, {scores[1]:5.1f} dB with inverted ones"
+    )
 
 # %% [markdown]
 # Of two suspects the famous one is innocent. What costs is that the phases were thrown away although the mixture's were at hand.
@@ -283,7 +373,7 @@ for name, phases_of in {"true": true, "the mixture's": mixed, "Griffin-Lim's": N
 
 # %%
 theirs, ours = ml.load_model("unet-mel"), ml.load_model("unet")
-front = frontends.FRONT_ENDS["mel"]
+front = inputs.FRONT_ENDS["mel"]
 
 
 def report_mask(s):
@@ -296,9 +386,13 @@ def mel_picture(values, like):
 
 
 def mels(pictures, loudest, titles):
-    figure, axes = plt.subplots(1, len(pictures), figsize=(7.4, 1.9), sharey=True, layout="constrained")
+    figure, axes = plt.subplots(
+        1, len(pictures), figsize=(7.4, 1.9), sharey=True, layout="constrained"
+    )
     for ax, picture, title in zip(axes, pictures, titles):
-        plot.spectrogram(picture, ax=ax, scale="rows", fmax_hz=2000, loudest=loudest, db_range=45, colorbar=False)
+        plot.spectrogram(
+            picture, ax=ax, scale="rows", fmax_hz=2000, loudest=loudest, db_range=45, colorbar=False
+        )
         ax.set_title(title, fontsize="medium")
         ax.label_outer()
     return figure
@@ -307,9 +401,19 @@ def mels(pictures, loudest, titles):
 mask = {s: report_mask(x) for s, x in {"song": song, "band": band}.items()}
 loudest = heard["song"].values.max()
 estimate = mel_picture(mask["song"] * heard["song"].values, heard["song"])
-figure = mels([heard["song"], estimate, heard["lead"]], loudest, ["mixture", "estimate of the melody", "the melody"])
-show(figure, alt="Three mel spectrograms: the song, the report's estimate of its melody, and the melody.", dpi=65)
-print(f"nothing bounds its mask; here it goes up to {mask['song'].max():.2f}, above 1 in {np.mean(mask['song'] > 1):.1%} of cells")
+figure = mels(
+    [heard["song"], estimate, heard["lead"]],
+    loudest,
+    ["mixture", "estimate of the melody", "the melody"],
+)
+show(
+    figure,
+    alt="Three mel spectrograms: the song, the report's estimate of its melody, and the melody.",
+    dpi=65,
+)
+print(
+    f"nothing bounds its mask; here it goes up to {mask['song'].max():.2f}, above 1 in {np.mean(mask['song'] > 1):.1%} of cells"
+)
 
 # %% [markdown]
 # ### Its Figure 3: where it fails
@@ -319,7 +423,9 @@ print(f"nothing bounds its mask; here it goes up to {mask['song'].max():.2f}, ab
 # network calls melody, right what ours does, seen through the same mel bands on the same scale.
 
 # %%
-picture = {name: frontends.FRONT_ENDS["spectra"](s) for name, s in {"song": song, "band": band}.items()}
+picture = {
+    name: inputs.FRONT_ENDS["spectra"](s) for name, s in {"song": song, "band": band}.items()
+}
 asked = {name: run.mask(ours, p) for name, p in picture.items()}  # (mask, gate)
 called_melody = {
     "the report's": separation.by_mel_inversion(band, mask["band"])["melody"],
@@ -330,7 +436,11 @@ repaired = features.stereo_mel(ml.Song.from_array(called_melody["ours"], song.sr
 estimate = mel_picture(mask["band"] * heard["band"].values, heard["band"])
 titles = ["a song without melody", "the report calls this melody", "we call this melody"]
 figure = mels([heard["band"], estimate, repaired], loudest, titles)
-show(figure, alt="Mel spectrograms: the band alone; what the report's network calls its melody; and what ours does.", dpi=65)
+show(
+    figure,
+    alt="Mel spectrograms: the band alone; what the report's network calls its melody; and what ours does.",
+    dpi=65,
+)
 
 
 # %%
@@ -343,12 +453,22 @@ def verdict(holds, claim):
 
 
 taken_db = {name: level_db(y, band.audio) for name, y in called_melody.items()}
-print("taken for the melody of a song without one, in dB of its power:", {name: f"{db:.1f}" for name, db in taken_db.items()})
-verdict(taken_db["the report's"] > -20, "it takes more than a hundredth of a song that has no melody")
+print(
+    "taken for the melody of a song without one, in dB of its power:",
+    {name: f"{db:.1f}" for name, db in taken_db.items()},
+)
+verdict(
+    taken_db["the report's"] > -20, "it takes more than a hundredth of a song that has no melody"
+)
 verdict(taken_db["ours"] < taken_db["the report's"] - 10, "ours takes less than a tenth of that")
 decided = np.mean((mask["band"] < 0.1) | (mask["band"] > 0.9))
-verdict(decided > 0.9, f"it looks like a binary mask, as the report says ({decided:.0%} of its cells are near 0 or 1)")
-sonify.players({name: called_melody[name] for name in ("the report's", "ours")}, song.sr, start_s=1, seconds=4)
+verdict(
+    decided > 0.9,
+    f"it looks like a binary mask, as the report says ({decided:.0%} of its cells are near 0 or 1)",
+)
+sonify.players(
+    {name: called_melody[name] for name in ("the report's", "ours")}, song.sr, start_s=1, seconds=4
+)
 
 # %% [markdown]
 # Our copy fails more gently than the original: it passes on a share of everything rather than all of some cells. But it cannot be
@@ -365,8 +485,16 @@ separated = {
     "ours": stems,
 }
 for name, s in separated.items():
-    print(f"{name:>25}: melody {sdr_db(s['melody']):5.1f} dB, accompaniment {sdr_db(s['accompaniment'], band.audio):5.1f} dB")
-sonify.player(separated["the report, its way back"]["melody"], song.sr, start_s=1, seconds=4, title="the melody, all by the report")
+    print(
+        f"{name:>25}: melody {sdr_db(s['melody']):5.1f} dB, accompaniment {sdr_db(s['accompaniment'], band.audio):5.1f} dB"
+    )
+sonify.player(
+    separated["the report, its way back"]["melody"],
+    song.sr,
+    start_s=1,
+    seconds=4,
+    title="the melody, all by the report",
+)
 
 # %% [markdown]
 # The first line pays for its phases, too; the second asks what its mask is worth on a song from the same workshop as those it
@@ -386,19 +514,26 @@ grid = ours.grid
 for f0_hz in (110, 220, 440):
     in_mel = [int(np.argmin(np.abs(heard["song"].freqs_hz - h * f0_hz))) for h in (1, 2, 3)]
     in_log = [int(grid.nearest_bin(h * f0_hz)) for h in (1, 2, 3)]
-    print(f"{f0_hz} Hz: partials 2 and 3 are {np.diff(in_mel)} mel bands apart, {np.diff(in_log)} log-frequency rows")
+    print(
+        f"{f0_hz} Hz: partials 2 and 3 are {np.diff(in_mel)} mel bands apart, {np.diff(in_log)} log-frequency rows"
+    )
     assert list(np.diff(in_log)) == [36, 21], "an octave, and a fifth"
 
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(7.4, 2.2), layout="constrained")
 for ax, heard_by in zip(axes, (heard["song"], picture["song"])):
-    plot.spectrogram(heard_by, ax=ax, scale="rows", melody=song.melody, harmonics=3, db_range=45, colorbar=False)
+    plot.spectrogram(
+        heard_by, ax=ax, scale="rows", melody=song.melody, harmonics=3, db_range=45, colorbar=False
+    )
     ax.set_ylim(120, 2000)
     ax.get_legend().remove()
 axes[0].set_title("what the report's network hears", fontsize="medium")
 axes[1].set_title("what ours hears", fontsize="medium")
-show(figure, dpi=65,
-     alt="The song on mel bands and on log-frequency rows; melody and overtones as lines keep their distances on the right.")
+show(
+    figure,
+    dpi=65,
+    alt="The song on mel bands and on log-frequency rows; melody and overtones as lines keep their distances on the right.",
+)
 
 # %% [markdown]
 # The report hoped that mel would stand in for a harmonic input and doubts it at the end. Ours gets the log-frequency
@@ -412,13 +547,28 @@ show(figure, dpi=65,
 # each floor it gets the map from the way down beside what comes from below: the **skip**. Shapes first.
 
 # %%
-names = ["down1", "down2", "down3", "bottom", "gru", "up3", "up2", "up1", "partials", "cells", "share"]
+names = [
+    "down1",
+    "down2",
+    "down3",
+    "bottom",
+    "gru",
+    "up3",
+    "up2",
+    "up1",
+    "partials",
+    "cells",
+    "share",
+]
 x = torch.from_numpy(picture["song"].values[None].copy())
 with explain.taps(ours, names) as seen, torch.no_grad():
     ours(x)
 for name in names:
     print(f"{name:>9}  {tuple(seen[name].shape)[1:]}")
-assert seen["down1"].shape[1:3] == (24, 156) and seen["bottom"].shape[1:3] == (64, 13), "fine and thin, coarse and deep"
+assert seen["down1"].shape[1:3] == (24, 156) and seen["bottom"].shape[1:3] == (64, 13), (
+    "fine and thin, coarse and deep"
+)
+
 
 # %%
 def as_features(name, rows_hz):
@@ -432,24 +582,37 @@ coarse_hz = notes_hz.reshape(13, 12).mean(axis=1)
 def likeness(name, rows_hz):
     """For each channel: how alike are its map and one of the notes sung (correlation)?"""
     sung_hz = song.melody.resampled(picture["song"].times_s).sung_hz
-    sung = np.abs(np.log2(rows_hz[:, None] / np.nan_to_num(sung_hz, nan=1e-3))) < np.log2(rows_hz[1] / rows_hz[0])
-    return np.array([np.corrcoef(sung.ravel(), layer.ravel())[0, 1] if layer.std() > 0 else 0 for layer in seen[name][0].numpy()])
+    sung = np.abs(np.log2(rows_hz[:, None] / np.nan_to_num(sung_hz, nan=1e-3))) < np.log2(
+        rows_hz[1] / rows_hz[0]
+    )
+    return np.array(
+        [
+            np.corrcoef(sung.ravel(), layer.ravel())[0, 1] if layer.std() > 0 else 0
+            for layer in seen[name][0].numpy()
+        ]
+    )
 
 
 figure, axes = plt.subplots(1, 3, figsize=(7.4, 1.9), layout="constrained")
-for ax, (name, rows_hz) in zip(axes, {"down1": notes_hz, "bottom": coarse_hz, "up1": notes_hz}.items()):
+for ax, (name, rows_hz) in zip(
+    axes, {"down1": notes_hz, "bottom": coarse_hz, "up1": notes_hz}.items()
+):
     best = int(np.argmax(likeness(name, rows_hz)))
     plot.activation_map(as_features(name, rows_hz), channel=best, ax=ax, colorbar=False)
     ax.set_title(f"{name}, channel {best}: {likeness(name, rows_hz)[best]:.2f}", fontsize="medium")
     ax.label_outer()
-show(figure, dpi=65,
-     alt="The most melody-like channel of the skip, the bottom and the last block: fine but full, coarse, fine and clean.")
+show(
+    figure,
+    dpi=65,
+    alt="The most melody-like channel of the skip, the bottom and the last block: fine but full, coarse, fine and clean.",
+)
 
 
 # %% [markdown]
 # Even the most melody-like channel of the skip shows everything that has partials: it hears a few frames and a few rows. The
 # bottom has 13 rows, four semitones each, and a GRU that heard the whole song. Now cut one of the two off before the last block
 # on the way up:
+
 
 # %%
 @contextlib.contextmanager
@@ -475,7 +638,9 @@ for part in ("the skip", "the floor below"):
 figure, axes = plt.subplots(1, 3, figsize=(7.4, 1.9), sharey=True, layout="constrained")
 for ax, (name, (shares, gate)) in zip(axes, halves.items()):
     plot.mask_map(shares, ax=ax, colorbar=False).set(ylim=(150, 3000))
-    ax.set_title(f"{name}:\n{sdr_db(separation.lead_by_mask(song, shares, gate)):.1f} dB", fontsize="medium")
+    ax.set_title(
+        f"{name}:\n{sdr_db(separation.lead_by_mask(song, shares, gate)):.1f} dB", fontsize="medium"
+    )
     ax.label_outer()
 show(figure, alt="Masks: of the whole network; without the skip; without the floor below.", dpi=65)
 
@@ -492,11 +657,19 @@ torch.manual_seed(0)
 gated = models.create_model("unet", attention=True)  # untrained
 gate = gated.attend[-1]
 skip, below = torch.randn(1, 24, 1, 1), torch.randn(1, 32, 1, 1)
-asks = (gate.skip.weight[:, :, 0, 0] @ skip[0, :, 0, 0] + gate.skip.bias + gate.below.weight[:, :, 0, 0] @ below[0, :, 0, 0]).relu()
+asks = (
+    gate.skip.weight[:, :, 0, 0] @ skip[0, :, 0, 0]
+    + gate.skip.bias
+    + gate.below.weight[:, :, 0, 0] @ below[0, :, 0, 0]
+).relu()
 weight = torch.sigmoid(gate.weight.weight[0, :, 0, 0] @ asks + gate.weight.bias)
-assert torch.allclose(gate(skip, below), weight * skip, atol=1e-6), "one number for all 24 channels of the cell"
+assert torch.allclose(gate(skip, below), weight * skip, atol=1e-6), (
+    "one number for all 24 channels of the cell"
+)
 n_numbers = [sum(p.numel() for p in network.parameters()) for network in (ours, gated)]
-print(f"{n_numbers[0]:,} numbers without the three gates, {n_numbers[1]:,} with them; untrained, this one says {weight.item():.2f}")
+print(
+    f"{n_numbers[0]:,} numbers without the three gates, {n_numbers[1]:,} with them; untrained, this one says {weight.item():.2f}"
+)
 
 # %% [markdown]
 # ### The gate
@@ -505,7 +678,9 @@ print(f"{n_numbers[0]:,} numbers without the three gates, {n_numbers[1]:,} with 
 # for the song, once for the song without melody; and below, what becomes of it when the mask is used.
 
 # %%
-figure, (above, below) = plt.subplots(2, 1, figsize=(7.4, 3), sharex=True, sharey=True, layout="constrained")
+figure, (above, below) = plt.subplots(
+    2, 1, figsize=(7.4, 3), sharex=True, sharey=True, layout="constrained"
+)
 times_s = picture["song"].times_s
 sung = song.melody.resampled(times_s).voiced
 for ax in (above, below):
@@ -519,8 +694,16 @@ for name, style in (("song", "-"), ("band", "--")):
 above.set(title="its answer, frame by frame", ylim=(-0.03, 1.03), xlim=times_s[[0, -1]])
 below.set(title="the gate that the mask goes through", xlabel="Time (s)")
 above.legend(loc="center left", bbox_to_anchor=(1, 0.3))
-show(figure, alt="Above, the answer is high where the singer sings and stays low without melody; below, the gate.", dpi=65)
-parts = {"sung frames": answers["song"][sung], "the others": answers["song"][~sung], "no melody": answers["band"]}
+show(
+    figure,
+    alt="Above, the answer is high where the singer sings and stays low without melody; below, the gate.",
+    dpi=65,
+)
+parts = {
+    "sung frames": answers["song"][sung],
+    "the others": answers["song"][~sung],
+    "no melody": answers["band"],
+}
 for name, answer in parts.items():
     print(f"{name:>12}: mean answer {answer.mean():.2f}")
 
@@ -531,10 +714,19 @@ for name, answer in parts.items():
 # then it turns down, by 10 dB at most. Three ways, in decibels:
 
 # %%
-gates = {"no gate": {"song": None, "band": None}, "the gate": {s: asked[s][1] for s in asked}, "the answer as gate": answers}
+gates = {
+    "no gate": {"song": None, "band": None},
+    "the gate": {s: asked[s][1] for s in asked},
+    "the answer as gate": answers,
+}
 for name, gate in gates.items():
-    y, nothing = (separation.lead_by_mask(x, asked[s][0], gate[s]) for s, x in (("song", song), ("band", band)))
-    print(f"{name:>18}: melody {sdr_db(y):4.1f} dB; without melody {level_db(nothing, band.audio):6.1f} dB of the power comes out")
+    y, nothing = (
+        separation.lead_by_mask(x, asked[s][0], gate[s])
+        for s, x in (("song", song), ("band", band))
+    )
+    print(
+        f"{name:>18}: melody {sdr_db(y):4.1f} dB; without melody {level_db(nothing, band.audio):6.1f} dB of the power comes out"
+    )
 
 # %% [markdown]
 # ## 6. Tell it the melody
@@ -545,7 +737,9 @@ for name, gate in gates.items():
 # %%
 told = ours.lead_picture(np.array([220.0, np.nan]))  # (2 channels, 312 rows, 2 frames)
 rows = grid.nearest_bin(220.0 * np.arange(1, 6))
-assert np.allclose(told[0, rows, 0], 1, atol=0.2) and not told[0, :, 1].any(), "bumps at 220, 440, 660, 880, 1100 Hz, and none"
+assert np.allclose(told[0, rows, 0], 1, atol=0.2) and not told[0, :, 1].any(), (
+    "bumps at 220, 440, 660, 880, 1100 Hz, and none"
+)
 assert (told[1, :, 0] == 1).all() and (told[1, :, 1] == -1).all(), "a melody; no melody"
 
 
@@ -553,23 +747,36 @@ def transposed(melody, semitones):
     return ml.Melody(melody.times_s, melody.f0_hz * 2 ** (semitones / 12), melody.voicing)
 
 
-lines = {"alone": None, "the true line": song.melody, "an octave up": transposed(song.melody, 12),
-         "a fifth up": transposed(song.melody, 7), "found by “best”": ml.extract_melody(song, "best")}
+lines = {
+    "alone": None,
+    "the true line": song.melody,
+    "an octave up": transposed(song.melody, 12),
+    "a fifth up": transposed(song.melody, 7),
+    "found by “best”": ml.extract_melody(song, "best"),
+}
 led = {name: run.mask(ours, picture["song"], line) for name, line in lines.items()}
 figure, axes = plt.subplots(1, 3, figsize=(7.4, 1.9), sharey=True, layout="constrained")
 plot.mask_map(led["alone"][0], ax=axes[0], colorbar=False)
 axes[0].set_title("alone", fontsize="medium")
 for ax, name in zip(axes[1:], ("the true line", "a fifth up")):
     change = led[name][0].values - led["alone"][0].values
-    plot.activation_map(ml.Features(change[None], led[name][0].freqs_hz, times_s, "change"), ax=ax, colorbar=False)
+    plot.activation_map(
+        ml.Features(change[None], led[name][0].freqs_hz, times_s, "change"), ax=ax, colorbar=False
+    )
     ax.set_title(f"{name}: the change", fontsize="medium")
 for ax in axes:
     ax.set(ylim=(150, 3000))
     ax.label_outer()
-show(figure, alt="The mask without help; what the true line adds (red) and takes (blue); what a line a fifth up does.", dpi=65)
+show(
+    figure,
+    alt="The mask without help; what the true line adds (red) and takes (blue); what a line a fifth up does.",
+    dpi=65,
+)
 leads = {name: separation.lead_by_mask(song, *mask_and_gate) for name, mask_and_gate in led.items()}
 for name, y in leads.items():
-    print(f"{name:>16}: melody {sdr_db(y):5.1f} dB, accompaniment {sdr_db(song.audio - y, band.audio):5.1f} dB")
+    print(
+        f"{name:>16}: melody {sdr_db(y):5.1f} dB, accompaniment {sdr_db(song.audio - y, band.audio):5.1f} dB"
+    )
 
 # %% [markdown]
 # Read this as an experiment. The line a fifth up is right about *when* and wrong about *what*: what it gains over "alone" is the
@@ -581,7 +788,10 @@ for name, y in leads.items():
 db = {name: sdr_db(y) for name, y in leads.items()}
 verdict(db["the true line"] > db["alone"], "the true line helps")
 verdict(db["a fifth up"] > db["alone"], "so does a line in the wrong key: it is right about when")
-verdict(db["the true line"] > db["an octave up"] > db["a fifth up"], "the nearer the partials, the better")
+verdict(
+    db["the true line"] > db["an octave up"] > db["a fifth up"],
+    "the nearer the partials, the better",
+)
 
 # %% [markdown]
 # ## 7. The mixing desk
@@ -599,7 +809,11 @@ desk
 # one setting, for paper: the singer off, the band as it is
 figure = desk.draw(melody_db=-60)
 figure.set_size_inches(6.6, 3.6)
-show(figure, alt="Above the mask with its gate; below the spectrogram of what is heard without the singer.", dpi=60)
+show(
+    figure,
+    alt="Above the mask with its gate; below the spectrogram of what is heard without the singer.",
+    dpi=60,
+)
 
 # %% [markdown]
 # ## 8. Your own backing track
@@ -618,8 +832,12 @@ backing = stems["accompaniment"] + 10 ** (lead_db / 20) * stems["melody"]
 target = Path(f"{mine.name}-backing.wav")
 audio.write(target, backing, mine.sr)
 again = ml.load_song(target)
-assert (again.sr, again.audio.shape) == (mine.sr, mine.audio.shape), "the rate, the channels and the length of your song"
-print(f"{target.name}: {again.duration_s:.1f} s, {again.sr} Hz, {again.channels} channel(s), 32-bit float")
+assert (again.sr, again.audio.shape) == (mine.sr, mine.audio.shape), (
+    "the rate, the channels and the length of your song"
+)
+print(
+    f"{target.name}: {again.duration_s:.1f} s, {again.sr} Hz, {again.channels} channel(s), 32-bit float"
+)
 if not my_file:
     target.unlink()  # nobody needs the demo's
 sonify.player(backing, mine.sr, start_s=1, seconds=4, title="sing along")
@@ -649,7 +867,12 @@ measured = {
 }
 print(f"{'':>42}  {'lead':>6} {'rest':>6} {'without melody':>15}")
 for method, values in measured.items():
-    print(f"{method:>42}  " + " ".join(f"{'-' if v is None else format(v, '.1f'):>{n}}" for v, n in zip(values, (6, 6, 15))))
+    print(
+        f"{method:>42}  "
+        + " ".join(
+            f"{'-' if v is None else format(v, '.1f'):>{n}}" for v, n in zip(values, (6, 6, 15))
+        )
+    )
 
 # %% [markdown]
 # Three things to read from it. Who is told the true melody gains 1.4 to 4.2 dB: to *find* the melody is still the larger half of taking
@@ -675,12 +898,14 @@ for method, values in measured.items():
 #
 # **a)** The fader `sharpness`: a function of a mask (any shape, 0..1) and `p` that returns shares in the ratio $m^p : (1-m)^p$.
 
+
 # %% tags=["exercise"]
 def sharper(mask, p):
     return ...
 
 
 checks.check_06_a(sharper)
+
 
 # %% tags=["solution"]
 def sharper(mask, p):
@@ -707,7 +932,7 @@ checks.check_06_b(factors)
 
 # %%
 short = song.excerpt(1, 4)
-short_picture = frontends.FRONT_ENDS["spectra"](short)
+short_picture = inputs.FRONT_ENDS["spectra"](short)
 puzzle = checks.puzzle_06_c(ours, short_picture, short.melody)
 difference = np.abs(puzzle.values - run.mask(ours, short_picture, short.melody)[0].values).mean()
 print(f"on average {difference:.3f} away from the mask of the true line")

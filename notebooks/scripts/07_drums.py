@@ -34,7 +34,17 @@ import sys
 if "google.colab" in sys.modules:  # Colab starts without it; everywhere else this cell does nothing
     import subprocess
 
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "git+https://github.com/melodylab/melodylab"], check=True)
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "-q",
+            "git+https://github.com/melodylab/melodylab",
+        ],
+        check=True,
+    )
 
 # %%
 import tempfile
@@ -48,9 +58,13 @@ import torch
 from IPython.display import display
 
 import melodylab as ml
-from melodylab import audio, checks, drums, evaluate, midi, nmf, plot, sonify, steps, synth
-from melodylab.models import frontends
-from melodylab.widgets import Panel, show, step_panel
+from melodylab import drums, evaluate, plot, sonify, synth
+from melodylab.course import checks
+from melodylab.course.panels import Panel, show, step_panel
+from melodylab.drums import steps
+from melodylab.dsp import nmf, stft
+from melodylab.io import midi
+from melodylab.models import inputs
 
 # %% [markdown]
 # ## Warm-up: one loop, five layers
@@ -66,8 +80,14 @@ sonify.players({"the loop": loop.mono} | layers, loop.sr, seconds=4)
 
 # %%
 for name in names:
-    print(f"{name:>12}: {len(loop.onsets.of_class(name)):2d} strokes, the first at", loop.onsets.of_class(name)[:4].round(2), "s")
-assert np.array_equal(sum(loop.stems[name] for name in names), loop.audio), "five layers, nothing else"
+    print(
+        f"{name:>12}: {len(loop.onsets.of_class(name)):2d} strokes, the first at",
+        loop.onsets.of_class(name)[:4].round(2),
+        "s",
+    )
+assert np.array_equal(sum(loop.stems[name] for name in names), loop.audio), (
+    "five layers, nothing else"
+)
 
 # %% [markdown]
 # Your ear heard the snare once, and from then on it knew what *this* snare sounds like. That is the whole idea: **a
@@ -100,7 +120,9 @@ on_paper = [[17 / 8, 7 / 8], [1, 1], [7 / 12, 17 / 12]]
 W = np.ones((3, 2))
 W = W * ((V_toy / (W @ H_toy)) @ H_toy.T) / H_toy.sum(axis=1)
 library = nmf.factorise(V_toy, W=np.ones((3, 2)), H=H_toy, fix_H=True, kind="kl", iterations=1)
-assert np.allclose(W, on_paper) and np.allclose(library.W, on_paper), "paper, NumPy and library agree"
+assert np.allclose(W, on_paper) and np.allclose(library.W, on_paper), (
+    "paper, NumPy and library agree"
+)
 assert np.array_equal(library.H, H_toy), "H was not touched"
 nmf.factorise(V_toy, W=np.ones((3, 2)), H=H_toy, fix_H=True, iterations=200).W.round(3)
 
@@ -117,6 +139,7 @@ nmf.factorise(V_toy, W=np.ones((3, 2)), H=H_toy, fix_H=True, iterations=200).W.r
 # whoever walks downhill ends at the same place. (It has one lowest place as long as no row of $H$ is a mixture of the others.)
 # The first row of the toy, and two walkers:
 
+
 # %%
 def walk(start, updates=40):
     """The first row of W after each update, (updates + 1, 2)."""
@@ -128,9 +151,21 @@ def walk(start, updates=40):
 
 kick, snare = np.meshgrid(np.linspace(0.05, 5, 120), np.linspace(0.01, 5, 120))
 V_hat = kick[..., None] * H_toy[0] + snare[..., None] * H_toy[1]
-bowl = np.sum(np.where(V_toy[0] > 0, V_toy[0] * np.log(np.maximum(V_toy[0], 1) / V_hat), 0) - V_toy[0] + V_hat, axis=-1)
+bowl = np.sum(
+    np.where(V_toy[0] > 0, V_toy[0] * np.log(np.maximum(V_toy[0], 1) / V_hat), 0)
+    - V_toy[0]
+    + V_hat,
+    axis=-1,
+)
 figure, ax = plt.subplots(figsize=(5, 3.4), layout="constrained")
-ax.contour(kick, snare, bowl, levels=np.array([0.1, 0.5, 1, 2, 4, 7, 11, 16]), colors="#999999", linewidths=0.8)
+ax.contour(
+    kick,
+    snare,
+    bowl,
+    levels=np.array([0.1, 0.5, 1, 2, 4, 7, 11, 16]),
+    colors="#999999",
+    linewidths=0.8,
+)
 ends = []
 for start, style in (((0.5, 4.5), "o-"), ((4.8, 2.5), "s--")):
     path = walk(start)
@@ -138,7 +173,11 @@ for start, style in (((0.5, 4.5), "o-"), ((4.8, 2.5), "s--")):
     ends.append(path[-1])
 ax.set(xlabel="kick, lowest frequency", ylabel="snare, lowest frequency")
 ax.legend()
-show(figure, alt="Contours of a bowl; two paths from different corners end at the same point, kick 3 and snare 0.", dpi=65)
+show(
+    figure,
+    alt="Contours of a bowl; two paths from different corners end at the same point, kick 3 and snare 0.",
+    dpi=65,
+)
 assert np.allclose(ends[0], ends[1], atol=0.02) and np.allclose(ends[0], [3, 0], atol=0.02)
 
 # %% [markdown]
@@ -155,7 +194,9 @@ for name, fixed in (("H held", True), ("H free", False)):
         start = np.random.default_rng(seed).uniform(0.1, 3, (3, 2))
         answer = nmf.factorise(V_mixed, W=start, H=H_mixed, fix_H=fixed, iterations=2000)
         shares = answer.W[:, 0] / answer.W[:, 0].sum()
-        print(f"{name}, start {seed}: D = {answer.trace[-1]:.4f}, the kick's spectrum {shares.round(2)}")
+        print(
+            f"{name}, start {seed}: D = {answer.trace[-1]:.4f}, the kick's spectrum {shares.round(2)}"
+        )
 
 # %% [markdown]
 # All four fit perfectly, and the first two agree. With $H$ free start 8, the worst of sixteen that were tried, has turned the kick
@@ -191,14 +232,19 @@ assert np.isnan(W_naive[:, 2]).all() and np.isfinite(W_careful).all()
 
 # %%
 window, hop = np.hanning(2049)[:-1].astype(np.float32), 512
-X = audio.stft(loop.mono, window=window, hop_samples=hop)  # (1025 frequencies, 667 frames)
+X = stft.stft(loop.mono, window=window, hop_samples=hop)  # (1025 frequencies, 667 frames)
 V = np.abs(X)
 frame_s = hop / loop.sr
 
 
 def through(mask, spectra=X):
     """What a mask lets through, (samples,)."""
-    return audio.istft((mask * spectra).astype(np.complex64), window=window, hop_samples=hop, samples=len(loop.mono))
+    return stft.istft(
+        (mask * spectra).astype(np.complex64),
+        window=window,
+        hop_samples=hop,
+        samples=len(loop.mono),
+    )
 
 
 def qualities(stems, song=loop):
@@ -213,13 +259,17 @@ def words(values, unit="5.1f"):
 def take_apart(kernel_of, iterations=60):
     """(W, H, stems {class: (samples,)}) by one part a class; kernel_of(class) = (values, index of the hit)."""
     H = np.full((5, V.shape[1]), 1e-5)
-    for time_s, name, velocity in zip(loop.onsets.times_s, loop.onsets.classes, loop.onsets.velocity):
+    for time_s, name, velocity in zip(
+        loop.onsets.times_s, loop.onsets.classes, loop.onsets.velocity
+    ):
         kernel, hit = kernel_of(name)
         frames = round(time_s / frame_s) - hit + np.arange(len(kernel))
         inside = (frames >= 0) & (frames < V.shape[1])
         row = H[names.index(name)]
         row[frames[inside]] = np.maximum(row[frames[inside]], velocity * kernel[inside])
-    W = nmf.factorise(V, W=np.ones((len(V), 5)), H=H, fix_H=True, iterations=iterations, traced=False).W
+    W = nmf.factorise(
+        V, W=np.ones((len(V), 5)), H=H, fix_H=True, iterations=iterations, traced=False
+    ).W
     powers = np.stack([np.outer(W[:, k], H[k]) ** 2 + 1e-20 for k in range(5)])
     masks = powers / powers.sum(axis=0)
     assert np.allclose(masks.sum(axis=0), 1), "five masks share out every cell"
@@ -246,20 +296,35 @@ assert np.abs(sum(falling.values()) - loop.mono).max() < 1e-4, "the stems sum to
 shown = slice(round(0.8 / frame_s), round(2.1 / frame_s))
 figure, axes = plt.subplots(2, 1, figsize=(8, 3.4), sharex=True, layout="constrained")
 times_s = np.arange(V.shape[1]) * frame_s
-for ax, H_drawn, title in zip(axes, (H, H_bumps), ("one-sided: up at the hit, down at the drum's own pace", "symmetric: a bump")):
+for ax, H_drawn, title in zip(
+    axes,
+    (H, H_bumps),
+    ("one-sided: up at the hit, down at the drum's own pace", "symmetric: a bump"),
+):
     for row, (name, style) in enumerate(zip(("kick", "snare", "closed_hihat"), ("-", "--", ":"))):
-        ax.plot(times_s[shown], H_drawn[names.index(name), shown], style, color=plot.DRUMS[name], label=name.replace("_", " "))
+        ax.plot(
+            times_s[shown],
+            H_drawn[names.index(name), shown],
+            style,
+            color=plot.DRUMS[name],
+            label=name.replace("_", " "),
+        )
     ax.set_title(title, loc="left", fontsize="medium")
     ax.vlines(loop.onsets.of_class("kick"), 0, 1.05, color="#bbbbbb", linewidth=0.8)
     ax.set(xlim=times_s[shown][[0, -1]], ylim=(0, 1.1), ylabel="H")
 axes[0].legend(loc="upper right", ncols=3, fontsize="small")
 axes[1].set_xlabel("Time (s)")
-show(figure, alt="Rows of H around some hits: with one-sided decay zero before a hit, with the bump rising before it.", dpi=65)
+show(
+    figure,
+    alt="Rows of H around some hits: with one-sided decay zero before a hit, with the bump rising before it.",
+    dpi=65,
+)
 
 # %% [markdown]
 # How much leaks? In the 60 ms before each hit that had 0.3 s without another of its class before it: the stem's energy against
 # that of the 60 ms after the hit. (-100 dB stands for silence.) And the SI-SDR of each stem:
 # the level of what is right over the level of what is not.
+
 
 # %%
 def leak_db(stem, name, before_s=0.06):
@@ -267,16 +332,29 @@ def leak_db(stem, name, before_s=0.06):
     times_s = loop.onsets.of_class(name)
     times_s = times_s[(np.diff(times_s, prepend=-1) > 0.3) & (times_s > before_s)]
     starts, length = np.round(times_s * loop.sr).astype(int), round(before_s * loop.sr)
-    before, after = (sum(np.sum(np.square(stem[a + d : a + d + length])) for a in starts) for d in (-length, 0))
+    before, after = (
+        sum(np.sum(np.square(stem[a + d : a + d + length])) for a in starts) for d in (-length, 0)
+    )
     return 10 * np.log10(max(before / after, 1e-10))
 
 
-kinds = {"one-sided": falling, "symmetric": bumps, "the true layer": {n: loop.stems[n][0] for n in names}}
+kinds = {
+    "one-sided": falling,
+    "symmetric": bumps,
+    "the true layer": {n: loop.stems[n][0] for n in names},
+}
 for title, stems in kinds.items():
-    print(f"{title:>14}: before a hit " + "  ".join(f"{n} {leak_db(stems[n], n):5.1f} dB" for n in ("kick", "open_hihat", "toms")))
+    print(
+        f"{title:>14}: before a hit "
+        + "  ".join(f"{n} {leak_db(stems[n], n):5.1f} dB" for n in ("kick", "open_hihat", "toms"))
+    )
 for title in ("one-sided", "symmetric"):
     print(f"{title:>14}: SI-SDR {words(qualities(kinds[title]))}")
-sonify.players({f"open hi-hat, {title}": kinds[title]["open_hihat"] for title in ("one-sided", "symmetric")}, loop.sr, seconds=2.8)
+sonify.players(
+    {f"open hi-hat, {title}": kinds[title]["open_hihat"] for title in ("one-sided", "symmetric")},
+    loop.sr,
+    seconds=2.8,
+)
 
 # %% [markdown]
 # Here is all of it in one picture. Read it like the product: a column of $W$ and its row of $H$ make one layer of $WH$; what $V$
@@ -294,8 +372,13 @@ show(figure, alt=alt, dpi=60)
 # is their sum. It also draws the hits finer than the frames, and lets a stroke on the hi-hat end an open one.
 
 # %%
-choices = {"one pace, 30 ms": (0.03,), "one pace, 100 ms": (0.1,), "one pace, 300 ms": (0.3,),
-           "one pace each": {name: (pace,) for name, pace in decays_s.items()}, "four paces": drums.SETTINGS.decays_s}
+choices = {
+    "one pace, 30 ms": (0.03,),
+    "one pace, 100 ms": (0.1,),
+    "one pace, 300 ms": (0.3,),
+    "one pace each": {name: (pace,) for name, pace in decays_s.items()},
+    "four paces": drums.SETTINGS.decays_s,
+}
 for title, paces in choices.items():
     found_db = qualities(drums.separate(loop, loop.onsets, decays_s=paces).stems)
     print(f"{title:>17}: {words(found_db)}   mean {found_db.mean():4.1f} dB")
@@ -304,10 +387,11 @@ for title, paces in choices.items():
 # **$H$ free, on problems of real size.** From the drawn $H$, let both move for some updates at the end; and the library's default,
 # both from noise, with the five parts given to the classes *by the truth*, as well as they fit. Two loops:
 
+
 # %%
 def blind_stems(song):
     """Each class gets the part of a free factorisation that fits it best."""
-    spectra = audio.stft(song.mono, window=window, hop_samples=hop)
+    spectra = stft.stft(song.mono, window=window, hop_samples=hop)
     free = nmf.factorise(np.abs(spectra), 5, iterations=60, traced=False)
     powers = np.stack([free.part(k) ** 2 + 1e-20 for k in range(5)])
     sounds = [through(p / powers.sum(axis=0), spectra) for p in powers]
@@ -319,7 +403,10 @@ for song in (loop, synth.drum_loop(3088).excerpt(0.26, 8)):
     for count in (0, 10, 100):
         kit = drums.separate(song, song.onsets, free_iterations=count)
         told[f"{count} of both"] = qualities(kit.stems, song).mean()
-    print(f"{song.name}, mean SI-SDR: " + "   ".join(f"{title} {value:4.1f} dB" for title, value in told.items()))
+    print(
+        f"{song.name}, mean SI-SDR: "
+        + "   ".join(f"{title} {value:4.1f} dB" for title, value in told.items())
+    )
 
 # %% [markdown]
 # From a good start a few joint updates may even help, for what is nearly zero in $H$ stays nearly zero, and the drawn decays are no
@@ -343,14 +430,20 @@ with torch.no_grad():
         x = printed.pool(inside)
         numbers = sum(p.numel() for p in block.parameters())
         lost = [a - 5 * b for a, b in zip(inside.shape[2:], x.shape[2:])]
-        print(f"{name}: {numbers:7,d} numbers, {tuple(inside.shape[1:])} pooled by 5 x 5 to {tuple(x.shape[1:])}; "
-              f"dropped {lost[0]} rows and {lost[1]} columns")
+        print(
+            f"{name}: {numbers:7,d} numbers, {tuple(inside.shape[1:])} pooled by 5 x 5 to {tuple(x.shape[1:])}; "
+            f"dropped {lost[0]} rows and {lost[1]} columns"
+        )
 for name in ("dense", "classes"):
     layer = getattr(printed, name)
-    print(f"{name:>7}: {sum(p.numel() for p in layer.parameters()):6,d} numbers, {layer.in_features} in, {layer.out_features} out")
+    print(
+        f"{name:>7}: {sum(p.numel() for p in layer.parameters()):6,d} numbers, {layer.in_features} in, {layer.out_features} out"
+    )
 total = sum(p.numel() for p in printed.parameters())
 assert total == 319_941 and tuple(x.shape) == (1, 32, 4, 2), "two cells of time are left"
-print(f"together {total:,d}; a cell of time is 125 frames wide, {125 * 256 / 22050:.2f} s at our hop of 256")
+print(
+    f"together {total:,d}; a cell of time is 125 frames wide, {125 * 256 / 22050:.2f} s at our hop of 256"
+)
 
 # %% [markdown]
 # And here text and print do not meet. The text says that the network "outputs the onset profile for each of the predefined
@@ -369,10 +462,15 @@ print(f"together {total:,d}; a cell of time is 125 frames wide, {125 * 256 / 220
 
 # %%
 flat = ml.create_model("drum-cnn", reading="R2")
-assert flat.classes.weight.shape == (1720, 128) and torch.linalg.matrix_rank(flat.classes.weight) == 128
+assert (
+    flat.classes.weight.shape == (1720, 128)
+    and torch.linalg.matrix_rank(flat.classes.weight) == 128
+)
 model = ml.load_model("drum-cnn")
 print(f"R2: {sum(p.numel() for p in flat.parameters()):,d} numbers")
-print(f"shipped: {model.reading}, {model.bands} bands, {sum(p.numel() for p in model.parameters()):,d} numbers")
+print(
+    f"shipped: {model.reading}, {model.bands} bands, {sum(p.numel() for p in model.parameters()):,d} numbers"
+)
 
 # %% [markdown]
 # ### The paper's Figure 1, live
@@ -380,12 +478,14 @@ print(f"shipped: {model.reading}, {model.bands} bands, {sum(p.numel() for p in m
 # From top to bottom, as there: the loop's mel spectrogram with the true hits, what is left after the threshold, the raw output.
 
 # %%
-heard = frontends.FRONT_ENDS["drum-mel"](loop)
+heard = inputs.FRONT_ENDS["drum-mel"](loop)
 profiles = drums.profile_of(heard, model)  # (5 classes, a frame every 11.6 ms)
 threshold = model.card["decoding"]["threshold"]  # one a class, chosen on loops that were made
 found = drums.pick(heard.times_s, profiles, threshold=threshold)
 
-figure, axes = plt.subplots(3, 1, figsize=(9, 6), sharex=True, height_ratios=(1.6, 1, 1), layout="constrained")
+figure, axes = plt.subplots(
+    3, 1, figsize=(9, 6), sharex=True, height_ratios=(1.6, 1, 1), layout="constrained"
+)
 plot.mel_hits(heard, loop.onsets, ax=axes[0])
 plot.hit_map(evaluate.hit_errors(found, loop.onsets), ax=axes[1])
 plot.profile_map(heard.times_s, profiles, ax=axes[2], colorbar=False)
@@ -405,16 +505,21 @@ precision, recall = 3 / 5, 3 / 4
 F = 2 * precision * recall / (precision + recall)
 assert np.isclose(F, evaluate.onset_f_measure(true_s, found_s)) and np.isclose(F, 2 / 3)
 for name in names:
-    print(f"{name:>12}: F {evaluate.onset_f_measure(loop.onsets.of_class(name), found.of_class(name)):.2f}")
+    print(
+        f"{name:>12}: F {evaluate.onset_f_measure(loop.onsets.of_class(name), found.of_class(name)):.2f}"
+    )
 
 # %% [markdown]
 # **The threshold is a dial** between missed hits and false ones. The shipped network has one for each class; here is one for all. A
 # panel in ten lines (this is how all panels here are made):
 
+
 # %%
 def picked(threshold):
     hits = drums.pick(heard.times_s, profiles, threshold=threshold)
-    figure, (curve, lanes) = plt.subplots(1, 2, figsize=(11, 2.8), width_ratios=(1, 3), layout="constrained")
+    figure, (curve, lanes) = plt.subplots(
+        1, 2, figsize=(11, 2.8), width_ratios=(1, 3), layout="constrained"
+    )
     curve.plot(dial, scores, color=plot.INK[0])
     curve.axvline(threshold, color="black", linestyle=":", linewidth=1)
     curve.set(xlabel="Threshold", ylabel="Mean F of five classes", ylim=(0, 1))
@@ -424,13 +529,24 @@ def picked(threshold):
 
 dial = np.arange(0.05, 0.96, 0.05)
 lists = [drums.pick(heard.times_s, profiles, threshold=t) for t in dial]
-scores = [np.mean([evaluate.onset_f_measure(loop.onsets.of_class(n), hits.of_class(n)) for n in names]) for hits in lists]
-dials = Panel(picked, {"threshold": ipywidgets.FloatSlider(value=0.4, min=0.05, max=0.95, step=0.05)}, height_px=280)
+scores = [
+    np.mean([evaluate.onset_f_measure(loop.onsets.of_class(n), hits.of_class(n)) for n in names])
+    for hits in lists
+]
+dials = Panel(
+    picked,
+    {"threshold": ipywidgets.FloatSlider(value=0.4, min=0.05, max=0.95, step=0.05)},
+    height_px=280,
+)
 dials
 
 # %%
 # one setting, for paper: a careful listener misses much and invents nothing
-show(dials.draw(threshold=0.7), alt="Mean F against the threshold; lanes of hits with many missed and hardly a false one.", dpi=55)
+show(
+    dials.draw(threshold=0.7),
+    alt="Mean F against the threshold; lanes of hits with many missed and hardly a false one.",
+    dpi=55,
+)
 
 # %% [markdown]
 # *Question:* a false kick and a missed kick cost the same in $F$. Do they cost the same in the stems? Guess; part 5 lets you try.
@@ -442,19 +558,39 @@ show(dials.draw(threshold=0.7), alt="Mean F against the threshold; lanes of hits
 # mask of this kind can pass by much.
 
 # %%
-powers = np.stack([np.abs(audio.stft(loop.stems[n][0], window=window, hop_samples=hop)) ** 2 + 1e-12 for n in names])
+powers = np.stack(
+    [
+        np.abs(stft.stft(loop.stems[n][0], window=window, hop_samples=hop)) ** 2 + 1e-12
+        for n in names
+    ]
+)
 ideal = {name: through(power / powers.sum(axis=0)) for name, power in zip(names, powers)}
 own = drums.separate(loop, found)  # from what the network found
 best = drums.separate(loop, loop.onsets, velocities=True)  # from the true times
-versions = {"the loop itself": dict.fromkeys(names, loop.mono), "hits of the network": own.stems,
-            "true hits": best.stems, "ideal mask": ideal}
+versions = {
+    "the loop itself": dict.fromkeys(names, loop.mono),
+    "hits of the network": own.stems,
+    "true hits": best.stems,
+    "ideal mask": ideal,
+}
 quality = {title: qualities(stems) for title, stems in versions.items()}
 for title, values in quality.items():
     print(f"{title:>20}: {words(values)}   mean {values.mean():5.1f} dB")
 figure, ax = plt.subplots(figsize=(7, 3), layout="constrained")
 for n, ((title, values), marker) in enumerate(zip(quality.items(), "xosD")):
-    ax.plot(np.maximum(values, -30), np.arange(5) + 0.12 * (n - 1.5), marker, color=plot.INK[n], label=title)
-ax.set(yticks=range(5), yticklabels=[n.replace("_", " ") for n in names], xlabel="SI-SDR (dB)", ylim=(4.5, -0.5))
+    ax.plot(
+        np.maximum(values, -30),
+        np.arange(5) + 0.12 * (n - 1.5),
+        marker,
+        color=plot.INK[n],
+        label=title,
+    )
+ax.set(
+    yticks=range(5),
+    yticklabels=[n.replace("_", " ") for n in names],
+    xlabel="SI-SDR (dB)",
+    ylim=(4.5, -0.5),
+)
 ax.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
 alt = "SI-SDR of five stems: the loop itself far left, the network's hits and true hits right, the ideal mask at the far right."
 show(figure, alt=alt, dpi=65)
@@ -479,7 +615,9 @@ DEVELOPMENT_F = {  # F of the hits, 50 ms
 for table, unit in ((DEVELOPMENT, ".1f"), (DEVELOPMENT_F, ".2f")):
     for title, row in table.items():
         numbers = [format(value, unit) for value in row.values()]
-        print(f"{title:>20}: " + "  ".join(f"{name} {number}" for name, number in zip(row, numbers)))
+        print(
+            f"{title:>20}: " + "  ".join(f"{name} {number}" for name, number in zip(row, numbers))
+        )
 
 # %% [markdown]
 # ### The panel: a step grid
@@ -497,7 +635,9 @@ panel
 # one setting, for paper: the first kick removed, a kick too many in bar 2
 rows = panel.state["steps"].split("/")
 first, empty = rows[0].index("x"), rows[0].index("-", 16)
-changed = "".join("-" if n == first else "x" if n == empty else letter for n, letter in enumerate(rows[0]))
+changed = "".join(
+    "-" if n == first else "x" if n == empty else letter for n, letter in enumerate(rows[0])
+)
 alt = "Five stems in the lanes of a step grid, one kick removed, one added; SI-SDR below each name."
 show(panel.draw(steps="/".join([changed, *rows[1:]]), bar=2), alt=alt, dpi=60)
 
@@ -513,7 +653,9 @@ everything = list(zip(truth.times_s.tolist(), truth.classes, truth.velocity.toli
 
 def quality_of(hits):
     times_s, kinds, velocity = zip(*sorted(hits))
-    kit = drums.separate(loop, ml.DrumOnsets(np.array(times_s), kinds, np.array(velocity)), velocities=False)
+    kit = drums.separate(
+        loop, ml.DrumOnsets(np.array(times_s), kinds, np.array(velocity)), velocities=False
+    )
     return qualities(kit.stems)
 
 
@@ -522,11 +664,15 @@ for _ in range(8):
     gone = dice.integers(len(everything))
     change["a hit missed"].append(quality_of(everything[:gone] + everything[gone + 1 :]) - whole)
     time_s, kind = dice.choice(truth.times_s), names[dice.integers(5)]
-    while np.min(np.abs(truth.of_class(kind) - time_s)) < 0.05:  # where another drum is hit, and this one is not
+    while (
+        np.min(np.abs(truth.of_class(kind) - time_s)) < 0.05
+    ):  # where another drum is hit, and this one is not
         time_s, kind = dice.choice(truth.times_s), names[dice.integers(5)]
     change["a hit too many"].append(quality_of([*everything, (float(time_s), kind, 0.7)]) - whole)
 for title, changes in change.items():
-    print(f"{title:>14}: mean {np.mean(changes):5.2f} dB over all stems, the worst stem {np.min(changes):5.1f} dB")
+    print(
+        f"{title:>14}: mean {np.mean(changes):5.2f} dB over all stems, the worst stem {np.min(changes):5.1f} dB"
+    )
 
 # %% [markdown]
 # $W$ is learned from all hits of a class, so one wrong hit among many is outvoted; a hit that is missing leaves its sound without
@@ -548,7 +694,11 @@ for ax, name in zip(axes, names):
     ax.axvline(best_s, color="black", linestyle=":", linewidth=1)
     ax.set_title(name.replace("_", " "), fontsize="medium")
     ax.set(xlim=(0, 8), ylim=(0, 1), xlabel="Time (s)", ylabel="Purity" if name == names[0] else "")
-show(figure, alt="For each class a bar per hit, how pure it is; a dotted line marks the one that is taken.", dpi=60)
+show(
+    figure,
+    alt="For each class a bar per hit, how pure it is; a dotted line marks the one that is taken.",
+    dpi=60,
+)
 
 # %% [markdown]
 # **In numbers.** A sound becomes a list of numbers: where its spectrum lies and how wide, how noisy, the lowest strong partial,
@@ -560,24 +710,42 @@ library = synth.one_shots(100)
 name = "closed_hihat"  # change me
 hit = drums.best_hit(loop, own, name)
 matches = drums.similar(hit, library)
-sounds = {hit.name.replace("_", " "): hit} | {f"{n}: {match.shot.name}": match.shot for n, match in enumerate(matches, 1)}
-sounds = {title: np.pad(shot.audio / np.abs(shot.audio).max(), (0, hit.sr)) for title, shot in sounds.items()}  # then silence
+sounds = {hit.name.replace("_", " "): hit} | {
+    f"{n}: {match.shot.name}": match.shot for n, match in enumerate(matches, 1)
+}
+sounds = {
+    title: np.pad(shot.audio / np.abs(shot.audio).max(), (0, hit.sr))
+    for title, shot in sounds.items()
+}  # then silence
 display(sonify.players(sounds, hit.sr, seconds=0.7))
 plain = [feature for feature in drums.FEATURES if "band" not in feature]
 compared = {"hit": hit, "nearest 1": matches[0].shot, "nearest 2": matches[1].shot}
 described = {title: drums.describe(shot) for title, shot in compared.items()}
 for feature in plain:
-    print(f"{feature:>17}: " + "   ".join(f"{title} {told[feature]:7.2f}" for title, told in described.items()))
+    print(
+        f"{feature:>17}: "
+        + "   ".join(f"{title} {told[feature]:7.2f}" for title, told in described.items())
+    )
 
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 2.8), layout="constrained")
 for (title, told), style in zip(described.items(), ("o-", "s--", "^:")):
     for ax, kind in ((left, "band"), (right, "late_band")):
-        ax.plot(range(1, 17), [told[f"{kind}_{n}_db"] for n in range(1, 17)], style, markersize=4, label=title)
+        ax.plot(
+            range(1, 17),
+            [told[f"{kind}_{n}_db"] for n in range(1, 17)],
+            style,
+            markersize=4,
+            label=title,
+        )
 left.set(title="the first 60 ms", xlabel="Mel band", ylabel="Level (dB)")
 right.set(title="the next 200 ms", xlabel="Mel band")
 left.legend()
-show(figure, alt="Levels in 16 bands, early and late, of the hit and of its two nearest one-shots.", dpi=60)
+show(
+    figure,
+    alt="Levels in 16 bands, early and late, of the hit and of its two nearest one-shots.",
+    dpi=60,
+)
 
 # %% [markdown]
 # *Change something:* `name = "snare"`, or `"toms"`. Do your ears agree with the order? Does the class?
@@ -593,7 +761,10 @@ shots = {}
 for name in names:
     if len(own.onsets.of_class(name)):
         hit = drums.best_hit(loop, own, name)
-        shots[name] = (hit, drums.similar(hit, [shot for shot in library if shot.kind == name], 1)[0].shot)
+        shots[name] = (
+            hit,
+            drums.similar(hit, [shot for shot in library if shot.kind == name], 1)[0].shot,
+        )
 made = drums.replace(loop, own, {name: shot for name, (_, shot) in shots.items()})
 figure = plot.replacement_chain(loop, heard.times_s, profiles, own, shots, made)
 alt = "Six pictures joined by arrows: loop, profiles, five stems, their cleanest hits, the nearest one-shots, the new loop."
@@ -612,7 +783,9 @@ with tempfile.TemporaryDirectory() as folder:
     (track,) = pretty_midi.PrettyMIDI(str(path)).instruments
 for name in names:
     read_s = sorted(note.start for note in track.notes if note.pitch == midi.DRUM_NOTES[name])
-    assert len(read_s) == len(own.onsets.of_class(name)) and np.allclose(read_s, own.onsets.of_class(name), atol=0.001, rtol=0)
+    assert len(read_s) == len(own.onsets.of_class(name)) and np.allclose(
+        read_s, own.onsets.of_class(name), atol=0.001, rtol=0
+    )
 print(f"{len(track.notes)} notes on the drum channel, each within a millisecond")
 
 # %% [markdown]
@@ -626,9 +799,15 @@ if my_loop:
     mine = ml.load_song(my_loop)
     kit = ml.separate_drums(mine)
     my_library = drums.read_library(my_folder) if my_folder else library
-    nearest = {n: drums.similar(drums.best_hit(mine, kit, n), my_library, 1)[0].shot for n in set(kit.onsets.classes)}
+    nearest = {
+        n: drums.similar(drums.best_hit(mine, kit, n), my_library, 1)[0].shot
+        for n in set(kit.onsets.classes)
+    }
     anew = drums.replace(mine, kit, nearest)
-    print(f"{steps.find(kit.onsets, mine.duration_s).tempo_bpm:.0f} beats a minute,", {n: shot.name for n, shot in nearest.items()})
+    print(
+        f"{steps.find(kit.onsets, mine.duration_s).tempo_bpm:.0f} beats a minute,",
+        {n: shot.name for n, shot in nearest.items()},
+    )
     display(sonify.players({"yours": mine.mono, "played anew": anew.mono}, mine.sr, seconds=8))
 else:
     print("no file given; on a command line: melodylab drums break.wav --out stems")
@@ -651,6 +830,7 @@ else:
 # **a)** Wiener masks. Several columns of $W$ may belong to one class, `owners` says to which. Return `{class: mask}`, each (freq,
 # time): the class's model to the power `power`, as a share of all classes'.
 
+
 # %% tags=["exercise"]
 def masks(W, H, owners, power):
     return ...
@@ -658,10 +838,14 @@ def masks(W, H, owners, power):
 
 checks.check_07_a(masks)
 
+
 # %% tags=["solution"]
 def masks(W, H, owners, power):
     owners = np.array(owners)
-    levels = {name: (W[:, owners == name] @ H[owners == name]) ** power for name in dict.fromkeys(owners.tolist())}
+    levels = {
+        name: (W[:, owners == name] @ H[owners == name]) ** power
+        for name in dict.fromkeys(owners.tolist())
+    }
     everything = sum(levels.values())
     return {name: level / everything for name, level in levels.items()}
 

@@ -34,7 +34,17 @@ import sys
 if "google.colab" in sys.modules:  # Colab starts without it; everywhere else this cell does nothing
     import subprocess
 
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "git+https://github.com/melodylab/melodylab"], check=True)
+    subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "-q",
+            "git+https://github.com/melodylab/melodylab",
+        ],
+        check=True,
+    )
 
 # %%
 import tempfile
@@ -47,11 +57,15 @@ import numpy as np
 import torch
 
 import melodylab as ml
-from melodylab import checks, decode, features, plot, sonify, synth, tasks, train, weights
-from melodylab.files import InputError
-from melodylab.models import frontends, run
+from melodylab import plot, sonify, synth, training, weights
+from melodylab.course import checks
+from melodylab.course.panels import LiveLoss, show, training_panel
+from melodylab.dsp import features
+from melodylab.errors import InputError
+from melodylab.melody import decode
+from melodylab.models import inputs, run
 from melodylab.models.crnn import NOTES
-from melodylab.widgets import LiveLoss, show, training_panel
+from melodylab.training import tasks
 
 work = Path(tempfile.mkdtemp())  # features and weights of this session
 
@@ -70,14 +84,24 @@ recipes = {
     "a saw in place of the voice": replace(plain, formant_voice=False),
     "a second voice": replace(plain, second_voice=1.0),
 }
-versions = {name: synth.training_song(1, 9, ingredients=ingredients) for name, ingredients in recipes.items()}
-assert "drums" not in versions["no drums"].stems and "second_voice" in versions["a second voice"].stems
-sonify.players({name: song.mono for name, song in versions.items()}, 22050, start_s=4.5, seconds=3.5)
+versions = {
+    name: synth.training_song(1, 9, ingredients=ingredients)
+    for name, ingredients in recipes.items()
+}
+assert (
+    "drums" not in versions["no drums"].stems and "second_voice" in versions["a second voice"].stems
+)
+sonify.players(
+    {name: song.mono for name, song in versions.items()}, 22050, start_s=4.5, seconds=3.5
+)
 
 # %%
 song = versions["lead, chords, bass, drums"]
 assert np.array_equal(sum(song.stems.values()), song.audio), "the tracks sum to the mix, exactly"
-sounds = {"the lead alone": song.stems["melody"], "song left, label right": sonify.check_mix(song, song.melody)}
+sounds = {
+    "the lead alone": song.stems["melody"],
+    "song left, label right": sonify.check_mix(song, song.melody),
+}
 sonify.players(sounds, song.sr, start_s=4.5, seconds=3.5)
 
 # %% [markdown]
@@ -95,10 +119,19 @@ picture = features.cqt(song)
 seen = ml.Salience(picture.values[0] / picture.values[0].max(), picture.freqs_hz, picture.times_s)
 ax = plot.salience_map(seen, colorbar=False, exponent=0.4)
 for semitones in (-1, 1):
-    ax.plot(song.melody.times_s, song.melody.sung_hz * 2 ** (semitones / 12), color="white", linewidth=0.9)
+    ax.plot(
+        song.melody.times_s,
+        song.melody.sung_hz * 2 ** (semitones / 12),
+        color="white",
+        linewidth=0.9,
+    )
 ax.figure.set_size_inches(9, 3.4)
 ax.set_title("A constant-Q transform, and the planted label between two lines")
-show(ax, alt="A constant-Q transform; two thin lines a tone apart run above and below one of its bright bands.", dpi=75)
+show(
+    ax,
+    alt="A constant-Q transform; two thin lines a tone apart run above and below one of its bright bands.",
+    dpi=75,
+)
 
 # %% [markdown]
 # The network answers with one of 62 **classes** in every frame: 0 for "no melody", and 1 to 61 for the semitones from A1
@@ -118,7 +151,9 @@ assert tasks.classes(np.array([np.nan, 55, 440, sharp_hz, 1760]), NOTES).tolist(
 frame = int(np.flatnonzero(song.melody.voiced)[300])  # one label of the song, the long way round
 f0_hz = song.melody.f0_hz[frame]
 semitones = 12 * np.log2(f0_hz / 55)
-print(f"at {song.melody.times_s[frame]:.2f} s: {f0_hz:.1f} Hz, {semitones:.2f} semitones above 55 Hz")
+print(
+    f"at {song.melody.times_s[frame]:.2f} s: {f0_hz:.1f} Hz, {semitones:.2f} semitones above 55 Hz"
+)
 distances = np.abs(np.log2(f0_hz / NOTES.freqs_hz))  # to all 61 notes
 label = 1 + int(distances.argmin())
 assert label == tasks.classes(f0_hz, NOTES) == 1 + round(semitones), "three ways to one label"
@@ -170,6 +205,7 @@ assert np.isclose(costs[1], np.log(3)), "no idea among three classes costs log 3
 # quick and nothing can excuse a failure: no shortage of data, no difference between songs. A recipe is a dictionary of
 # three tables. The network is the CRNN of notebook 03 with a constant-Q transform for its ears, because that is quick.
 
+
 # %%
 def recipe(network, steps, songs, *, shift_semitones=3.0, **ingredients):
     return {
@@ -193,10 +229,14 @@ live
 # %%
 one_song = synth.training_song(0, 6)  # number 0 of the bank below
 alone = recipe("cqt-crnn-1", steps=25, songs=1, shift_semitones=0.0)
-model, history = train.fit(alone, validate=[one_song], features=work / "features", device="cpu", on_step=live)
+model, history = training.fit(
+    alone, validate=[one_song], features=work / "features", device="cpu", on_step=live
+)
 ax = plot.learning_curve(live.losses)
 show(ax, alt="The loss of each step falls steeply from about four.", dpi=75)
-print(f"loss: {live.losses[0]:.2f} at first (log 62 is {np.log(62):.2f}), {np.mean(live.losses[-10:]):.2f} at the end")
+print(
+    f"loss: {live.losses[0]:.2f} at first (log 62 is {np.log(62):.2f}), {np.mean(live.losses[-10:]):.2f} at the end"
+)
 assert np.mean(live.losses[-10:]) < 0.3 * live.losses[0], "it learns one song"
 
 # %% [markdown]
@@ -204,8 +244,10 @@ assert np.mean(live.losses[-10:]) < 0.3 * live.losses[0], "it learns one song"
 # the song on the left and what the network says on the right.
 
 # %%
-salience = run.salience(model, frontends.FRONT_ENDS["cqt"](one_song))
-ax = plot.salience_map(salience, melody=decode.peak(salience), reference=one_song.melody, colorbar=False)
+salience = run.salience(model, inputs.FRONT_ENDS["cqt"](one_song))
+ax = plot.salience_map(
+    salience, melody=decode.peak(salience), reference=one_song.melody, colorbar=False
+)
 ax.figure.set_size_inches(9, 3)
 show(ax, alt="Six seconds of the network's salience with its line and the true one.", dpi=75)
 scores = ml.score_melody(decode.peak(salience), one_song.melody)
@@ -213,7 +255,12 @@ print({name: round(value, 2) for name, value in scores.items()})
 assert scores["OA"] > 0.7, "by heart"
 
 # %%
-sonify.player(sonify.check_mix(one_song, decode.peak(salience)), one_song.sr, seconds=5, title="Song left, network right")
+sonify.player(
+    sonify.check_mix(one_song, decode.peak(salience)),
+    one_song.sr,
+    seconds=5,
+    title="Song left, network right",
+)
 
 # %% [markdown]
 # Such a network knows one song and nothing else. *Question:* the same network on another song: which of OA, RPA and VFA
@@ -227,18 +274,26 @@ sonify.player(sonify.check_mix(one_song, decode.peak(salience)), one_song.sr, se
 # ears win. The cell below takes some 15 seconds, about half of them for making the songs and factorising them.
 
 # %%
-held_out = [synth.training_song(seed, 6) for seed in (900, 901, 903)]  # far from the songs of the bank
+held_out = [
+    synth.training_song(seed, 6) for seed in (900, 901, 903)
+]  # far from the songs of the bank
 live = LiveLoss()
 live
 
 # %%
 STEPS, SONGS = 50, 6
 plan = recipe("sf-crnn-1", STEPS, SONGS)
-model, history = train.fit(plan, validate=held_out, features=work / "features", device="cpu", on_step=live)
+model, history = training.fit(
+    plan, validate=held_out, features=work / "features", device="cpu", on_step=live
+)
 ax = plot.learning_curve(live.losses, history)
-show(ax, alt="The loss falls and wavers; two more lines show RPA and OA on songs that were held out.", dpi=75)
+show(
+    ax,
+    alt="The loss falls and wavers; two more lines show RPA and OA on songs that were held out.",
+    dpi=75,
+)
 for entry in history:
-    print(train.line({**entry, "wall_s": 0}, STEPS).rpartition(",")[0])
+    print(training.line({**entry, "wall_s": 0}, STEPS).rpartition(",")[0])
 assert np.mean(live.losses[-20:]) < 0.8 * live.losses[0], "it learns something"
 
 # %% [markdown]
@@ -269,10 +324,14 @@ torch.manual_seed(0)
 customary, ours = torch.nn.BatchNorm1d(1, momentum=0.01), torch.nn.BatchNorm1d(1)
 for step in range(150):
     batch = 0.1 * torch.randn(256, 1)  # variance 0.01
-    ours.momentum = max(0.01, 1 / (1 + step))  # 1, 1/2, 1/3 ...: a plain mean over the first hundred steps
+    ours.momentum = max(
+        0.01, 1 / (1 + step)
+    )  # 1, 1/2, 1/3 ...: a plain mean over the first hundred steps
     customary(batch), ours(batch)
 after_150 = 0.99**150 + (1 - 0.99**150) * 0.01
-print(f"true variance 0.010, customary {float(customary.running_var):.3f}, plain mean first {float(ours.running_var):.3f}")
+print(
+    f"true variance 0.010, customary {float(customary.running_var):.3f}, plain mean first {float(ours.running_var):.3f}"
+)
 assert np.isclose(float(customary.running_var), after_150, rtol=0.02), "as the formula says"
 assert np.isclose(float(ours.running_var), 0.01, rtol=0.05)
 
@@ -292,14 +351,22 @@ assert np.isclose(float(ours.running_var), 0.01, rtol=0.05)
 # train for 25 steps only, and compare with the first validation of part 4, which came after 25 steps, too.
 
 # %%
-change = {"formant_voice": False}  # or {"drums": False}, {"rests": False}, {"riffs": 0.0}, {"second_voice": 0.0}, ...
+change = {
+    "formant_voice": False
+}  # or {"drums": False}, {"rests": False}, {"riffs": 0.0}, {"second_voice": 0.0}, ...
 ablated = recipe("sf-crnn-1", 25, SONGS, **change)
-_, without = train.fit(ablated, validate=held_out, features=work / "features", device="cpu")
+_, without = training.fit(ablated, validate=held_out, features=work / "features", device="cpu")
 rows = {"all ingredients": history[0], f"without {next(iter(change))}": without[0]}
 assert history[0]["step"] == without[0]["step"] == 25, "the same number of steps"
-ax = plot.score_bars({name: {key: row[key] for key in ("RPA", "AUC", "OA")} for name, row in rows.items()})
+ax = plot.score_bars(
+    {name: {key: row[key] for key in ("RPA", "AUC", "OA")} for name, row in rows.items()}
+)
 ax.figure.set_size_inches(7, 3)
-show(ax, alt="Bars of RPA, AUC and OA of two short trainings, with all ingredients and with one left out.", dpi=75)
+show(
+    ax,
+    alt="Bars of RPA, AUC and OA of two short trainings, with all ingredients and with one left out.",
+    dpi=75,
+)
 
 # %% [markdown]
 # Before you believe the difference: train once more with everything and another seed (`plan["training"]["seed"] = 1`). Two
@@ -332,10 +399,16 @@ for row in measured["ablation"]:
 points = sorted(measured["training_share"], key=lambda point: point["share"])
 figure, ax = plt.subplots(figsize=(6.5, 3), layout="constrained")
 for name, style in {"OA": "o-", "RPA": "s--"}.items():
-    ax.plot([point["share"] for point in points], [point[name] for point in points], style, label=name)
+    ax.plot(
+        [point["share"] for point in points], [point[name] for point in points], style, label=name
+    )
 ax.set(xlabel="Share of the training songs", ylabel="Share of frames", xlim=(0, 1.05), ylim=(0, 1))
 ax.legend()
-show(figure, alt="Overall and raw pitch accuracy on real songs against the share of the training songs.", dpi=75)
+show(
+    figure,
+    alt="Overall and raw pitch accuracy on real songs against the share of the training songs.",
+    dpi=75,
+)
 
 # %% [markdown]
 # Two kinds of curve are possible. Where it is flat, more *of the same* songs will not help, other songs or another network
@@ -349,12 +422,18 @@ show(figure, alt="Overall and raw pitch accuracy on real songs against the share
 
 # %%
 unheard = ml.demo_song(seed=0, seconds=8).excerpt(2, 8)
-panel = training_panel(unheard, steps=30, songs=(1, 2, 4, 6), network="sf-crnn-1", features=work / "features")
+panel = training_panel(
+    unheard, steps=30, songs=(1, 2, 4, 6), network="sf-crnn-1", features=work / "features"
+)
 panel
 
 # %%
 # the first setting, for paper
-show(panel.draw(), alt="Left the loss of a few steps; right what the network then finds in a song, and the truth.", dpi=65)
+show(
+    panel.draw(),
+    alt="Left the loss of a few steps; right what the network then finds in a song, and the truth.",
+    dpi=65,
+)
 
 # %% [markdown]
 # ## 7. The card
@@ -364,15 +443,18 @@ show(panel.draw(), alt="Left the loss of a few steps; right what the network the
 # out by itself, among that the **SHA-256** of the file, a fingerprint of all its bytes.
 
 # %%
-best = max(history, key=lambda entry: entry["best_OA"])  # of all validations; these are the weights that `fit` returned
+best = max(
+    history, key=lambda entry: entry["best_OA"]
+)  # of all validations; these are the weights that `fit` returned
 card = {
     "front_end": "sf",
     "decoding": {"unvoiced_gain": 1.0},
-    "recipe": train.Recipe.from_dict(plan).as_dict(),  # complete with all defaults
+    "recipe": training.Recipe.from_dict(plan).as_dict(),  # complete with all defaults
     "steps": best["step"],
     "wall_time_s": 15,
     "device": "a laptop",
-    "scores": {"validated_on": "three synthetic songs"} | {name: best[name] for name in ("OA", "RPA", "AUC")},
+    "scores": {"validated_on": "three synthetic songs"}
+    | {name: best[name] for name in ("OA", "RPA", "AUC")},
     "licence": "MIT",
     "library_versions": {"melodylab": ml.__version__, "torch": torch.__version__},
 }
@@ -387,7 +469,7 @@ print(f"SHA-256 {stored['sha256'][:16]}...")
 
 # %%
 again = weights.load_model(path)
-heard = frontends.FRONT_ENDS["sf"](held_out[0])
+heard = inputs.FRONT_ENDS["sf"](held_out[0])
 before, after = run.salience(model, heard).values, run.salience(again, heard).values
 assert np.abs(before - after).max() < 2e-3, "saved and loaded: the same network"
 
@@ -438,9 +520,11 @@ precision = "bf16-mixed"  # on processors that know it five times faster
 average = 0.999           # the running mean of the weights is what is kept
 validate_every = 200
 """
-earnest = train.Recipe.from_dict(tomllib.loads(toml))
+earnest = training.Recipe.from_dict(tomllib.loads(toml))
 print(earnest.as_toml()[-400:])
-assert train.Recipe.from_dict(tomllib.loads(earnest.as_toml())) == earnest, "complete, and the same"
+assert training.Recipe.from_dict(tomllib.loads(earnest.as_toml())) == earnest, (
+    "complete, and the same"
+)
 
 # %% [markdown]
 # ```
@@ -478,12 +562,14 @@ assert train.Recipe.from_dict(tomllib.loads(earnest.as_toml())) == earnest, "com
 # **a)** Write the label of one frame yourself: the class of a pitch in Hz, with NaN and with pitches off the grid (more
 # than half a semitone below 55 or above 1760 Hz), which are class 0.
 
+
 # %% tags=["exercise"]
 def label_of(f0_hz):
     return ...
 
 
 checks.check_10_a(label_of)
+
 
 # %% tags=["solution"]
 def label_of(f0_hz):
@@ -523,7 +609,9 @@ checks.check_10_b(losses, shares)
 # %%
 puzzle, late_hz = checks.puzzle_10_c()
 where = np.flatnonzero(np.isfinite(late_hz))  # labelled frames
-rows_of_label = (60 * np.log2(late_hz[where] / 55)).round().astype(int)  # and their rows in puzzle.values[0]
+rows_of_label = (
+    (60 * np.log2(late_hz[where] / 55)).round().astype(int)
+)  # and their rows in puzzle.values[0]
 
 # %% tags=["exercise"]
 late_frames = ...

@@ -1,0 +1,5 @@
+"""`python -m melodylab.cli`, where the command itself is not on the path."""
+
+from melodylab.cli import main
+
+main()

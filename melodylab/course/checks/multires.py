@@ -1,0 +1,77 @@
+"""Checks of 04_multiresolution_cnn."""
+
+import numpy as np
+
+from melodylab import explain
+from melodylab.course.checks.runner import _exercise
+from melodylab.models import run
+
+# --- 04_multiresolution_cnn -----------------------------------------------------------------------
+
+
+@_exercise("04_multiresolution_cnn")
+def check_04_a(kernel):
+    """960 samples at 16 kHz that answer 440 Hz, and at most a tenth as much at 400 Hz and below, 480 Hz and above."""
+    kernel = np.asarray(kernel, dtype=float)
+    if kernel.shape != (960,):
+        return False, f"960 samples in a row are asked for; yours have the shape {kernel.shape}."
+    freqs_hz, level = np.arange(8193) * 16000 / 16384, np.abs(np.fft.rfft(kernel, 16384))
+    at_440 = level[np.argmin(np.abs(freqs_hz - 440))]
+    if at_440 == 0 or abs(freqs_hz[level.argmax()] - 440) > 10:
+        return (
+            False,
+            f"it answers {freqs_hz[level.argmax()]:.0f} Hz most; a kernel answers the wave that it is.",
+        )
+    outside = level[(freqs_hz <= 400) | (freqs_hz >= 480)].max() / at_440
+    if outside <= 0.1:
+        return (
+            True,
+            f"outside it lets through {outside:.1%}: a soft begin and end keep the side lobes down.",
+        )
+    return (
+        False,
+        f"440 Hz is right, but at 40 Hz from it {outside:.0%} come through. A window that begins and ends softly helps.",
+    )
+
+
+@_exercise("04_multiresolution_cnn")
+def check_04_b(samples):
+    """Samples at 16 kHz whose rectangular window has a main lobe of at most 6.5 Hz."""
+    least = 2 * 16000 / (116.5 - 110)
+    if samples == int(np.ceil(least)):
+        return (
+            True,
+            "0.3 s: five times the longest kernel here. It has to hear the overtones, which lie further apart.",
+        )
+    if abs(samples - least / 2) < 1:
+        return False, "the main lobe is 2 sr / L wide, from zero to zero; you have half of it."
+    return False, "solve 2 * sr / L <= 6.5 Hz for L, and take the next whole number."
+
+
+def puzzle_04_c(model, picture):
+    """What a multires network says of a picture (Features) when one shape of one block is silent: Salience."""
+    block, shape = _silent_04_c()
+    with explain.ablate(model, f"block{block}.branches.{shape}", range(8)):
+        return run.salience(model, picture)
+
+
+def _silent_04_c():
+    return 2, "square5"
+
+
+@_exercise("04_multiresolution_cnn")
+def check_04_c(answer, model, picture):
+    """(block, shape) that was silent in `puzzle_04_c`."""
+    block, shape = answer
+    shapes = ("point", "square3", "square5", "tall", "wide")
+    if block not in (1, 2, 3) or shape not in shapes:
+        return False, f"a block from 1 to 3 and one of {', '.join(shapes)} are asked for."
+    puzzle = puzzle_04_c(model, picture).values
+    with explain.ablate(model, f"block{block}.branches.{shape}", range(8)):
+        distance = float(np.abs(run.salience(model, picture).values - puzzle).mean())
+    if distance == 0:
+        return True, "with it silenced the network says the same, to the last bit."
+    return (
+        False,
+        f"without it the salience is {distance:.2g} off on average; at the right one it is 0.",
+    )

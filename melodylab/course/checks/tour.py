@@ -1,0 +1,105 @@
+"""Checks of 00_tour."""
+
+import functools
+
+import numpy as np
+
+from melodylab import api, evaluate, records, synth
+from melodylab.course.checks.runner import _exercise
+
+# --- 00_tour --------------------------------------------------------------------------------------
+
+
+def _revoiced(melody, threshold):
+    voiced = (melody.voicing >= threshold) & np.isfinite(melody.f0_hz)
+    return records.Melody(melody.times_s, melody.f0_hz, voiced.astype(float))
+
+
+@_exercise("00_tour")
+def check_00_a(answer, melody, truth):
+    """Is `answer` a voicing threshold at which overall accuracy is within 0.01 of the best? melody, truth: Melody."""
+
+    def scores(threshold):
+        return evaluate.score_melody(_revoiced(melody, threshold), truth)
+
+    answer = float(answer)
+    if not 0 <= answer <= 1:
+        return False, "voicing lies between 0 and 1, and so must the threshold."
+    best = max((float(t) for t in np.arange(0, 1.001, 0.02)), key=lambda t: scores(t)["OA"])
+    here, there = scores(answer), scores(best)
+    if here["OA"] >= there["OA"] - 0.01:
+        return (
+            True,
+            f"voiced from {answer:.2f} gives OA {here['OA']:.3f}; the best of fifty gives {there['OA']:.3f}.",
+        )
+    lean = "false alarms: raise it" if answer < best else "missed frames: lower it"
+    return (
+        False,
+        f"at {answer:.2f} OA is {here['OA']:.3f}, and better is possible. What costs most here are {lean}.",
+    )
+
+
+@_exercise("00_tour")
+def check_00_b(answer, melody, song):
+    """Is `answer` {"from_s", "ratio", "because_of"} the longest run of octave errors, how far off, whose fault?"""
+    times_s, labels = evaluate.frame_errors(melody, song.melody)
+    edges = np.diff(np.concatenate([[0], labels == "octave", [0]]))
+    starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
+    longest = np.argmax(ends - starts)
+    run = slice(starts[longest], ends[longest])
+    ratio = np.median(melody.f0_hz[run] / song.melody.f0_hz[run])
+    if abs(float(answer["from_s"]) - times_s[run.start]) > 0.05:
+        return (
+            False,
+            "the longest run of octave errors starts elsewhere; look at the triangles of the error map.",
+        )
+    if abs(np.log2(float(answer["ratio"]) / ratio)) > 0.1:
+        return (
+            False,
+            "the time is right, the ratio is not: divide melody.f0_hz by song.melody.f0_hz.",
+        )
+    name = str(answer["because_of"]).strip().lower()
+    if name not in song.stems or name == "melody":
+        return False, 'because_of must be "chords", "bass" or "drums".'
+    without = records.Song.from_array(song.audio - song.stems[name], song.sr)
+    left = np.mean(
+        evaluate.frame_errors(api.extract_melody(without, "sfnmf"), song.melody)[1][run] == "octave"
+    )
+    if left > 0.5:
+        return (
+            False,
+            f"time and ratio are right, but without the {name} {left:.0%} of the slip is still there.",
+        )
+    return (
+        True,
+        f"from {times_s[run.start]:.2f} s on it is {ratio:.2f} times the truth, and without the {name} it is not.",
+    )
+
+
+@_exercise("00_tour")
+def check_00_c(answer, seed=0, seconds=12):
+    """Is `answer` a level in dB at which pitch accuracy is half of that at 1.5 dB or less, while 3 dB more are enough?"""
+    answer = float(answer)
+    if not -60 <= answer <= 20:
+        return False, "look between -60 and 20 dB."
+    now, here = (_accuracy_of_soft_voice(lead_db, seed, seconds) for lead_db in (1.5, answer))
+    if here > now / 2:
+        return (
+            False,
+            f"at {answer:g} dB RPA is still {here:.2f}; half of {now:.2f} would be {now / 2:.2f}. Softer!",
+        )
+    if _accuracy_of_soft_voice(answer + 3, seed, seconds) <= now / 2:
+        return (
+            False,
+            f"at {answer:g} dB RPA is {here:.2f}, but it is halved already with 3 dB more. Louder!",
+        )
+    return (
+        True,
+        f"at {answer:g} dB RPA is {here:.2f}, half of {now:.2f} or less, and 3 dB louder it is not.",
+    )
+
+
+@functools.cache  # seconds each, and a student tries more than once
+def _accuracy_of_soft_voice(lead_db, seed, seconds):
+    song = synth.demo_song(seed=seed, seconds=seconds, lead_db=lead_db)
+    return evaluate.score_melody(api.extract_melody(song, "sfnmf"), song.melody)["RPA"]

@@ -1,0 +1,133 @@
+"""Panel of 03_crnn: layer, channel, time."""
+
+import contextlib
+import functools
+import re
+
+import ipywidgets
+import numpy as np
+
+from melodylab import evaluate, explain, plot, records, sonify
+from melodylab.course.panel import Panel, _words
+from melodylab.course.panels.train import _input_of
+from melodylab.melody import decode
+from melodylab.models import run
+
+
+def crnn_panel(song, model, *, picture=None, names=None):
+    """Look into a CRNN layer by layer and channel by channel, and switch channels off.
+
+    From top to bottom: the input, the chosen channel, what the convolutions hand on, the output, the truth where it is
+    known; all on one clock with a cursor, and at the right what each says at that moment. "silence this channel" sets it to
+    0, and what comes after it is computed anew: in the picture, in the share of right pitches (RPA) in the title, and in
+    the players below, which let you hear the melody with and without the channel, from two seconds before the cursor on.
+    song: some seconds, at least one. model: such as `ml.load_model("sf-crnn-1")`. picture: the network's input, Features;
+    without it the front end makes it, which takes seconds. names: the layers to choose from, as in `explain.taps`. Raises
+    InputError where a network does not say which front end it needs.
+    """
+    picture = _input_of(model, song) if picture is None else picture
+    known = list(explain.tap_names(model))
+    handed_on = (
+        "cnn" if "cnn" in known else next(name for name in reversed(known) if "." not in name)
+    )
+    names = (
+        [name for name in known if re.fullmatch(r"(cnn\.)?layer\d|gru", name)]
+        if names is None
+        else names
+    )
+    second = records.Features(
+        picture.values[:, :, :75], picture.freqs_hz, picture.times_s[:75], picture.kind
+    )
+    channels = {
+        name: len(layer.values) for name, layer in explain.activations(model, second, names).items()
+    }
+    decoding = getattr(model, "card", {}).get("decoding", {})
+
+    @functools.lru_cache(maxsize=1)  # a layer of many channels takes much memory
+    def look(layer):
+        return explain.activations(model, picture, layer)[layer]
+
+    @functools.lru_cache(maxsize=64)
+    def said(layer=None, channel=None):
+        """(what the convolutions hand on, salience, melody) with this channel silenced, or as it is."""
+        with explain.ablate(model, layer, channel) if layer else contextlib.nullcontext():
+            salience = run.salience(model, picture, **decoding)
+            return (
+                explain.activations(model, picture, handed_on)[handed_on],
+                salience,
+                decode.peak(salience),
+            )
+
+    end_s = 0.05 * np.floor(picture.times_s[-1] / 0.05)
+    middle_s = 0.05 * round(end_s / 0.1)
+    controls = {
+        "layer": ipywidgets.Dropdown(options=list(channels)),
+        "channel": ipywidgets.IntSlider(value=0, min=0, max=next(iter(channels.values())) - 1),
+        "time_s": ipywidgets.FloatSlider(
+            value=middle_s, min=0, max=end_s, step=0.05, description="time (s)"
+        ),
+        "silence": ipywidgets.Checkbox(
+            value=False, description="silence this channel", indent=False
+        ),
+    }
+
+    def draw(layer, channel, time_s, silence):
+        convolutions, salience, _ = said(layer, channel) if silence else said()
+        chosen = f"{layer}, channel {channel}"
+        looked_at = {
+            chosen + (" (silenced for all that follows)" if silence else ""): (look(layer), channel)
+        }
+        between = {"what the convolutions hand on": convolutions}
+        middle = between | looked_at if layer == "gru" else looked_at | between
+        rows = {"the input": picture} | middle | {"the output": salience}
+        if song.melody is not None:
+            rows["the truth"] = song.melody
+        figure = plot.aligned(rows, time_s=time_s)
+        figure.set_size_inches(10, 0.5 + 1.25 * len(rows))
+        figure.suptitle(title(layer, channel, silence))
+        return figure
+
+    def rpa(*channel_off):
+        return evaluate.score_melody(said(*channel_off)[2], song.melody)["RPA"]
+
+    def title(layer, channel, silence):
+        text = f"{layer}, channel {channel}" + (" silenced" if silence else "")
+        if song.melody is None:
+            return text
+        change = (
+            f": RPA {rpa():.2f} → {rpa(layer, channel):.2f}"
+            if silence
+            else f": RPA of the network {rpa():.2f}"
+        )
+        return text + change
+
+    def alt(layer, channel, time_s, silence):
+        melodies = {
+            "the output says": said(layer, channel)[2] if silence else said()[2],
+            "true is": song.melody,
+        }
+        notes = []
+        for words, melody in melodies.items():
+            if melody is not None:
+                f0_hz = melody.resampled([time_s]).sung_hz[0]
+                notes.append(
+                    f"{words} {plot.note_name(f0_hz) if np.isfinite(f0_hz) else 'no melody'}"
+                )
+        state = {"layer": layer, "channel": channel, "time_s": time_s, "silence": silence}
+        return f"{title(layer, channel, silence)}; at {time_s:.2f} s {', '.join(notes)}. {_words(state)}"
+
+    def sound(layer, channel, time_s, silence):
+        melodies = {"melody of the network": said()[2]}
+        if silence:
+            melodies[f"without channel {channel} of {layer}"] = said(layer, channel)[2]
+        sr, n_samples = song.sr, song.audio.shape[1]
+        tones = {title: sonify.tone(melody, sr, n_samples) for title, melody in melodies.items()}
+        return sonify.players(tones, sr, start_s=max(0, time_s - 2), seconds=4)
+
+    def limit(_change=None):
+        controls["channel"].max = channels[controls["layer"].value] - 1
+
+    controls["layer"].observe(limit, names="value")
+    return Panel(
+        draw, controls, height_px=700 if song.melody is not None else 580, alt=alt, sound=sound
+    )

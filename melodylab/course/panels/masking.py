@@ -1,0 +1,121 @@
+"""Panel of 06_unet_masking: the mixing desk."""
+
+import functools
+
+import ipywidgets
+import numpy as np
+from matplotlib.figure import Figure
+
+from melodylab import evaluate, explain, plot, records, separation, sonify
+from melodylab.course.panel import Panel, _words
+from melodylab.course.panels.train import _input_of
+from melodylab.dsp import features
+from melodylab.models import run
+
+_OFF_DB, _MOST_DB = -60, 6  # of a fader: off, and the loudest
+
+
+def mixing_desk(song, model, *, picture=None, melodies=None, seconds=6.0):
+    """Two faders, and between them the mask that parts a song: sharper or softer, gated or not, alone or led. Look and listen.
+
+    model: with a mask, such as unet. picture: what its front end makes of the song, if it is there already. melodies:
+    {name: Melody} that may lead it; without them the song's own, where it is known. seconds: of the player. At 0 and 0 dB it is
+    the song itself.
+    The gate: "slow" is the network's own, "frame by frame" what it answers to "is there a melody?", taken for one.
+    The network runs once for each leader, and the mask is applied once for each of its settings: a fader only adds.
+    """
+    picture = _input_of(model, song) if picture is None else picture
+    if melodies is None:
+        melodies = {"by the true melody": song.melody} if song.melody is not None else {}
+    leaders = {"alone": None} | (melodies if model.led else {})
+    last_s = max(0, song.duration_s - seconds)
+    sharpnesses = [("½", 0.5), ("1", 1.0), ("2", 2.0), ("4", 4.0), ("binary", np.inf)]
+    fader = {"min": _OFF_DB, "max": _MOST_DB, "step": 3, "value": 0}
+    controls = {
+        "melody_db": ipywidgets.IntSlider(**fader, description="melody (dB)"),
+        "accompaniment_db": ipywidgets.IntSlider(**fader, description="backing (dB)"),
+        "sharpness": ipywidgets.SelectionSlider(options=sharpnesses, value=1.0),
+        "gate": ipywidgets.Dropdown(options=["slow", "frame by frame", "off"]),
+        "led": ipywidgets.Dropdown(options=list(leaders)),
+        "from_s": ipywidgets.FloatSlider(
+            value=0, min=0, max=max(0.5, last_s), step=0.5, description="play from (s)"
+        ),
+    }
+    loudest = features.power_spectrogram(song).values.max()
+    gain = (
+        0.9 / max(np.abs(song.audio).max(), 1e-3) / _factor(_MOST_DB)
+    )  # both faders at their end do not clip
+
+    answer = explain.is_there_a_melody(model, picture)
+
+    @functools.lru_cache(maxsize=8)
+    def asked(led):
+        return run.mask(model, picture, leaders[led])
+
+    def used(sharpness, gate, led):
+        mask, slow = asked(led)
+        return separation.sharper(mask, sharpness), {
+            "slow": slow,
+            "frame by frame": answer,
+            "off": None,
+        }[gate]
+
+    @functools.lru_cache(maxsize=4)
+    def parted(sharpness, gate, led):
+        lead = separation.lead_by_mask(song, *used(sharpness, gate, led))
+        if "melody" not in song.stems:
+            return lead, ""
+        return (
+            lead,
+            f"; this mask's melody: SDR {evaluate.bss_eval_sdr(song.stems['melody'], lead).mean():.1f} dB",
+        )
+
+    def mixed(melody_db, accompaniment_db, **mask):
+        lead, _ = parted(**mask)
+        return _factor(melody_db) * lead + _factor(accompaniment_db) * separation.rest(song, lead)
+
+    def draw(melody_db, accompaniment_db, from_s, **mask):
+        figure = Figure(figsize=(10, 5.4), layout="constrained")
+        above, below = figure.subplots(2, 1, sharex=True)
+        shares, gate = used(**mask)
+        shown = (
+            shares
+            if gate is None
+            else records.Mask(shares.values * gate, shares.freqs_hz, shares.times_s)
+        )
+        plot.mask_map(shown, gate=gate, ax=above, colorbar=False).set(xlabel="", title="the mask")
+        heard = records.Song.from_array(mixed(melody_db, accompaniment_db, **mask), song.sr)
+        spectrum = features.power_spectrogram(heard)
+        plot.spectrogram(spectrum, ax=below, scale="log", loudest=loudest, colorbar=False)
+        below.set(ylim=above.get_ylim(), title="what you hear")
+        start_s = min(from_s, last_s)
+        below.axvspan(
+            start_s, min(start_s + seconds, song.duration_s), 0, 0.02, color="white"
+        )  # what the player plays
+        figure.suptitle(title(melody_db, accompaniment_db, **mask), fontsize="medium")
+        return figure
+
+    def title(melody_db, accompaniment_db, **mask):
+        return f"melody {_level(melody_db)}, accompaniment {_level(accompaniment_db)}{parted(**mask)[1]}"
+
+    def alt(**state):
+        return f"{title(**{name: value for name, value in state.items() if name != 'from_s'})}. {_words(state)}"
+
+    def sound(from_s, **state):
+        options = {
+            "start_s": min(from_s, last_s),
+            "seconds": seconds,
+            "gain": gain,
+            "title": "what you hear",
+        }
+        return sonify.player(mixed(**state), song.sr, **options)
+
+    return Panel(draw, controls, height_px=540, alt=alt, sound=sound)
+
+
+def _factor(level_db):
+    return 0.0 if level_db == _OFF_DB else 10 ** (level_db / 20)
+
+
+def _level(level_db):
+    return "off" if level_db == _OFF_DB else f"{level_db:+d} dB" if level_db else "0 dB"

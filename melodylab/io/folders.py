@@ -1,0 +1,144 @@
+"""Readers for local folders of songs. Nothing is downloaded, nothing is written.
+
+A song is a folder: `mix.*` (any format `audio.read` reads), and beside it whatever truth is known:
+
+    melody2.csv, melody.csv or melody1.csv   time_s,f0_hz; 0 or negative = unvoiced; the first of the three that is there
+    onsets.csv or drums.csv                  time_s,class[,midi][,velocity] with a header, or time_s,class without one
+    any other audio file                     a stem named by its file, melody.flac -> "melody"
+
+Conventions: stems come out like the mix, float32 (channels, samples) at its rate. A velocity column that goes beyond 1 is
+MIDI's 0..127; without one every hit has velocity 1. Stem names are lower case; files that start with a dot are ignored.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from melodylab.dsp import stft
+from melodylab.errors import InputError
+from melodylab.io import audio
+from melodylab.io.csv import read_onsets
+from melodylab.records import Melody, Song
+
+# where one name comes in several formats, the first in this row is read
+_SUFFIXES = [
+    ".wav",
+    ".flac",
+    ".aiff",
+    ".aif",
+    ".au",
+    ".caf",
+    ".w64",
+    ".ogg",
+    ".oga",
+    ".opus",
+    ".mp3",
+    ".m4a",
+    ".aac",
+    ".mp4",
+    ".wma",
+]
+
+
+_MELODIES = ("melody2.csv", "melody.csv", "melody1.csv")
+
+
+_ONSETS = ("onsets.csv", "drums.csv")
+
+
+_SLACK_S = 1.0  # exports of one session differ by a fade or a codec's padding; beyond that it is another recording
+
+
+def song_folders(folder):
+    """The songs of a folder: sorted list of Paths that hold a `mix.*`, `folder` itself among them if it does.
+
+    Raises InputError where there is none.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder; give a folder that holds one folder a song")
+    songs = [
+        f for f in (folder, *sorted(_entries(folder))) if f.is_dir() and "mix" in _audio_files(f)
+    ]
+    if not songs:
+        raise InputError(
+            f"{folder} holds no song; put each song into a folder of its own and name its audio mix.wav"
+        )
+    return songs
+
+
+def read_song(folder, stems=True):
+    """Read one song folder: Song with its name, stems, melody and onsets as far as they are there.
+
+    With `stems`, and where a stem "melody" exists but no "accompaniment", mix - melody becomes that stem. Stems at another
+    rate are resampled, missing channels are filled from the mono mix of the stem, up to a second too much or too little is
+    cut or padded with silence. Raises InputError for a missing mix, a file that cannot be read, a stem that does not fit.
+    """
+    folder = Path(folder)
+    paths = _audio_files(folder) if folder.is_dir() else {}
+    if "mix" not in paths:
+        raise InputError(
+            f"{folder} holds no mix; name the song's audio file mix.wav (or .flac, .mp3, ...)"
+        )
+    mix, sr = audio.read(paths.pop("mix"))
+    parts = (
+        {name: _read_stem(path, mix.shape, sr) for name, path in sorted(paths.items())}
+        if stems
+        else {}
+    )
+    if "melody" in parts and "accompaniment" not in parts:
+        parts["accompaniment"] = _finite(mix) - parts["melody"]
+    melody, onsets = (
+        next((folder / n for n in names if (folder / n).is_file()), None)
+        for names in (_MELODIES, _ONSETS)
+    )
+    return Song(
+        mix,
+        sr,
+        folder.resolve().name,
+        parts,
+        melody and Melody.from_csv(melody),
+        onsets and read_onsets(onsets),
+    )
+
+
+def _entries(folder):
+    try:
+        return list(folder.iterdir())
+    except OSError:  # a folder that may not be opened, such as lost+found, holds no song for us
+        return []
+
+
+def is_audio(path):
+    """Is this a file with the ending of a sound, and not hidden?"""
+    return path.suffix.lower() in _SUFFIXES and not path.name.startswith(".") and path.is_file()
+
+
+def _audio_files(folder):
+    """{lower-case name without suffix: Path}, one file a name."""
+    found = {}
+    for path in _entries(folder):
+        if is_audio(path):
+            rank = _SUFFIXES.index(path.suffix.lower())
+            name = path.stem.lower()
+            found[name] = min(found.get(name, (rank, path)), (rank, path))
+    return {name: path for name, (_, path) in found.items()}
+
+
+def _finite(samples):
+    return np.where(np.isfinite(samples), samples, np.float32(0))
+
+
+def _read_stem(path, shape, sr):
+    """A stem in the mix's shape (channels, samples) and rate."""
+    stem, stem_sr = audio.read(path)
+    stem = stft.resample(_finite(stem), stem_sr, sr)
+    channels, samples = shape
+    if abs(stem.shape[1] - samples) > _SLACK_S * sr:
+        lengths = f"it lasts {stem.shape[1] / sr:.1f} s and the mix {samples / sr:.1f} s"
+        raise InputError(
+            f"the stem {path} does not fit: {lengths}; export it at the mix's length or move it elsewhere"
+        )
+    if len(stem) != channels:
+        stem = np.repeat(stem.mean(axis=0, keepdims=True), channels, axis=0)
+    return np.pad(stem[:, :samples], ((0, 0), (0, max(0, samples - stem.shape[1]))))

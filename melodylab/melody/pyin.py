@@ -1,0 +1,35 @@
+"""pYIN through librosa: made for one voice alone, here to show what a second instrument does to it."""
+
+import librosa
+import numpy as np
+
+from melodylab.dsp import grids, stft
+from melodylab.records import Melody
+
+
+def extract(song, *, hop_samples=256, fmin_hz=55.0, fmax_hz=1760.0, seed=None):
+    """librosa's pYIN: made for one voice alone, here to show what a second instrument does to it."""
+    sr = 22050
+    y = stft.resample(song.mono, song.sr, sr)
+    n_frames = stft.n_frames(len(y), hop_samples)
+    padded = np.pad(y, (0, max(0, 4096 - len(y))))  # pYIN needs a few of its own frames
+    f0_hz, voiced, probability = librosa.pyin(
+        padded,
+        fmin=fmin_hz,
+        fmax=fmax_hz,
+        sr=sr,
+        frame_length=2048,
+        hop_length=hop_samples,
+        fill_na=None,
+    )
+    f0_hz, voiced, probability = (x[:n_frames] for x in (f0_hz, voiced, probability))
+    silent = (
+        librosa.feature.rms(y=padded, frame_length=2048, hop_length=hop_samples)[0][:n_frames] == 0
+    )
+    # pYIN decides by its own Viterbi path; its probability is put on the side of 0.5 that the path chose
+    voicing = np.where(voiced, np.maximum(probability, 0.5), np.minimum(probability, 0.49))
+    return Melody(
+        grids.frame_times_s(n_frames, hop_samples, sr),
+        np.where(silent, np.nan, f0_hz),
+        np.where(silent, 0.0, voicing),
+    )

@@ -1,0 +1,215 @@
+"""What the networks hear: a `Song` of any rate and length in, `Features` (channel, freq, time) on their grid out.
+
+    sf      activations H_F0 of the source-filter NMF, each frame summing to 1    (1, 301, time)   Basaran 2018
+    cqt     constant-Q transform in dB below the song's loudest cell, 0..1        (1, 301, time)   same grid as sf
+    hcqt    the same for six harmonics at once                                    (6, 360, time)   Bittner 2017
+    cfp     spectrum, its transform's transform, its cepstrum, each 0..1          (3, 320, time)   Yu 2021
+    spectra two log-frequency spectra, windows of 186 and 46 ms, scaled like cqt  (2, 312, time)   our own
+    mel     mel power of two channels, in multiples of the song's mean                (2, 128, time)   Sheehan's report
+    wave    the waveform in columns of one hop, at an RMS of 0.1                  (1, 160, time)   Chen 2019
+    drum-mel  mel spectrogram in dB below the song's loudest cell, 0..1           (1, 512, time)   Koretzky 2021
+
+The first three run at 22,050 Hz with a frame every 256 samples (11.6 ms), spectra with one every 512, cfp at 8 kHz and wave at 16 kHz with one every 10 ms.
+drum-mel has the rate and the hop of the first three: 344 frames of the paper at a hop of 512 would be 8 s, but an onset is to be
+told within 10 ms. Its windows are 46 ms long for the same reason, and padded so that 512 bands find a bin each.
+Silent frames are all zero.
+The release of Basaran 2018 does not say how its CQT was scaled; ours is scaled like the HCQT.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from melodylab import sfnmf
+from melodylab.dsp import cfp, features, grids, stft
+from melodylab.models import crnn, deep_salience, ftanet, harmonic_crnn, multires, unet
+from melodylab.records import Features
+
+_SR, _HOP_SAMPLES = 22050, 256
+
+
+DRUM_SR = _SR
+
+
+@dataclass(frozen=True)
+class FrontEnd:
+    """`front_end(song)` gives Features of `channels` pictures on `grid`. seed: start of the source-filter NMF, else unused.
+
+    magnitudes: for a front end that is nothing but these, scaled: the magnitudes (channel, freq, time) of a song, so that sounds
+    can be mixed after they were analysed. scale: what makes the picture of magnitudes, which it may overwrite, and their peak.
+    grid: of the rows, where one step is the same interval everywhere, so that a song moved up by some rows is that song in another
+    key; None for mel bands and for a waveform, whose rows are the samples of one hop.
+    """
+
+    name: str
+    channels: int
+    grid: grids.PitchGrid | None
+    compute: Callable
+    sr: int = _SR
+    hop_samples: int = _HOP_SAMPLES
+    magnitudes: Callable | None = None
+    scale: Callable = features.decibels
+    rows: np.ndarray | None = (
+        None  # the rows' axis where there is no grid: Hz, or for a waveform the sample in the hop
+    )
+
+    @property
+    def freqs_hz(self):
+        return self.rows if self.grid is None else self.grid.freqs_hz
+
+    def __call__(self, song, *, seed=0):
+        return self.compute(song, seed)
+
+
+def _sf(song, seed):
+    settings = sfnmf.PUBLISHED
+    y = sfnmf.working_signal(song.mono, song.sr, settings)
+    n_frames = stft.n_frames(len(y), settings.hop_samples)
+    shares = np.zeros((1, settings.grid.n_bins, n_frames), dtype=np.float32)
+    silent = 2 * settings.n_freqs * settings.floor
+    for first, stop, weight, power, factors in sfnmf.analyse(y, settings, seed=seed):
+        share = factors.H_F0 / np.maximum(factors.H_F0.sum(axis=0), 1e-20)
+        shares[0, :, first:stop] += weight * np.where(power.sum(axis=0) > silent, share, 0)
+    times_s = grids.frame_times_s(n_frames, settings.hop_samples, settings.sr)
+    return Features(shares, settings.grid.freqs_hz, times_s, "sf")
+
+
+def _hcqt(kind, grid, harmonics):
+    def compute(song, seed):
+        picture = features.hcqt(
+            song,
+            sr=_SR,
+            hop_samples=_HOP_SAMPLES,
+            fmin_hz=grid.fmin_hz,
+            bins_per_octave=grid.bins_per_octave,
+            n_bins=grid.n_bins,
+            harmonics=harmonics,
+        )
+        return Features(picture.values, picture.freqs_hz, picture.times_s, kind)
+
+    return compute
+
+
+def _cfp(song, seed):
+    return cfp.cfp(song)
+
+
+def _magnitudes(song):
+    grid = harmonic_crnn.SPECTRA
+    return features.log_magnitudes(
+        song,
+        sr=_SR,
+        hop_samples=2 * _HOP_SAMPLES,
+        fmin_hz=grid.fmin_hz,
+        bins_per_octave=grid.bins_per_octave,
+        n_bins=grid.n_bins,
+    )
+
+
+def _spectra(song, seed):
+    made = _magnitudes(song)
+    return Features(features.decibels(made.values.copy()), made.freqs_hz, made.times_s, "spectra")
+
+
+def _mel_magnitudes(song):
+    made = features.stereo_mel(song)
+    return Features(np.sqrt(made.values), unet.MEL_HZ, made.times_s, "magnitudes")
+
+
+def _mel_power(magnitudes, peak=None):
+    """Their squares in multiples of the mean, so that loudness does not matter; the report takes them as they come."""
+    power = np.square(magnitudes, out=magnitudes)
+    mean = power.mean()
+    return np.divide(power, mean, out=power) if mean > 0 else power
+
+
+def _mel(song, seed):
+    made = _mel_magnitudes(song)
+    return Features(_mel_power(made.values.copy()), made.freqs_hz, made.times_s, "mel")
+
+
+def _wave(song, seed):
+    sr, hop_samples = multires.SR, multires.HOP_SAMPLES
+    y = stft.resample(song.mono, song.sr, sr)
+    n_frames = stft.n_frames(len(y), hop_samples)
+    level = np.sqrt(np.mean(np.square(y, dtype=float)))
+    columns = np.zeros(n_frames * hop_samples, dtype=np.float32)
+    part = y[: len(columns) - hop_samples // 2]  # a column lies around its frame's centre
+    columns[hop_samples // 2 :][: len(part)] = part * (0.1 / level if level > 1e-9 else 0)
+    times_s = grids.frame_times_s(n_frames, hop_samples, sr)
+    return Features(
+        columns.reshape(1, n_frames, hop_samples).transpose(0, 2, 1),
+        np.arange(hop_samples),
+        times_s,
+        "wave",
+    )
+
+
+DRUM_BANDS = 512
+
+
+_DRUM_WIN_SAMPLES, _DRUM_FFT = 1024, 4096
+
+
+def drum_mel(song, *, bands=DRUM_BANDS):
+    """Features (1, bands, time) of kind "drum-mel": see above; fewer bands than 512 are means of neighbouring ones.
+
+    A cell is the root of the power in a triangle of unit area on the mel scale, 0 to 11,025 Hz.
+    """
+    y = stft.resample(song.mono, song.sr, _SR)
+    n_frames = stft.n_frames(len(y), _HOP_SAMPLES)
+    window = np.zeros(_DRUM_FFT, dtype=np.float32)
+    start = (_DRUM_FFT - _DRUM_WIN_SAMPLES) // 2
+    window[start : start + _DRUM_WIN_SAMPLES] = np.hanning(_DRUM_WIN_SAMPLES + 1)[:-1]
+    triangles, tips_hz = features.mel_triangles(_SR, _DRUM_FFT, DRUM_BANDS)
+    values = np.empty((DRUM_BANDS, n_frames), dtype=np.float32)
+    for first in range(0, n_frames, _BLOCK_FRAMES):
+        count = min(_BLOCK_FRAMES, n_frames - first)
+        spectra = stft.stft(
+            y, window=window, hop_samples=_HOP_SAMPLES, first_frame=first, frames=count
+        )
+        values[:, first : first + count] = triangles @ (spectra.real**2 + spectra.imag**2)
+    values = features.decibels(np.sqrt(values, out=values))
+    values = values.reshape(bands, -1, n_frames).mean(axis=1) if bands < DRUM_BANDS else values
+    times_s = grids.frame_times_s(n_frames, _HOP_SAMPLES, _SR)
+    return Features(values[None], tips_hz.reshape(bands, -1).mean(axis=1), times_s, "drum-mel")
+
+
+def _drum_mel(song, seed):
+    return drum_mel(song)
+
+
+_BLOCK_FRAMES = 512
+
+
+_FINE = sfnmf.PUBLISHED.grid
+
+
+assert _FINE.fmin_hz == crnn.NOTES.fmin_hz  # the class of a semitone and the bin at its centre
+
+
+FRONT_ENDS = {
+    "sf": FrontEnd("sf", 1, _FINE, _sf),
+    "cqt": FrontEnd("cqt", 1, _FINE, _hcqt("cqt", _FINE, (1,))),
+    "hcqt": FrontEnd(
+        "hcqt", 6, deep_salience.BINS, _hcqt("hcqt", deep_salience.BINS, features.HARMONICS)
+    ),
+    "cfp": FrontEnd("cfp", 3, ftanet.BINS, _cfp, 8000, 80),
+    "spectra": FrontEnd(
+        "spectra", 2, harmonic_crnn.SPECTRA, _spectra, _SR, 2 * _HOP_SAMPLES, _magnitudes
+    ),
+    "mel": FrontEnd("mel", 2, None, _mel, 16000, 200, _mel_magnitudes, _mel_power, unet.MEL_HZ),
+    "wave": FrontEnd(
+        "wave",
+        1,
+        None,
+        _wave,
+        multires.SR,
+        multires.HOP_SAMPLES,
+        rows=np.arange(multires.HOP_SAMPLES),
+    ),
+    "drum-mel": FrontEnd(
+        "drum-mel", 1, None, _drum_mel, rows=features.mel_tips_hz(_SR, DRUM_BANDS)
+    ),
+}

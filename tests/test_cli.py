@@ -725,7 +725,9 @@ def test_doctor_finds_nothing_wrong_here(run):
 def test_doctor_sees_widgets_that_do_not_match(run, monkeypatch):
     version = doctor._version
     monkeypatch.setattr(
-        cli.doctor, "_version", lambda name: "1.2.3" if name == "jupyterlab_widgets" else version(name)
+        cli.doctor,
+        "_version",
+        lambda name: "1.2.3" if name == "jupyterlab_widgets" else version(name),
     )
     result = run("doctor")
     (line,) = [line for line in result.stdout.splitlines() if line[0] in "✗!"]

@@ -25,8 +25,8 @@ from melodylab.dsp.grids import PitchGrid
 from melodylab.errors import InputError
 from melodylab.models import run as networks
 from melodylab.records import Features, Salience, Song
-from melodylab.training import shared as in_common
 from melodylab.training import Recipe, Training, examples, hits, loop, melodies, tasks
+from melodylab.training import shared as in_common
 
 ROOT = Path(cli.__file__).resolve().parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}

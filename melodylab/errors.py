@@ -3,3 +3,27 @@
 
 class InputError(ValueError):
     """What the caller gave cannot be used. Its text is one sentence that names the thing and the next step."""
+
+
+def missing_package(what: str, package: str, extra: str) -> InputError:
+    """The error to raise where something needs a package that a core install lacks.
+
+    Parameters
+    ----------
+    what : str
+        What needs it, as the sentence begins: "training".
+    package : str
+        Its name on the package index: "lightning".
+    extra : str
+        Extra of this project that brings it: "lab".
+
+    Returns
+    -------
+    InputError
+        "training needs the package lightning; run: pip install lightning (or, in a clone of
+        melodylab, what else belongs to it, too: pip install ".[lab]")".
+    """
+    return InputError(
+        f"{what} needs the package {package}; run: pip install {package} (or, in a clone of "
+        f'melodylab, what else belongs to it, too: pip install ".[{extra}]")'
+    )

@@ -512,7 +512,7 @@ def test_dask_missing_is_a_sentence(run, songs, monkeypatch):
     result = run("evaluate", "songs", "--dask", "tcp://127.0.0.1:1")
     assert (
         result.exit_code == 2
-        and "melodylab[cluster]" in result.stderr
+        and 'pip install ".[cluster]"' in result.stderr
         and len(result.stderr.splitlines()) == 1
     )
 
@@ -644,7 +644,7 @@ def test_lab_without_jupyterlab_says_what_to_install(run, shipped, monkeypatch):
     result = run("lab", "here")
     assert (
         result.exit_code == 2
-        and "melodylab[lab]" in result.stderr
+        and 'pip install ".[lab]"' in result.stderr
         and len(result.stderr.splitlines()) == 1
     )
 

@@ -11,7 +11,7 @@ import click
 from melodylab import __version__
 from melodylab.cli.app import _say, main
 from melodylab.cli.lab import notebooks_folder
-from melodylab.errors import InputError
+from melodylab.errors import InputError, missing_package
 
 # --- doctor ---------------------------------------------------------------------------------------
 
@@ -75,7 +75,7 @@ def _findings():
         yield None, "ffmpeg is not installed; only m4a, wma and video need it"
     for program in ("jupyterlab", "jupytext", "voila"):
         version = _version(program)
-        missing = f'{program} is not installed; run: {pip} "melodylab[lab]"'
+        missing = str(missing_package("melodylab lab", program, "lab"))
         yield (True, f"{program} {version}") if version else (None, missing)
     try:
         folder = notebooks_folder()

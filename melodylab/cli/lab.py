@@ -16,7 +16,7 @@ import click
 
 from melodylab import files
 from melodylab.cli.app import _say, main
-from melodylab.errors import InputError
+from melodylab.errors import InputError, missing_package
 
 # --- lab ------------------------------------------------------------------------------------------
 
@@ -45,9 +45,7 @@ def lab(folder, solutions, dated, copy_only, app):
     """
     program = "voila" if app else "jupyterlab"
     if not copy_only and importlib.util.find_spec(program) is None:
-        raise InputError(
-            f'{program} is not installed; run: {sys.executable} -m pip install "melodylab[lab]"'
-        )
+        raise missing_package("this command", program, "lab")
     shipped = notebooks_folder()
     if dated:
         folder = f"{folder.rstrip('/' + os.sep)}-{datetime.date.today().isoformat()}"

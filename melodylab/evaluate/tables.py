@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from melodylab import files, separation
-from melodylab.errors import InputError
+from melodylab.errors import InputError, missing_package
 from melodylab.evaluate.drums import onset_f_measure
 from melodylab.evaluate.melody import _FIGURES, _quiet, score_melody
 from melodylab.evaluate.separation import bss_eval_sdr, separation_excerpt, si_sdr
@@ -160,9 +160,7 @@ def cluster(address):
     try:
         from distributed import Client
     except ImportError:
-        raise InputError(
-            'a Dask cluster needs the package distributed; run: pip install "melodylab[cluster]"'
-        ) from None
+        raise missing_package("a Dask cluster", "distributed", "cluster") from None
     try:
         client = Client(address)
     except (OSError, ValueError) as error:

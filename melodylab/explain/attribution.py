@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from melodylab.errors import InputError
+from melodylab.errors import InputError, missing_package
 from melodylab.explain.taps import NO_MELODY, _forward
 from melodylab.models import run
 from melodylab.records import Features
@@ -133,9 +133,7 @@ def _captum(method):
     try:
         from captum import attr
     except ImportError:
-        raise InputError(
-            'attribution needs the package captum; run: pip install "melodylab[lab]"'
-        ) from None
+        raise missing_package("attribution", "captum", "lab") from None
     return getattr(attr, classes[method])
 
 

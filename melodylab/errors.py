@@ -1,8 +1,11 @@
-"""The one exception a user is meant to read: one sentence that says what is wrong, and the next step."""
+"""The one exception a user is meant to read: one sentence, what is wrong and the next step."""
 
 
 class InputError(ValueError):
-    """What the caller gave cannot be used. Its text is one sentence that names the thing and the next step."""
+    """What the caller gave cannot be used.
+
+    Its text is one sentence that names the thing and the next step.
+    """
 
 
 def missing_package(what: str, package: str, extra: str) -> InputError:

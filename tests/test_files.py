@@ -6,7 +6,7 @@ import stat
 import pytest
 
 from melodylab.errors import InputError
-from melodylab.files import complete_or_absent, make_folder
+from melodylab.files import complete_or_absent, make_folder, refuse_existing
 
 
 def test_a_new_file_appears_whole_with_its_folders(tmp_path):
@@ -90,3 +90,74 @@ def test_make_folder_makes_parents_and_accepts_what_is_there(tmp_path):
 
 def test_input_errors_are_value_errors():
     assert issubclass(InputError, ValueError)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
+def test_a_private_file_stays_private(tmp_path):
+    (tmp_path / "mine").touch(mode=0o600)
+    with complete_or_absent(tmp_path / "mine") as temporary:
+        temporary.write_text("new")
+    assert stat.S_IMODE((tmp_path / "mine").stat().st_mode) == 0o600
+    assert (tmp_path / "mine").read_text() == "new"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no umask")
+def test_nobodys_umask_is_touched(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "umask", None)  # another thread's files would get the wrong rights
+    with complete_or_absent(tmp_path / "ours") as temporary:
+        temporary.write_text("new")
+    assert (tmp_path / "ours").read_text() == "new"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links ask for rights on Windows")
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_stays_a_link(tmp_path, there):
+    (tmp_path / "far").mkdir()
+    if there:
+        (tmp_path / "far" / "real.txt").write_text("old")
+    (tmp_path / "link.txt").symlink_to(tmp_path / "far" / "real.txt")
+    with complete_or_absent(tmp_path / "link.txt") as temporary:
+        temporary.write_text("new")
+    assert (tmp_path / "link.txt").is_symlink()
+    assert (tmp_path / "far" / "real.txt").read_text() == "new"
+    assert os.listdir(tmp_path / "far") == ["real.txt"]
+
+
+def test_a_file_lies_on_the_disk_before_it_gets_its_name(tmp_path, monkeypatch):
+    done = []
+    real = {"fsync": os.fsync, "replace": os.replace}
+    for name, call in real.items():
+
+        def told(*given, name=name, call=call):
+            done.append(name)
+            return call(*given)
+
+        monkeypatch.setattr(os, name, told)
+    with complete_or_absent(tmp_path / "out.txt") as temporary:
+        temporary.write_text("new")
+    assert done == ["fsync", "replace"] + ["fsync"] * (os.name != "nt")
+
+
+def test_what_is_there_is_refused_before_the_work(tmp_path):
+    new, old, older = (tmp_path / name for name in ("new.csv", "old.csv", "older.csv"))
+    old.write_text("mine")
+    older.write_text("mine too")
+    refuse_existing([new])
+    with pytest.raises(InputError, match=r"old.csv is there already; .*--force"):
+        refuse_existing([new, str(old)])
+    with pytest.raises(InputError, match=r"old.csv \(and 1 more\) is there already"):
+        refuse_existing([old, new, older])
+    refuse_existing([old, older], force=True)
+    with pytest.raises(InputError, match="it is a folder"):
+        refuse_existing([tmp_path], force=True)
+    assert old.read_text() == "mine"
+
+
+def test_a_name_that_no_disk_takes_is_refused_with_a_way_out(tmp_path):
+    long = tmp_path / ("a" * 252 + ".csv")
+    words = "too long .*; give a shorter one with --out"
+    with pytest.raises(InputError, match=words):
+        refuse_existing([long], force=True)
+    with pytest.raises(InputError, match=words), complete_or_absent(long):
+        pass
+    assert os.listdir(tmp_path) == []

@@ -154,3 +154,58 @@ def pytest_runtest_makereport():
 @pytest.hookimpl(wrapper=True)
 def pytest_make_collect_report():
     return _skip_is_failure((yield))
+
+
+# --- the commands ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Run `melodylab ...` in an empty folder; it must end with a status and never with an exception."""
+    from click.testing import CliRunner
+
+    from melodylab import cli
+
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        result = CliRunner().invoke(cli.main, [str(a) for a in arguments])
+        assert result.exception is None or isinstance(result.exception, SystemExit), (
+            result.exception
+        )
+        return result
+
+    return run
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Methods that need no time: a melody of 220 Hz, and half of the song for each stem."""
+    from melodylab import api
+    from melodylab.records import DrumOnsets, DrumParts, Melody
+
+    def extract_melody(song, method="sfnmf"):
+        return Melody(
+            np.arange(3) * 0.01, np.array([220.0, 220.0, np.nan]), np.array([1.0, 0.0, 0.0])
+        )
+
+    monkeypatch.setattr(api, "extract_melody", extract_melody)
+    halves = ("melody", "accompaniment")
+    monkeypatch.setattr(
+        api, "separate", lambda song, method="sfnmf": dict.fromkeys(halves, song.audio / 2)
+    )
+    onsets = DrumOnsets([0.01, 0.02], ("kick", "snare"), [1.0, 0.5])
+
+    def separate_drums(song, method="drum-cnn"):
+        stems = dict.fromkeys(api.DRUM_CLASSES, song.audio / 5)
+        return DrumParts(
+            stems,
+            onsets,
+            np.zeros((2, 1)),
+            np.zeros((1, 3)),
+            np.arange(2.0),
+            np.arange(3.0),
+            ("kick",),
+        )
+
+    monkeypatch.setattr(api, "separate_drums", separate_drums)

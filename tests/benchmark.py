@@ -355,7 +355,8 @@ def leave_one_out(folder):
     scores = [
         [
             evaluate.score_melody(
-                api.extract_melody(song, hearing=sfnmf.Hearing(voiced_db=db)), song.melody
+                estimate=api.extract_melody(song, hearing=sfnmf.Hearing(voiced_db=db)),
+                reference=song.melody,
             )
             for db in candidates
         ]

@@ -110,7 +110,10 @@ def test_separate_follows_the_given_melody_or_finds_its_own(two):
         assert list(stems) == ["melody", "accompaniment"]
         np.testing.assert_allclose(stems["melody"] + stems["accompaniment"], two.audio, atol=1e-6)
     truth = two.stems["melody"]
-    assert ml.evaluate.si_sdr(truth, told["melody"]) > ml.evaluate.si_sdr(truth, two.audio) + 5
+    assert (
+        ml.evaluate.si_sdr(reference=truth, estimate=told["melody"])
+        > ml.evaluate.si_sdr(reference=truth, estimate=two.audio) + 5
+    )
 
 
 def test_separate_does_not_look_for_another_melody_than_the_given(two):

@@ -41,7 +41,7 @@ def slip(**other):
     """The tour's octave slip found anew, with parts of the answer replaced."""
     song, salience = tour()
     melody = decode.viterbi(salience)
-    times_s, labels = evaluate.frame_errors(melody, song.melody)
+    times_s, labels = evaluate.frame_errors(estimate=melody, reference=song.melody)
     runs = re.finditer("o+", "".join("o" if label == "octave" else "." for label in labels))
     first, end = max((m.span() for m in runs), key=lambda span: span[1] - span[0])
     ratio = melody.f0_hz[first + 3] / song.melody.f0_hz[first + 3]

@@ -295,7 +295,7 @@ def test_the_clearest_reading_is_a_channel_and_a_transposition(octaves, reading,
     truth = Melody(line.times_s, octaves * shown.f0_hz, shown.voicing)
     assert explain.clearest_reading(seen, truth) == reading
     read = explain.pitch_line(seen, *explain.clearest_reading(seen, truth))
-    assert set(evaluate.pitch_errors(read, truth)[1]) == {"right"}
+    assert set(evaluate.pitch_errors(estimate=read, reference=truth)[1]) == {"right"}
 
 
 def test_what_has_no_pitch_gives_a_sentence_instead_of_a_line(crnn, line, rng):
@@ -316,12 +316,22 @@ def read(model, features):
 def test_silencing_the_channel_of_the_octave_mends_octave_errors(line):
     model = Planted()
     truth = explain.pitch_line(line)
-    kinds = {"before": evaluate.pitch_errors(decode.peak(run.salience(model, line)), truth)[1]}
+    kinds = {
+        "before": evaluate.pitch_errors(
+            estimate=decode.peak(run.salience(model, line)), reference=truth
+        )[1]
+    }
     with explain.ablate(model, "heard", 1):
-        kinds["without 1"] = evaluate.pitch_errors(decode.peak(run.salience(model, line)), truth)[1]
+        kinds["without 1"] = evaluate.pitch_errors(
+            estimate=decode.peak(run.salience(model, line)), reference=truth
+        )[1]
     with explain.ablate(model, "heard", [0, 2]):
-        kinds["without 0"] = evaluate.pitch_errors(decode.peak(run.salience(model, line)), truth)[1]
-    kinds["after"] = evaluate.pitch_errors(decode.peak(run.salience(model, line)), truth)[1]
+        kinds["without 0"] = evaluate.pitch_errors(
+            estimate=decode.peak(run.salience(model, line)), reference=truth
+        )[1]
+    kinds["after"] = evaluate.pitch_errors(
+        estimate=decode.peak(run.salience(model, line)), reference=truth
+    )[1]
     assert {name: set(labels) for name, labels in kinds.items()} == {
         "before": {"octave"},
         "without 1": {"right"},

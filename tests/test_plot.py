@@ -89,7 +89,7 @@ DRAWN = {
     ),
     "melody_line": lambda **o: plot.melody_line(MELODY, label="truth", **o),
     "error_map": lambda **o: plot.error_map(
-        OTHER, MELODY, evaluate.frame_errors(OTHER, MELODY), **o
+        OTHER, MELODY, evaluate.frame_errors(estimate=OTHER, reference=MELODY), **o
     ),
     "level_difference": lambda **o: plot.level_difference(
         np.ones((257, 40)), np.ones((257, 40)), LINEAR_HZ, TIMES_S, **o
@@ -287,7 +287,7 @@ LABELS = np.array(["right", "octave", "wrong", "missed", "false", "silence", "ri
 def test_errors_differ_in_marker_and_place_and_shares_sum_to_one(ax):
     reference = melody_of([100, 100, 100, 100, 90, np.nan, 100], [1, 1, 1, 1, 0, 0, 1])
     estimate = melody_of([101, 200, 150, 80, 300, 70, 101], [1, 1, 1, 0, 1, 0, 1])
-    times_s, labels = evaluate.frame_errors(estimate, reference)
+    times_s, labels = evaluate.frame_errors(estimate=estimate, reference=reference)
     np.testing.assert_array_equal(labels, LABELS)
     plot.error_map(estimate, reference, (times_s, labels), ax=ax)
     places = {c.get_label().split(" ")[0]: c.get_offsets().data.tolist() for c in ax.collections}
@@ -320,7 +320,9 @@ def test_shares_add_up_and_round_the_largest_remainder_up():
 def test_errors_of_an_estimate_on_another_grid(ax):
     reference = melody_of(np.full(20, 100.0))
     estimate = Melody(np.arange(100) * 0.013, np.full(100, 200.0), np.ones(100))
-    plot.error_map(estimate, reference, evaluate.frame_errors(estimate, reference), ax=ax)
+    plot.error_map(
+        estimate, reference, evaluate.frame_errors(estimate=estimate, reference=reference), ax=ax
+    )
     octave = ax.collections[1].get_offsets().data
     assert len(octave) == 20 and np.all(octave[:, 1] == 200)
 
@@ -391,7 +393,10 @@ def test_silence_and_single_frames_make_pictures(frames, ax):
     )
     plot.melody_line(nothing, ax=Figure().subplots())
     plot.error_map(
-        nothing, nothing, evaluate.frame_errors(nothing, nothing), ax=Figure().subplots()
+        nothing,
+        nothing,
+        evaluate.frame_errors(estimate=nothing, reference=nothing),
+        ax=Figure().subplots(),
     )
     silence = np.zeros((257, frames))
     plot.level_difference(silence, silence, LINEAR_HZ, TIMES_S[:frames], ax=Figure().subplots())

@@ -390,14 +390,22 @@ def test_the_lead_is_nearer_to_the_planted_tone_than_the_mix_is(unvoiced, rng):
     lead = separation.lead_by_sfnmf(
         Song.from_array(tone + noise, SR), melody_of(440, 2), unvoiced=unvoiced
     )
-    assert evaluate.si_sdr(tone, lead[0]) > evaluate.si_sdr(tone, tone + noise) + 6
+    assert (
+        evaluate.si_sdr(reference=tone, estimate=lead[0])
+        > evaluate.si_sdr(reference=tone, estimate=tone + noise) + 6
+    )
 
 
 def test_only_the_tone_that_the_melody_names_is_taken():
     high, low = sung(587, 2), sung(247, 2)
     song = Song.from_array(high + low, SR)
     for wanted, f0_hz in ((high, 587), (low, 247)):
-        assert evaluate.si_sdr(wanted, separation.lead_by_sfnmf(song, melody_of(f0_hz, 2))[0]) > 5
+        assert (
+            evaluate.si_sdr(
+                reference=wanted, estimate=separation.lead_by_sfnmf(song, melody_of(f0_hz, 2))[0]
+            )
+            > 5
+        )
 
 
 def test_without_a_voiced_frame_the_lead_is_silent():

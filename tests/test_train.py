@@ -532,12 +532,13 @@ def test_the_constant_for_a_song_comes_from_the_others(monkeypatch):
     )
     monkeypatch.setattr(melodies.decode, "peak", lambda salience: float(salience.unvoiced[0]))
     monkeypatch.setattr(
-        melodies.evaluate, "score_melody", lambda estimate, truth: {"OA": 0.5, "RPA": estimate}
+        melodies.evaluate, "score_melody", lambda estimate, reference: {"OA": 0.5, "RPA": estimate}
     )
 
-    def sweep(estimate, truth, thresholds):
+    def sweep(estimate, reference, thresholds):
         np.testing.assert_allclose(thresholds / (1 - thresholds), melodies._CONSTANTS)
-        return {"OAs": 1 - 0.1 * np.abs(np.arange(len(thresholds)) - peaks[truth]), "AUC": math.nan}
+        distance = np.abs(np.arange(len(thresholds)) - peaks[reference])
+        return {"OAs": 1 - 0.1 * distance, "AUC": math.nan}
 
     monkeypatch.setattr(melodies.evaluate, "other_thresholds", sweep)
     songs = [(name, None, name) for name in peaks]

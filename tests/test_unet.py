@@ -244,7 +244,7 @@ def test_an_examination_hears_what_a_perfect_mask_is_worth(monkeypatch):
 
     monkeypatch.setattr(run, "mask", perfect)
     found = masks.Masks.examine(models.create_model("unet", units=4), examinee, "cpu")
-    mix = evaluate.bss_eval_sdr(song.stems["melody"], song.audio)[0]
+    mix = evaluate.bss_eval_sdr(reference=song.stems["melody"], estimate=song.audio)[0]
     assert (
         found["SDR"] > mix + 8 and found["SDR_led"] == found["SDR"] and found["removed_db"] == -120
     )

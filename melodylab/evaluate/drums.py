@@ -3,30 +3,68 @@
 import mir_eval.melody
 import mir_eval.onset
 import numpy as np
+from numpy.typing import ArrayLike
 
+from melodylab.errors import InputError
 from melodylab.evaluate.melody import _quiet
+from melodylab.records import DrumOnsets
 
 
-def onset_f_measure(reference_s, estimate_s, window_s=0.05):
-    """F-measure in 0..1 of estimated hit times (seconds, any order) within `window_s` of true ones, each used once.
+def onset_f_measure(*, reference: ArrayLike, estimate: ArrayLike, window_s: float = 0.05) -> float:
+    """F-measure of estimated hit times: each may meet one true one that lies near enough.
 
-    0 where only one of the two lists is empty; NaN where both are, so that an absent drum does not enter a mean.
+    Parameters
+    ----------
+    reference, estimate : array_like, shape (hits,)
+        True times and times found, in seconds, in any order.
+    window_s : float
+        How far apart a pair may lie, in seconds.
+
+    Returns
+    -------
+    float
+        0..1; 0 where only one of the two lists is empty, NaN where both are, so that an absent
+        drum does not enter a mean.
     """
-    reference_s, estimate_s = (
-        np.sort(np.asarray(times_s, dtype=float)) for times_s in (reference_s, estimate_s)
-    )
-    if not len(reference_s) and not len(estimate_s):
+    times = [np.sort(np.asarray(times_s, dtype=float)) for times_s in (reference, estimate)]
+    if not len(times[0]) and not len(times[1]):
         return float("nan")
     with _quiet():
-        return float(mir_eval.onset.f_measure(reference_s, estimate_s, window=window_s)[0])
+        return float(mir_eval.onset.f_measure(*times, window=window_s)[0])
 
 
-def hit_errors(estimate, reference, window_s=0.05):
-    """What became of each hit of two `DrumOnsets`: (times_s, classes, labels), labels "right", "missed" or "false", by time.
+def hit_errors(
+    *, reference: DrumOnsets, estimate: DrumOnsets, window_s: float = 0.05
+) -> tuple[np.ndarray, tuple[str, ...], tuple[str, ...]]:
+    """What became of each hit.
 
-    A found hit is right within `window_s` of a true one of its class, and each is used once. Right and false hits stand at the time
-    that was claimed, missed ones at the true time.
+    A found hit is right within `window_s` of a true one of its class, and each is used once.
+
+    Parameters
+    ----------
+    reference, estimate : DrumOnsets
+        The true hits and those found; classes are compared as they are written.
+    window_s : float
+        How far apart a pair may lie, in seconds.
+
+    Returns
+    -------
+    times_s : ndarray, shape (hits,)
+        Rising. Right and false hits stand at the time that was claimed, missed ones at the true one.
+    classes : tuple of str
+        The drum of each.
+    labels : tuple of str
+        "right", "missed" or "false".
+
+    Raises
+    ------
+    InputError
+        If one of the two is missing, as of a loop whose true hits are not known.
     """
+    for role, hits in (("reference", reference), ("estimate", estimate)):
+        if not isinstance(hits, DrumOnsets):
+            kind = "missing" if hits is None else f"a {type(hits).__name__}"
+            raise InputError(f"the {role} is {kind}; give DrumOnsets, such as those of read_onsets")
     told = []
     for kind in sorted({*estimate.classes, *reference.classes}):
         found, true = estimate.of_class(kind), reference.of_class(kind)

@@ -199,7 +199,7 @@ def _melody_scores(path, methods, run):
     mix = Song(song.audio, song.sr, song.name)
 
     def score(method):
-        return score_melody(run(mix, method=method), song.melody).values()
+        return score_melody(estimate=run(mix, method=method), reference=song.melody).values()
 
     return [(method, partial(score, method)) for method in methods]
 
@@ -217,7 +217,10 @@ def _separation_scores(path, methods, run):
     def score(method, **led):
         stems = run(mix, method=method, **led)
         estimates = np.stack([np.ravel(stems[name]) for name in ("melody", "accompaniment")])
-        return [*bss_eval_sdr(references, estimates).tolist(), *map(si_sdr, references, estimates)]
+        return [
+            *bss_eval_sdr(reference=references, estimate=estimates).tolist(),
+            *(si_sdr(reference=r, estimate=e) for r, e in zip(references, estimates, strict=True)),
+        ]
 
     own = [(method, partial(score, method)) for method in methods]
     leadable = [
@@ -252,11 +255,15 @@ def _drum_scores(path, methods, run):
         found = {name: parts.onsets.of_class(name) for name in _DRUM_CLASSES}
         found["hihat"] = np.concatenate([found["open_hihat"], found["closed_hihat"]])
         Fs = {
-            name: onset_f_measure(truth[name], found[name]) if len(truth[name]) else math.nan
+            name: onset_f_measure(reference=truth[name], estimate=found[name])
+            if len(truth[name])
+            else math.nan
             for name in truth
         }
         ratios = [
-            si_sdr(song.stems[name], parts.stems[name]) if name in song.stems else math.nan
+            si_sdr(reference=song.stems[name], estimate=parts.stems[name])
+            if name in song.stems
+            else math.nan
             for name in _DRUM_CLASSES
         ]
         with _quiet():

@@ -153,4 +153,7 @@ class Hits:
 def _hit_scores(features, profiles, truth, threshold):
     """F of each class, NaN where it neither plays nor is found."""
     onsets = drums.pick(features.times_s, profiles, threshold=threshold)
-    return [evaluate.onset_f_measure(truth[kind], onsets.of_class(kind)) for kind in CLASSES]
+    return [
+        evaluate.onset_f_measure(reference=truth[kind], estimate=onsets.of_class(kind))
+        for kind in CLASSES
+    ]

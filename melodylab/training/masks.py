@@ -70,7 +70,7 @@ class Masks:
             lead = separation.lead_by_mask(
                 song, *run.mask(network, features, melody, device=device)
             )
-            return float(evaluate.bss_eval_sdr(truth, lead)[0])
+            return float(evaluate.bss_eval_sdr(reference=truth, estimate=lead)[0])
 
         nothing = separation.lead_by_mask(
             Song(rest, song.sr), *run.mask(network, features_of_rest, device=device)

@@ -71,8 +71,9 @@ class Melodies:
     def examine(network, examinee, device):
         _, features, truth = examinee
         estimate = decode.peak(run.salience(network, features, blocks_at_once=4, device=device))
-        sweep = evaluate.other_thresholds(estimate, truth, _CONSTANTS / (1 + _CONSTANTS))
-        return evaluate.score_melody(estimate, truth) | sweep
+        pair = {"estimate": estimate, "reference": truth}
+        sweep = evaluate.other_thresholds(thresholds=_CONSTANTS / (1 + _CONSTANTS), **pair)
+        return evaluate.score_melody(**pair) | sweep
 
     @staticmethod
     def summary(found, network):
@@ -105,24 +106,29 @@ class Melodies:
             unvoiced = saliences[n].unvoiced * (constant / usual)  # what either option does
             return decode.peak(dataclasses.replace(saliences[n], unvoiced=unvoiced))
 
-        found = [(estimate(n), truth) for n, (_, _, truth) in enumerate(songs)]
-        sweeps = [evaluate.other_thresholds(*pair, _CONSTANTS / (1 + _CONSTANTS)) for pair in found]
+        found = [
+            {"estimate": estimate(n), "reference": truth} for n, (_, _, truth) in enumerate(songs)
+        ]
+        sweeps = [
+            evaluate.other_thresholds(thresholds=_CONSTANTS / (1 + _CONSTANTS), **pair)
+            for pair in found
+        ]
         OAs = np.array([sweep["OAs"] for sweep in sweeps])
         best = usual * _CONSTANTS[_best(OAs.mean(axis=0))]
         result = {"as_published": {}, "best_constant": {}, "leave_one_out": {}}
         for n, (name, _, truth) in enumerate(songs):
             result["as_published"][name] = {
-                **evaluate.score_melody(*found[n]),
+                **evaluate.score_melody(**found[n]),
                 "AUC": sweeps[n]["AUC"],
             }
             result["best_constant"][name] = {
-                **evaluate.score_melody(estimate(n, best), truth),
+                **evaluate.score_melody(estimate=estimate(n, best), reference=truth),
                 option: best,
             }
             if len(songs) > 1:
                 others = usual * _CONSTANTS[_best(np.delete(OAs, n, axis=0).mean(axis=0))]
                 result["leave_one_out"][name] = {
-                    **evaluate.score_melody(estimate(n, others), truth),
+                    **evaluate.score_melody(estimate=estimate(n, others), reference=truth),
                     option: others,
                 }
         for table in ("as_published", "best_constant", "leave_one_out"):

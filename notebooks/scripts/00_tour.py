@@ -269,7 +269,7 @@ sonify.player(
 # the *octave*, or *wrong*.
 
 # %%
-times_s, labels = evaluate.frame_errors(melody, song.melody)
+times_s, labels = evaluate.frame_errors(estimate=melody, reference=song.melody)
 ax = plot.error_map(melody, song.melody, (times_s, labels))
 panels.show(
     ax,
@@ -359,8 +359,8 @@ sonify.players(sounds, song.sr, start_s=2.4, seconds=4)
 # not, in decibels. In the song itself voice and band are about equally loud.
 
 # %%
-before_db = evaluate.si_sdr(song.stems["melody"], song.audio)
-after_db = evaluate.si_sdr(song.stems["melody"], stems["melody"])
+before_db = evaluate.si_sdr(reference=song.stems["melody"], estimate=song.audio)
+after_db = evaluate.si_sdr(reference=song.stems["melody"], estimate=stems["melody"])
 print(f"voice against the rest: {before_db:.1f} dB in the song, {after_db:.1f} dB in the lead")
 assert after_db > before_db + 6, "separation halves the distortion's amplitude at the very least"
 
@@ -530,7 +530,7 @@ longest = np.argmax(ends - starts)
 run = slice(starts[longest], ends[longest])
 for name in ("chords", "bass", "drums"):
     without = ml.Song.from_array(song.audio - song.stems[name], song.sr)
-    still = evaluate.frame_errors(ml.extract_melody(without), song.melody)[1][run] == "octave"
+    still = evaluate.frame_errors(estimate=ml.extract_melody(without), reference=song.melody)[1][run] == "octave"
     print(f"without {name}: {still.mean():.0%} of the slip is left")
 slip = {
     "from_s": times_s[run.start],

@@ -447,7 +447,7 @@ figure, (top, bottom) = plt.subplots(2, 1, figsize=(9, 5), sharex=True, layout="
 plot.salience_map(
     salience, melody=melody, reference=song.melody, ax=top, colorbar=False, exponent=0.5
 )
-plot.error_map(melody, song.melody, evaluate.frame_errors(melody, song.melody), ax=bottom)
+plot.error_map(melody, song.melody, evaluate.frame_errors(estimate=melody, reference=song.melody), ax=bottom)
 show(
     figure,
     alt="Top: salience with the decoded line on the true one. Bottom: every frame marked right or wrong.",
@@ -514,7 +514,7 @@ sonify.players({"lead": library["melody"], "backing": library["accompaniment"]},
 
 # %%
 def sdr_db(estimate):
-    return evaluate.bss_eval_sdr(song.stems["melody"], estimate)[0]
+    return evaluate.bss_eval_sdr(reference=song.stems["melody"], estimate=estimate)[0]
 
 
 print(f"the mix itself         {sdr_db(song.audio):5.1f} dB")

@@ -290,8 +290,8 @@ cnn = ml.Features(
     "CNN1",
 )
 
-times_s, at_input = evaluate.pitch_errors(explain.pitch_line(picture), song.melody)
-_, at_output = evaluate.pitch_errors(melody, song.melody)
+times_s, at_input = evaluate.pitch_errors(estimate=explain.pitch_line(picture), reference=song.melody)
+_, at_output = evaluate.pitch_errors(estimate=melody, reference=song.melody)
 overruled = (at_input != "right") & (at_output == "right")
 moment_s = float(
     times_s[np.convolve(overruled, np.ones(9), "same").argmax()]
@@ -469,7 +469,7 @@ for name in layers:
 stages["classifier"] = [decode.peak(out) for out in outputs]
 labels = {
     name: np.concatenate(
-        [evaluate.pitch_errors(line, other.melody)[1] for line, other in zip(lines, others)]
+        [evaluate.pitch_errors(estimate=line, reference=other.melody)[1] for line, other in zip(lines, others)]
     )
     for name, lines in stages.items()
 }
@@ -513,7 +513,7 @@ for kind in ("near", "octave"):
 # %%
 where = []
 for line, other in zip(stages["H_F0"], others):
-    at_s, found = evaluate.pitch_errors(line, other.melody)
+    at_s, found = evaluate.pitch_errors(estimate=line, reference=other.melody)
     wrong_hz, sung_hz = line.resampled(at_s[found == "other"]).f0_hz, other.melody.sung_hz
     where.append(
         [

@@ -429,7 +429,7 @@ for name in ("multires", "multires-no-pretraining", "multires-1d"):
 
 # %%
 line = decode.peak(run.salience(model, wave, **model.card["decoding"]))
-ax = plot.error_map(line, song.melody, evaluate.frame_errors(line, song.melody))
+ax = plot.error_map(line, song.melody, evaluate.frame_errors(estimate=line, reference=song.melody))
 ax.figure.set_size_inches(8, 2.8)
 show(
     ax,

@@ -463,7 +463,7 @@ assert theirs.min() == 192 - 12 and theirs.max() == 192 + 12, (
 
 # %%
 line = decode.peak(salience)
-times_s, labels = evaluate.pitch_errors(line, song.melody)
+times_s, labels = evaluate.pitch_errors(estimate=line, reference=song.melody)
 right_s = times_s[
     (labels == "right") & (times_s > picture.times_s[150]) & (times_s < picture.times_s[230])
 ]
@@ -544,7 +544,7 @@ for network in (model, rival):
         decode.peak(run.salience(network, p, **network.card["decoding"])) for p in hard_pictures
     ]
     labels[network.name] = np.concatenate(
-        [evaluate.pitch_errors(line, o.melody)[1] for line, o in zip(lines, hard)]
+        [evaluate.pitch_errors(estimate=line, reference=o.melody)[1] for line, o in zip(lines, hard)]
     )
     found_lines[network.name] = lines
 show(
@@ -560,7 +560,7 @@ verdict(octaves["ftanet-thin"] < octaves["segnet"], f"fewer octave errors than S
 
 # %%
 slips = [
-    np.sum(evaluate.pitch_errors(line, o.melody)[1] == "octave")
+    np.sum(evaluate.pitch_errors(estimate=line, reference=o.melody)[1] == "octave")
     for line, o in zip(found_lines["ftanet-thin"], hard)
 ]
 worst = int(np.argmax(slips))
@@ -569,7 +569,7 @@ for ax, (name, lines) in zip(axes, found_lines.items()):
     plot.error_map(
         lines[worst],
         hard[worst].melody,
-        evaluate.frame_errors(lines[worst], hard[worst].melody),
+        evaluate.frame_errors(estimate=lines[worst], reference=hard[worst].melody),
         ax=ax,
     )
     ax.set_ylabel(f"{name}\n{ax.get_ylabel()}")

@@ -82,7 +82,7 @@ sonify.players({"song": song.mono, **stems}, song.sr, start_s=1, seconds=4)
 # %%
 def sdr_db(estimate, truth=lead):
     """Higher is better: what is like the truth against what is not."""
-    return float(evaluate.bss_eval_sdr(truth, np.reshape(estimate, truth.shape))[0])
+    return float(evaluate.bss_eval_sdr(reference=truth, estimate=np.reshape(estimate, truth.shape))[0])
 
 
 print(
@@ -203,7 +203,7 @@ phased = {
 }
 for name, y in phased.items():
     print(
-        f"{name:>12} phases: SDR {sdr_db(y):5.1f} dB, SI-SDR {evaluate.si_sdr(lead[0], y):5.1f} dB"
+        f"{name:>12} phases: SDR {sdr_db(y):5.1f} dB, SI-SDR {evaluate.si_sdr(reference=lead[0], estimate=y):5.1f} dB"
     )
 
 # %%

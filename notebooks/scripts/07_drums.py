@@ -249,7 +249,7 @@ def through(mask, spectra=X):
 
 def qualities(stems, song=loop):
     """SI-SDR of stems {class: (samples,) or (1, samples)} in dB, (5,): the level of what is right over that of what is not."""
-    return np.array([evaluate.si_sdr(song.stems[n][0], np.atleast_2d(stems[n])[0]) for n in names])
+    return np.array([evaluate.si_sdr(reference=song.stems[n][0], estimate=np.atleast_2d(stems[n])[0]) for n in names])
 
 
 def words(values, unit="5.1f"):
@@ -395,7 +395,7 @@ def blind_stems(song):
     free = nmf.factorise(np.abs(spectra), 5, iterations=60, traced=False)
     powers = np.stack([free.part(k) ** 2 + 1e-20 for k in range(5)])
     sounds = [through(p / powers.sum(axis=0), spectra) for p in powers]
-    return {n: max(sounds, key=lambda y: evaluate.si_sdr(song.stems[n][0], y)) for n in names}
+    return {n: max(sounds, key=lambda y: evaluate.si_sdr(reference=song.stems[n][0], estimate=y)) for n in names}
 
 
 for song in (loop, synth.drum_loop(3088).excerpt(0.26, 8)):
@@ -487,7 +487,7 @@ figure, axes = plt.subplots(
     3, 1, figsize=(9, 6), sharex=True, height_ratios=(1.6, 1, 1), layout="constrained"
 )
 plot.mel_hits(heard, loop.onsets, ax=axes[0])
-plot.hit_map(evaluate.hit_errors(found, loop.onsets), ax=axes[1])
+plot.hit_map(evaluate.hit_errors(estimate=found, reference=loop.onsets), ax=axes[1])
 plot.profile_map(heard.times_s, profiles, ax=axes[2], colorbar=False)
 for ax in axes[:2]:
     ax.set_xlabel("")
@@ -503,10 +503,10 @@ true_s, found_s = [0.10, 0.60, 1.10, 1.60], [0.12, 0.58, 0.62, 1.30, 1.64]
 # 0.12 finds 0.10, 0.58 finds 0.60, which is then used, so 0.62 is too many; 1.30 finds nothing; 1.64 finds 1.60; 1.10 is missed
 precision, recall = 3 / 5, 3 / 4
 F = 2 * precision * recall / (precision + recall)
-assert np.isclose(F, evaluate.onset_f_measure(true_s, found_s)) and np.isclose(F, 2 / 3)
+assert np.isclose(F, evaluate.onset_f_measure(reference=true_s, estimate=found_s)) and np.isclose(F, 2 / 3)
 for name in names:
     print(
-        f"{name:>12}: F {evaluate.onset_f_measure(loop.onsets.of_class(name), found.of_class(name)):.2f}"
+        f"{name:>12}: F {evaluate.onset_f_measure(reference=loop.onsets.of_class(name), estimate=found.of_class(name)):.2f}"
     )
 
 # %% [markdown]
@@ -523,14 +523,14 @@ def picked(threshold):
     curve.plot(dial, scores, color=plot.INK[0])
     curve.axvline(threshold, color="black", linestyle=":", linewidth=1)
     curve.set(xlabel="Threshold", ylabel="Mean F of five classes", ylim=(0, 1))
-    plot.hit_map(evaluate.hit_errors(hits, loop.onsets), ax=lanes)
+    plot.hit_map(evaluate.hit_errors(estimate=hits, reference=loop.onsets), ax=lanes)
     return figure
 
 
 dial = np.arange(0.05, 0.96, 0.05)
 lists = [drums.pick(heard.times_s, profiles, threshold=t) for t in dial]
 scores = [
-    np.mean([evaluate.onset_f_measure(loop.onsets.of_class(n), hits.of_class(n)) for n in names])
+    np.mean([evaluate.onset_f_measure(reference=loop.onsets.of_class(n), estimate=hits.of_class(n)) for n in names])
     for hits in lists
 ]
 dials = Panel(
@@ -873,7 +873,7 @@ checks.check_07_b(numbers)
 # %%
 puzzle = checks.puzzle_07_c(loop)  # (1, samples)
 for title, stem in (("with all strokes", best.stems["snare"]), ("the puzzle", puzzle)):
-    print(f"{title:>16}: SI-SDR {evaluate.si_sdr(loop.stems['snare'], stem):4.1f} dB")
+    print(f"{title:>16}: SI-SDR {evaluate.si_sdr(reference=loop.stems['snare'], estimate=stem):4.1f} dB")
 
 # %% tags=["exercise"]
 time_s = ...

@@ -94,5 +94,5 @@ def _brightest_row_accuracy(weights):
     total = np.tensordot(weights, picture.values[:, rows], axes=1)
     f0_hz = picture.freqs_hz[rows][total.argmax(axis=0)]
     return evaluate.score_melody(
-        records.Melody(picture.times_s, f0_hz, np.ones(len(f0_hz))), truth
+        estimate=records.Melody(picture.times_s, f0_hz, np.ones(len(f0_hz))), reference=truth
     )["RPA"]

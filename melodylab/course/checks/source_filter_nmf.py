@@ -75,7 +75,8 @@ def _brightest_comb_scores(power, truth, n_accompaniment):
     H_F0 = sfnmf.factorise(power, settings, seed=0).H_F0
     times_s = grids.frame_times_s(H_F0.shape[1], settings.hop_samples, settings.sr)
     return evaluate.score_melody(
-        decode.peak(records.Salience(H_F0, settings.grid.freqs_hz, times_s)), truth
+        estimate=decode.peak(records.Salience(H_F0, settings.grid.freqs_hz, times_s)),
+        reference=truth,
     )
 
 

@@ -20,7 +20,7 @@ def check_00_a(answer, melody, truth):
     """Is `answer` a voicing threshold at which overall accuracy is within 0.01 of the best? melody, truth: Melody."""
 
     def scores(threshold):
-        return evaluate.score_melody(_revoiced(melody, threshold), truth)
+        return evaluate.score_melody(estimate=_revoiced(melody, threshold), reference=truth)
 
     answer = float(answer)
     if not 0 <= answer <= 1:
@@ -42,7 +42,7 @@ def check_00_a(answer, melody, truth):
 @_exercise("00_tour")
 def check_00_b(answer, melody, song):
     """Is `answer` {"from_s", "ratio", "because_of"} the longest run of octave errors, how far off, whose fault?"""
-    times_s, labels = evaluate.frame_errors(melody, song.melody)
+    times_s, labels = evaluate.frame_errors(estimate=melody, reference=song.melody)
     edges = np.diff(np.concatenate([[0], labels == "octave", [0]]))
     starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
     longest = np.argmax(ends - starts)
@@ -63,7 +63,10 @@ def check_00_b(answer, melody, song):
         return False, 'because_of must be "chords", "bass" or "drums".'
     without = records.Song.from_array(song.audio - song.stems[name], song.sr)
     left = np.mean(
-        evaluate.frame_errors(api.extract_melody(without, "sfnmf"), song.melody)[1][run] == "octave"
+        evaluate.frame_errors(estimate=api.extract_melody(without, "sfnmf"), reference=song.melody)[
+            1
+        ][run]
+        == "octave"
     )
     if left > 0.5:
         return (
@@ -102,4 +105,6 @@ def check_00_c(answer, seed=0, seconds=12):
 @functools.cache  # seconds each, and a student tries more than once
 def _accuracy_of_soft_voice(lead_db, seed, seconds):
     song = synth.demo_song(seed=seed, seconds=seconds, lead_db=lead_db)
-    return evaluate.score_melody(api.extract_melody(song, "sfnmf"), song.melody)["RPA"]
+    return evaluate.score_melody(estimate=api.extract_melody(song, "sfnmf"), reference=song.melody)[
+        "RPA"
+    ]

@@ -88,7 +88,7 @@ def crnn_panel(song, model, *, picture=None, names=None):
         return figure
 
     def rpa(*channel_off):
-        return evaluate.score_melody(said(*channel_off)[2], song.melody)["RPA"]
+        return evaluate.score_melody(estimate=said(*channel_off)[2], reference=song.melody)["RPA"]
 
     def title(layer, channel, silence):
         text = f"{layer}, channel {channel}" + (" silenced" if silence else "")

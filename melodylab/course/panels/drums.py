@@ -139,7 +139,7 @@ def step_panel(song, onsets=None, *, tempo_bpm=None, **settings):
         if not song.stems or any(name not in song.stems for name in names):
             return {}
         return {
-            name: evaluate.si_sdr(song.stems[name], parts.stems[name])
+            name: evaluate.si_sdr(reference=song.stems[name], estimate=parts.stems[name])
             for name in names
             if song.stems[name].any()
         }

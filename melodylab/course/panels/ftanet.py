@@ -68,7 +68,7 @@ def attention_panel(song, model, *, picture=None):
         if song.melody is None:
             return text
         before, after = (
-            evaluate.score_melody(m, song.melody)["OA"]
+            evaluate.score_melody(estimate=m, reference=song.melody)["OA"]
             for m in (untouched(), line(level, axis, blend))
         )
         return text + (

@@ -67,7 +67,7 @@ def mixing_desk(song, model, *, picture=None, melodies=None, seconds=6.0):
             return lead, ""
         return (
             lead,
-            f"; this mask's melody: SDR {evaluate.bss_eval_sdr(song.stems['melody'], lead).mean():.1f} dB",
+            f"; this mask's melody: SDR {evaluate.bss_eval_sdr(reference=song.stems['melody'], estimate=lead).mean():.1f} dB",
         )
 
     def mixed(melody_db, accompaniment_db, **mask):

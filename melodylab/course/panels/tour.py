@@ -30,8 +30,13 @@ def threshold_panel(methods, reference=None, *, sound=None):
         plot.salience_map(salience, melody=melody, reference=reference, ax=axes[0])
         title = f"{method}, voiced from {threshold:.2f}: {melody.voiced.mean():.0%} of the frames"
         if reference is not None:
-            plot.error_map(melody, reference, evaluate.frame_errors(melody, reference), ax=axes[1])
-            scores = evaluate.score_melody(melody, reference)
+            plot.error_map(
+                melody,
+                reference,
+                evaluate.frame_errors(estimate=melody, reference=reference),
+                ax=axes[1],
+            )
+            scores = evaluate.score_melody(estimate=melody, reference=reference)
             title = f"{method}, voiced from {threshold:.2f}:   " + "   ".join(
                 f"{k} {v:.2f}" for k, v in scores.items()
             )

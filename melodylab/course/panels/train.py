@@ -112,7 +112,7 @@ def training_panel(
         left, right = figure.subplots(1, 2, width_ratios=(2, 3))
         plot.learning_curve(losses, ax=left)
         plot.salience_map(salience, melody=melody, reference=song.melody, ax=right, colorbar=False)
-        scores = evaluate.score_melody(melody, song.melody)
+        scores = evaluate.score_melody(estimate=melody, reference=song.melody)
         told = "  ".join(f"{name} {scores[name]:.2f}" for name in ("RPA", "OA", "VFA"))
         right.set_title(f"A song it never heard:  {told}")
         return figure

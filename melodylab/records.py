@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from melodylab import files
+from melodylab.dsp import mixing
 from melodylab.errors import InputError
 from melodylab.io import midi
 
@@ -256,9 +257,9 @@ class Song:
         return cls(np.atleast_2d(y).astype(np.float32), sr, name, **truth)
 
     @property
-    def mono(self):
-        """Mean over channels, float32 (samples,)."""
-        return self.audio.mean(axis=0) if self.audio.shape[0] > 1 else self.audio[0]
+    def mono(self) -> np.ndarray:
+        """Mean over channels, in which nothing cancels, float32 (samples,): see `dsp.mixing`."""
+        return mixing.mix_down(self.audio)
 
     @property
     def channels(self):

@@ -7,7 +7,7 @@ import numpy as np
 from scipy import signal
 
 from melodylab.drums.nmf import _CHOKE_S
-from melodylab.dsp import features, stft
+from melodylab.dsp import features, mixing, stft
 from melodylab.errors import InputError
 from melodylab.io import audio, folders
 from melodylab.models import inputs
@@ -69,7 +69,7 @@ def best_hit(song, parts, name):
         )
     best = int(np.argmax(purities(song, parts, name) * np.sqrt(velocity)))
     start, stop = _stretches(song, onsets, name)[best]
-    cut = parts.stems[name][:, start:stop].mean(axis=0)
+    cut = mixing.mix_down(parts.stems[name][:, start:stop])
     fade = np.minimum(1, (len(cut) - np.arange(len(cut))) / max(0.01 * song.sr, 1))
     return OneShot(f"{name} at {onsets.of_class(name)[best]:.2f} s", name, cut * fade, song.sr)
 
@@ -189,7 +189,7 @@ def read_library(folder):
             samples, sr = audio.read(path)
         except InputError:
             continue
-        mono = np.nan_to_num(samples.mean(axis=0)[: 2 * sr], posinf=0, neginf=0)
+        mono = mixing.mix_down(np.nan_to_num(samples[:, : 2 * sr], posinf=0, neginf=0))
         if mono.any():
             shots.append(OneShot(path.stem, "", mono, sr))
     if not shots:

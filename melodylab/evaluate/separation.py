@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import fft, linalg
 
-from melodylab.dsp import stft
+from melodylab.dsp import mixing, stft
 from melodylab.errors import InputError
 from melodylab.records import Song
 
@@ -147,7 +147,7 @@ def separation_excerpt(song: Song) -> Song:
         raise InputError(f"{song.name} has no stem melody; add it as melody.wav beside the mix")
     song = song.excerpt(0, min(SEPARATION_S, song.duration_s))
     mix, lead = (
-        stft.resample(x.mean(axis=0), song.sr, SEPARATION_SR)[None]
+        stft.resample(mixing.mix_down(song.audio, x), song.sr, SEPARATION_SR)[None]
         for x in (song.audio, song.stems["melody"])
     )
     return Song(mix, SEPARATION_SR, song.name, {"melody": lead}, song.melody)

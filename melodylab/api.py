@@ -5,11 +5,11 @@ from pathlib import Path
 
 import librosa
 
-from melodylab import drums, models, separation, sfnmf, synth, weights
+from melodylab import drums, methods, separation, sfnmf, synth, weights
 from melodylab.errors import InputError
 from melodylab.io import audio
 from melodylab.melody import decode, pyin
-from melodylab.methods import DRUM_METHODS, METHODS, SEPARATION_METHODS, TRAINED_SEPARATORS
+from melodylab.methods import METHODS
 from melodylab.models import inputs, run
 from melodylab.records import Song
 
@@ -44,10 +44,11 @@ def salience(song, method="sfnmf", **options):
 
     Options go to the method: to `sfnmf.salience`, or `seed` to a network's front end and the rest to `models.run.salience`.
     """
-    if method == "sfnmf":
+    found = methods.find(method, "melody")
+    if found.by == "sfnmf":
         return sfnmf.salience(song, **options)
-    if is_network(method):
-        return _salience_by_network(song, method, **options)
+    if found.by == "network":
+        return _salience_by_network(song, found, **options)
     raise InputError(
         f"the method {method!r} has no salience; use {' or '.join(name for name in METHODS if name != 'pyin')}"
     )
@@ -59,20 +60,15 @@ def extract_melody(song, method="sfnmf", **options):
     method: a name in METHODS ("best" is an alias), or the path of weights that you trained; a network without weights is
     refused. Silence gives an all-unvoiced melody. Options go to the method (`seed`, `settings`...).
     """
-    if is_network(
-        method
+    return _melody(song, methods.find(method, "melody"), **options)
+
+
+def _melody(song, method, **options):
+    if (
+        method.by == "network"
     ):  # as published, each frame decides alone; decode.viterbi takes the same salience
-        return decode.peak(salience(song, method, **options))
-    _check(method, METHODS)
-    return _MELODY[method](song, **options)
-
-
-def is_network(method):
-    """Is this a network's name or the path of weights (a file, or a folder with one pair), rather than another method?"""
-    method = weights.resolved(method)
-    return method not in _MELODY and (
-        method in models.NETWORKS or len(Path(method).parts) > 1 or Path(method).exists()
-    )
+        return decode.peak(_salience_by_network(song, method, **options))
+    return _MELODY[method.by](song, **options)
 
 
 def separate(song, method="sfnmf", *, melody=None, **options):
@@ -83,14 +79,14 @@ def separate(song, method="sfnmf", *, melody=None, **options):
     Frames without melody and all that lies above the method's band go to the accompaniment. Silence gives silent stems.
     Options: `separation.lead_by_sfnmf`; for the networks gated=False, to hear what comes out where there is no melody.
     """
-    own, leader = check_separation_method(method)
-    if melody is None and leader:
-        melody = extract_melody(song, leader)
-    if own in TRAINED_SEPARATORS:
-        lead = _lead_by_network(song, own, melody, **options)
+    found = methods.find(method, "separation")
+    if melody is None and found.leader:
+        melody = _melody(song, found.leader)
+    if found.by == "network":
+        lead = _lead_by_network(song, found, melody, **options)
     else:
         lead = separation.lead_by_sfnmf(
-            song, extract_melody(song, own) if melody is None else melody, **options
+            song, extract_melody(song, "sfnmf") if melody is None else melody, **options
         )
     return {"melody": lead, "accompaniment": separation.rest(song, lead)}
 
@@ -110,37 +106,9 @@ def separate_drums(song, method="drum-cnn", *, onsets=None, threshold=None, **op
 
 def transcribe_drums(song, method="drum-cnn", *, threshold=None):
     """The hits that a drum network finds, `DrumOnsets` with velocities 1: measured when the song is taken apart."""
-    if not is_drum_method(method):
-        raise InputError(
-            f"{method!r} finds no drum hits; choose one of {', '.join(DRUM_METHODS)} or weights of your own"
-        )
-    model = _trained(method) if method in models.NETWORKS else weights.load_model(method)
+    model = _model(methods.find(method, "drums"))
     known = model.card["decoding"].get("threshold", drums.THRESHOLD)
     return drums.transcribe(song, model, threshold=known if threshold is None else threshold)
-
-
-def is_drum_method(method):
-    """Is this a name in DRUM_METHODS, or the path of weights of a network that learned hits?"""
-    return method in DRUM_METHODS or (
-        is_network(method) and weights.card(method)["model"] in DRUM_METHODS
-    )
-
-
-def check_separation_method(method):
-    """("unet", "best") from "unet+best", ("unet", "") from "unet". Raises InputError for what does not exist or cannot be led."""
-    own, _, leader = method.partition("+")
-    _check(own, SEPARATION_METHODS)
-    if leader:
-        if own in separation.UNLED:
-            raise InputError(f"{own} cannot be led by a melody; take {own} alone or unet+{leader}")
-        if not is_network(leader):
-            _check(leader, METHODS)
-    return own, weights.resolved(leader)
-
-
-def _check(method, known):
-    if method not in known:
-        raise InputError(f"there is no method {method!r}; choose one of {', '.join(known)}")
 
 
 def _melody_by_sfnmf(song, *, seed=0, **options):
@@ -152,20 +120,20 @@ def _trained(name):
     return weights.load_model(name)
 
 
-def _salience_by_network(song, name, *, seed=0, **options):
-    name = weights.resolved(name)
-    model = _trained(name) if name in models.NETWORKS else weights.load_model(name)
-    if getattr(model, "learns", "melody") != "melody":
-        finds = {"mask": "it separates", "hits": "it finds drum hits"}[model.learns]
-        raise InputError(
-            f"{model.name} finds no melody, {finds}; choose one of {', '.join(METHODS)}"
-        )
+def _model(method):
+    """The network of a method; shipped ones are kept, one's own may change between two calls."""
+    known = method.weights in weights.names()
+    return _trained(method.weights) if known else weights.load_model(method.weights)
+
+
+def _salience_by_network(song, method, *, seed=0, **options):
+    model = _model(method)
     features = inputs.FRONT_ENDS[model.card["front_end"]](song, seed=seed)
     return run.salience(model, features, **model.card["decoding"] | options)
 
 
-def _lead_by_network(song, name, melody, *, gated=True):
-    model = _trained(name)
+def _lead_by_network(song, method, melody, *, gated=True):
+    model = _model(method)
     features = inputs.FRONT_ENDS[model.card["front_end"]](song)
     mask, gate = run.mask(model, features, melody)
     return separation.lead_by_mask(song, mask, gate if gated else None)

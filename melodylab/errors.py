@@ -1,5 +1,8 @@
 """The one exception a user is meant to read: one sentence, what is wrong and the next step."""
 
+import difflib
+from collections.abc import Iterable
+
 
 class InputError(ValueError):
     """What the caller gave cannot be used.
@@ -30,3 +33,26 @@ def missing_package(what: str, package: str, extra: str) -> InputError:
         f"{what} needs the package {package}; run: pip install {package} (or, in a clone of "
         f'melodylab, what else belongs to it, too: pip install ".[{extra}]")'
     )
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The next step of a sentence on a name that does not exist.
+
+    Parameters
+    ----------
+    name : str
+        What was asked for.
+    known : iterable of str
+        What there is.
+
+    Returns
+    -------
+    str
+        "did you mean sfnmf? There are best, sfnmf", or where nothing is near "choose one of best,
+        sfnmf".
+    """
+    known = list(known)
+    begun = [other for other in known if name and other.startswith(name)]
+    near = begun or difflib.get_close_matches(name, known, 1)
+    there = ", ".join(known)
+    return f"did you mean {near[0]}? There are {there}" if near else f"choose one of {there}"

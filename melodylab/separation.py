@@ -61,7 +61,6 @@ def lead_by_sfnmf(song, melody, settings=sfnmf.LED, *, width_bins=2, unvoiced=Fa
     return upsampled
 
 
-UNLED = ("unet-mel",)  # methods that no melody can lead
 _WINDOW_S = 0.0929  # 2,048 samples at 22,050 Hz
 _BLOCK_FRAMES, _CONTEXT_FRAMES = 1000, 4  # a sample hears frames up to two away
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import melodylab as ml
-from melodylab import api, methods, models, sfnmf, weights
+from melodylab import api, models, sfnmf, weights
 from melodylab.dsp import grids, stft
 from melodylab.errors import InputError
 from melodylab.io import audio
@@ -57,7 +57,7 @@ def test_an_unknown_method_is_named_and_others_are_offered(call, two):
 
 
 def test_a_method_that_cannot_separate_is_refused_even_with_a_melody(two):
-    with pytest.raises(ml.InputError, match="'pyin'.*sfnmf"):
+    with pytest.raises(ml.InputError, match="pyin takes no song apart.*sfnmf"):
         ml.separate(two, method="pyin", melody=two.melody)
 
 
@@ -142,17 +142,16 @@ def decode_by(folder, name, **decoding):
 
 
 MELODY_NETWORKS = [
-    name for name, (file, *_) in models.NETWORKS.items() if file not in ("unet", "drum_cnn")
+    name for name, declared in models.NETWORKS.items() if declared.file not in ("unet", "drum_cnn")
 ]
 
 
 def test_a_network_becomes_a_method_with_its_weights(random_weights):
-    assert set(methods._methods()) == {"best", "sfnmf", "pyin", *MELODY_NETWORKS} and all(
-        methods._methods().values()
-    )
+    assert set(ml.METHODS) == {"best", "sfnmf", "pyin", *MELODY_NETWORKS}
+    assert all(ml.METHODS.values())
     for ending in (".safetensors", ".json"):
         (random_weights / f"sf-cnn{ending}").unlink()
-    assert set(methods._methods()) == {"best", "sfnmf", "pyin", *MELODY_NETWORKS} - {"sf-cnn"}
+    assert set(ml.METHODS) == {"best", "sfnmf", "pyin", *MELODY_NETWORKS} - {"sf-cnn"}
 
 
 @pytest.mark.parametrize("name", ["unet", "unet-mel"])
@@ -169,12 +168,12 @@ def test_a_network_goes_from_its_front_end_to_its_salience_and_each_frame_decide
 ):
     melody, salience = ml.extract_melody(two, method=name), ml.salience(two, method=name)
     model = ml.load_model(name)
-    end = inputs.FRONT_ENDS[models.NETWORKS[name][3]]
+    end = inputs.FRONT_ENDS[models.NETWORKS[name].front_end]
     y = run.logits(model, end(two))
     assert salience.made_by == name and salience.values.shape == (model.grid.n_bins, len(melody))
     n_frames = stft.n_frames(two.audio.shape[1] * end.sr // SR, end.hop_samples)
     assert np.array_equal(melody.times_s, grids.frame_times_s(n_frames, end.hop_samples, end.sr))
-    if models.NETWORKS[name][0] not in ("crnn", "deep_salience"):
+    if models.NETWORKS[name].file not in ("crnn", "deep_salience"):
         return  # first numbers give these no opinion
     if model.has_unvoiced_class:  # as published
         assert np.array_equal(melody.voiced, y.argmax(axis=0) != 0)
@@ -303,9 +302,16 @@ def test_a_hit_at_one_second_is_found_at_one_second():
     assert "kick" in found.classes and np.min(np.abs(found.of_class("kick") - 1.0)) < 0.015
 
 
-@pytest.mark.parametrize("method", ["sf-crnn-1", "sfnmf", "drumcnn"])
-def test_a_method_that_knows_no_drums_is_refused(loop, method):
-    with pytest.raises(ml.InputError, match="finds no drum hits; choose one of drum-cnn"):
+@pytest.mark.parametrize(
+    "method, words",
+    [
+        ("sf-crnn-1", "finds no drum hits, it finds the melody; choose one of best, drum-cnn"),
+        ("sfnmf", "sfnmf finds no drum hits, it .*; choose one of best, drum-cnn"),
+        ("drumcnn", "no method 'drumcnn'; did you mean drum-cnn"),
+    ],
+)
+def test_a_method_that_knows_no_drums_is_refused(loop, method, words):
+    with pytest.raises(ml.InputError, match=words):
         ml.separate_drums(loop, method=method)
 
 
@@ -313,7 +319,9 @@ def test_a_method_that_knows_no_drums_is_refused(loop, method):
 
 
 def test_a_network_separates_nothing_yet(two, random_weights):
-    with pytest.raises(ml.InputError, match="'sf-crnn-1'; choose one of sfnmf"):
+    with pytest.raises(
+        ml.InputError, match="sf-crnn-1 takes no song apart, .*; choose one of best, sfnmf"
+    ):
         ml.separate(two, method="sf-crnn-1")
 
 

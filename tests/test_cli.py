@@ -11,7 +11,7 @@ import pytest
 import soundfile as sf
 from command_tools import ENVIRONMENT, SR, found, tone
 
-from melodylab import api
+from melodylab import api, methods
 
 # --- the program -----------------------------------------------------------------------------------
 
@@ -36,7 +36,7 @@ def test_version(run):
 
 
 def test_an_unknown_method_lists_the_choices(run):
-    for command, choices in (("melody", api.METHODS), ("separate", api.SEPARATION_METHODS)):
+    for command, choices in (("melody", methods.METHODS), ("separate", methods.SEPARATION_METHODS)):
         result = run(command, tone("a.wav"), "--method", "magic")
         assert result.exit_code == 2 and all(name in result.stderr for name in ("magic", *choices))
         assert found(".") == ["a.wav"]

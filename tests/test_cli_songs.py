@@ -220,4 +220,8 @@ def test_drums_refuse_what_is_bad_and_go_on(run, quick):
     result = run("drums", "kick.wav", "--out", ".")
     assert result.exit_code == 2 and "is an input" in result.stderr
     result = run("drums", "kick.wav", "--method", "sfnmf")
-    assert result.exit_code == 2 and "'sfnmf' is not one of drum-cnn" in result.stderr
+    assert (
+        result.exit_code == 2
+        and "sfnmf finds no drum hits, it finds the melody; choose one of best, drum-cnn"
+        in result.stderr
+    )

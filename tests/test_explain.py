@@ -11,6 +11,7 @@ from melodylab.dsp.grids import PitchGrid, frame_times_s
 from melodylab.errors import InputError
 from melodylab.melody import decode
 from melodylab.models import inputs, run, unet
+from melodylab.models.base import Network
 from melodylab.models.crnn import CRNN, NOTES
 from melodylab.models.deep_salience import BINS, DeepSalience
 from melodylab.records import Features, Melody
@@ -19,10 +20,10 @@ pytestmark = pytest.mark.filterwarnings("error")
 FINE = PitchGrid(55.0, 60, 301)
 
 
-class Planted(nn.Module):
+class Planted(Network):
     """61 semitones in, and three channels that mean: the line, the line an octave up, nothing. The octave is louder."""
 
-    grid, has_unvoiced_class, block_frames, context_frames = NOTES, True, 40, 0
+    grid, block_frames = NOTES, 40
 
     def __init__(self):
         super().__init__()

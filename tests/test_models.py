@@ -20,7 +20,7 @@ def _seeded():
 
 
 def shape_of_input(name, frames, batch=1):
-    return (batch, *CHANNELS_AND_BINS[models.NETWORKS[name][3]], frames)
+    return (batch, *CHANNELS_AND_BINS[models.NETWORKS[name].front_end], frames)
 
 
 def lively(model):
@@ -75,7 +75,9 @@ PUBLISHED = {
 
 def test_every_network_of_these_papers_is_counted_here():
     assert list(PUBLISHED) == [
-        name for name, (file, *_) in models.NETWORKS.items() if file in ("crnn", "deep_salience")
+        name
+        for name, declared in models.NETWORKS.items()
+        if declared.file in ("crnn", "deep_salience")
     ]
 
 
@@ -156,7 +158,8 @@ def test_changes_reach_the_network_and_are_remembered():
 
 def test_what_does_not_exist_is_refused_in_a_sentence():
     with pytest.raises(
-        InputError, match="no network 'sf-crnn'; choose one of sf-crnn-1, .*deep-salience"
+        InputError,
+        match="no network 'sf-crnn'; did you mean sf-crnn-1. There are sf-crnn-1, .*deep-salience",
     ):
         create_model("sf-crnn")
     with pytest.raises(

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from melodylab import models, synth, weights
 from melodylab.melody import decode
 from melodylab.models import create_model, harmonic_crnn, multires, run
+from melodylab.models.base import Network
 from melodylab.records import Features
 from melodylab.training.examples import Bank, Examples
 from melodylab.training.loop import _warm_start
@@ -168,14 +168,14 @@ def test_any_length_of_song():
 def test_these_are_all():
     files = {"multires", "harmonic_crnn"}
     assert {*MULTIRES, "harmonic-crnn"} == {
-        name for name, (file, *_) in models.NETWORKS.items() if file in files
+        name for name, declared in models.NETWORKS.items() if declared.file in files
     }
 
 
 def test_voicing_does_not_depend_on_how_sure_the_pitch_is():
     """Two frames with the same answer to "is there any": one knows the pitch, one wavers between two."""
 
-    class Planted(nn.Module):
+    class Planted(Network):
         grid, has_unvoiced_class, voicing_apart, block_frames, context_frames = (
             harmonic_crnn.BINS,
             True,

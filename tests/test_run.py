@@ -5,12 +5,13 @@ import types
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from conftest import SMALL
 
-from melodylab import models, sfnmf
+from melodylab import explain, models, sfnmf
 from melodylab.dsp import features, grids, stft
 from melodylab.errors import InputError
 from melodylab.models import crnn, deep_salience, inputs, run
+from melodylab.models.base import Network
 from melodylab.records import Features, Song
 from melodylab.training import hits, masks, tasks
 
@@ -24,14 +25,14 @@ def picture(values, grid=inputs.FRONT_ENDS["sf"].grid):
     )
 
 
-class Labelled(nn.Module):
+class Labelled(Network):
     """Answers each frame with what it got there, the number of the call, and where in its block it stands: (3, time)."""
 
-    grid, has_unvoiced_class, block_frames = grids.PitchGrid(55.0, 12, 2), True, 500
+    grid = grids.PitchGrid(55.0, 12, 2)
 
-    def __init__(self, context_frames=0):
+    def __init__(self, context_frames=0, last_block="short"):
         super().__init__()
-        self.context_frames, self.shapes = context_frames, []
+        self.context_frames, self.last_block, self.shapes = context_frames, last_block, []
 
     def forward(self, x):
         self.shapes.append(tuple(x.shape))
@@ -65,7 +66,7 @@ def networks():
 
 
 def noise_for(name, frames, seed=0):
-    end = inputs.FRONT_ENDS[models.NETWORKS[name][3]]
+    end = inputs.FRONT_ENDS[models.NETWORKS[name].front_end]
     values = np.random.default_rng(seed).random((end.channels, end.grid.n_bins, frames))
     return picture(values, end.grid)
 
@@ -73,23 +74,45 @@ def noise_for(name, frames, seed=0):
 # --- blocks ---------------------------------------------------------------------------------------
 
 
+def spans(frames, *, last_block, context_frames=0):
+    """[(first, stop, start, end)] of a network with blocks of 500 frames."""
+    model = Labelled(context_frames, last_block)
+    return run.blocks(model, frames)
+
+
 @pytest.mark.parametrize(
-    "frames, expected",
+    "frames, short, overlapping",
     [
-        (1, [(0, 1)]),
-        (499, [(0, 499)]),
-        (500, [(0, 500)]),
-        (501, [(0, 500), (1, 501)]),
-        (1000, [(0, 500), (500, 1000)]),
-        (1234, [(0, 500), (500, 1000), (734, 1234)]),
+        (1, [(0, 1)], [(0, 1)]),
+        (499, [(0, 499)], [(0, 499)]),
+        (500, [(0, 500)], [(0, 500)]),
+        (501, [(0, 500), (500, 501)], [(0, 500), (1, 501)]),
+        (1000, [(0, 500), (500, 1000)], [(0, 500), (500, 1000)]),
+        (1234, [(0, 500), (500, 1000), (1000, 1234)], [(0, 500), (500, 1000), (734, 1234)]),
     ],
 )
-def test_the_last_incomplete_block_is_the_last_500_frames(frames, expected):
-    assert run.block_frames(frames, 500) == expected
+def test_the_rest_is_a_short_block_and_overlaps_where_a_network_says_so(frames, short, overlapping):
+    for last_block, expected in (("short", short), ("overlap", overlapping), ("filled", short)):
+        found = spans(frames, last_block=last_block)
+        assert [span[:2] for span in found] == expected
+        assert all(span[:2] == span[2:] for span in found), "no context: what is answered is heard"
 
 
-def test_predictions_of_the_last_block_overwrite():
-    model = Labelled()
+def test_a_frame_more_than_whole_blocks_costs_little_more_but_for_the_crnns():
+    def heard(frames, name):
+        model = models.create_model(name, **SMALL.get(name, {}))
+        return sum(end - start for *_, start, end in run.blocks(model, frames))
+
+    for name, declared in models.NETWORKS.items():
+        for blocks in (1, 2):
+            whole = blocks * declared.network.block_frames
+            more = heard(whole + 1, name) - heard(whole, name)
+            block, context = declared.network.block_frames, declared.network.context_frames
+            assert more == (block if declared.file == "crnn" else 1 + context + bool(context)), name
+
+
+def test_predictions_of_an_overlapping_last_block_overwrite():
+    model = Labelled(last_block="overlap")
     frame, block, place = run.logits(model, counted(1234))
     n = np.arange(1234)
     assert np.array_equal(frame, n), "each frame is answered where it stands"
@@ -98,12 +121,20 @@ def test_predictions_of_the_last_block_overwrite():
     assert model.shapes == [(1, 1, 301, 500)] * 3
 
 
+def test_a_block_that_wants_filling_is_filled_with_zeros_and_answers_its_own_frames():
+    model = Labelled(last_block="filled")
+    frame, block, place = run.logits(model, counted(734))
+    n = np.arange(734)
+    assert np.array_equal(frame, n) and np.array_equal(block, n >= 500)
+    assert np.array_equal(place, n % 500) and model.shapes == [(1, 1, 301, 500)] * 2
+
+
 def test_context_surrounds_a_block_where_there_is_song():
     model = Labelled(context_frames=7)
     frame, _, place = run.logits(model, counted(1234))
     assert np.array_equal(frame, np.arange(1234))
-    assert [shape[3] for shape in model.shapes] == [507, 514, 507]
-    assert place[0] == 0 and place[500] == 7 and place[733] == 240 and place[734] == 7
+    assert [shape[3] for shape in model.shapes] == [507, 514, 241]
+    assert place[0] == 0 and place[500] == 7 and place[999] == 506 and place[1000] == 7
 
 
 @pytest.mark.parametrize("context_frames", [0, 7])
@@ -155,18 +186,47 @@ def test_a_network_in_training_is_heard_as_it_would_decide_and_stays_in_training
 
 def test_features_of_another_front_end_are_refused(networks):
     with pytest.raises(
-        InputError, match=r"\(6, 360, 40\) do not fit the network .*; use its own front end"
+        InputError,
+        match=r"\(6, 360, 40\) do not fit the network cqt-crnn-1 \(it hears 1 channels of 301 rows\); use",
     ):
         run.salience(networks["cqt-crnn-1"], noise_for("deep-salience", 40))
+
+
+@pytest.mark.parametrize("name", models.NETWORKS)
+def test_every_network_says_what_it_hears(name):
+    """Its own front end's pictures fit, and no other kind's; a mask's network takes any number of bands where it says so."""
+    model, fits = models.create_model(name, **SMALL.get(name, {})), set()
+    for kind, end in inputs.FRONT_ENDS.items():
+        if not model.misfit((end.channels, len(end.freqs_hz), 9)):
+            fits.add(kind)
+    own = inputs.FRONT_ENDS[models.NETWORKS[name].front_end]
+    alike = {
+        kind
+        for kind, end in inputs.FRONT_ENDS.items()
+        if (end.channels, len(end.freqs_hz)) == (own.channels, len(own.freqs_hz))
+    }
+    assert fits == (alike if name != "unet-mel" else {"mel", "spectra"})
+
+
+def test_what_goes_wrong_inside_a_network_is_told_in_its_own_words():
+    """Out of memory is no fault of the features."""
+
+    class Full(Labelled):
+        def forward(self, x):
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    for look in (run.logits, run.salience, lambda m, f: explain.activations(m, f, "part")):
+        model = Full()
+        model.part = torch.nn.Identity()
+        with pytest.raises(torch.OutOfMemoryError, match="^CUDA out of memory. Tried"):
+            look(model, counted(3))
 
 
 # --- salience -------------------------------------------------------------------------------------
 
 
-class Answer(nn.Module):
+class Answer(Network):
     """Gives the logits it was made with."""
-
-    block_frames, context_frames = 500, 0
 
     def __init__(self, logits, grid, has_unvoiced_class):
         super().__init__()
@@ -210,7 +270,7 @@ def test_silent_frames_have_no_evidence(name, networks):
     values = sound.values.copy()
     values[:, :, 20:30] = 0
     salience = run.salience(
-        networks[name], picture(values, inputs.FRONT_ENDS[models.NETWORKS[name][3]].grid)
+        networks[name], picture(values, inputs.FRONT_ENDS[models.NETWORKS[name].front_end].grid)
     )
     silent = (np.arange(60) >= 20) & (np.arange(60) < 30)
     assert not salience.values[:, silent].any() and salience.values[:, ~silent].all()
@@ -232,13 +292,13 @@ def pictures(sound):
 
 
 def test_every_network_has_a_front_end_that_fits():
-    assert set(inputs.FRONT_ENDS) == {front_end for *_, front_end in models.NETWORKS.values()}
-    for name, (*_, front_end) in models.NETWORKS.items():
+    assert set(inputs.FRONT_ENDS) == {d.front_end for d in models.NETWORKS.values()}
+    for name, declared in models.NETWORKS.items():
         end, model = (
-            inputs.FRONT_ENDS[front_end],
+            inputs.FRONT_ENDS[declared.front_end],
             models.create_model(name, **({"reading": "R5"} if name == "drum-cnn" else {})),
         )
-        assert end.name == front_end
+        assert end.name == declared.front_end
         with torch.inference_mode():
             made = model(torch.zeros(1, end.channels, len(end.freqs_hz), 2))
         if tasks.of(model) is masks.Masks:

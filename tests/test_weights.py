@@ -42,7 +42,7 @@ def _seeded():
 
 
 def input_for(model, frames, batch=1):
-    end = inputs.FRONT_ENDS[models.NETWORKS[model.name][3]]
+    end = inputs.FRONT_ENDS[models.NETWORKS[model.name].front_end]
     return torch.rand(batch, end.channels, len(end.freqs_hz), frames)
 
 
@@ -104,7 +104,11 @@ def refusal(name_or_path, call=weights.load_model):
 
 @pytest.mark.parametrize(
     "name",
-    [name for name, (file, *_) in models.NETWORKS.items() if file in ("crnn", "deep_salience")],
+    [
+        name
+        for name, declared in models.NETWORKS.items()
+        if declared.file in ("crnn", "deep_salience")
+    ],
 )
 def test_probabilities_come_back_within_a_thousandth(name, tmp_path):
     model = decided(name)
@@ -504,7 +508,7 @@ def test_shipped_weights_are_whole_and_small():
     total = 0
     for name in weights.names():
         model = weights.load_model(name)
-        assert model.name == name and model.card["front_end"] == models.NETWORKS[name][3]
+        assert model.name == name and model.card["front_end"] == models.NETWORKS[name].front_end
         assert model.changes == {} or name in (
             "drum-cnn",
             "unet-mel",

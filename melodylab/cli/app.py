@@ -89,7 +89,7 @@ def melody(audio, method, out, midi):
     """
     from melodylab import api
 
-    method = _checked_melody_method(method)
+    method = _checked_method(method, "melody")
     names = _unique_names(audio)
     as_file = out is not None and len(audio) == 1 and not _is_folder(out)
 
@@ -125,7 +125,7 @@ def separate(audio, method, out):
     from melodylab import api
     from melodylab.io import audio as sound
 
-    _check_separation_method(method)
+    method = _checked_method(method, "separation")
     names = _unique_names(audio)
 
     def work(source):
@@ -162,8 +162,7 @@ def drums(audio, method, out):
     from melodylab import api
     from melodylab.io import audio as sound
 
-    if not api.is_drum_method(method):
-        _check_method(method, api.DRUM_METHODS)
+    method = _checked_method(method, "drums")
     names = _unique_names(audio)
 
     def work(source):
@@ -216,34 +215,15 @@ def _for_each(sources, work):
         click.get_current_context().exit(2)
 
 
-def _check_method(name, choices):
-    if name not in choices:
-        raise click.BadParameter(
-            f"{name!r} is not one of {', '.join(choices)}.", param_hint="--method"
-        )
+def _checked_method(name, task):
+    """The name without alias, its weights verified before the first song is read; says what an alias stands for."""
+    from melodylab import methods
 
-
-def _check_separation_method(name):
-    from melodylab import api
-
-    own, _, leader = name.partition("+")
-    _check_method(own, api.SEPARATION_METHODS)
-    if leader:
-        _checked_melody_method(leader)
-    api.check_separation_method(name)
-
-
-def _checked_melody_method(name):
-    """The name without alias; says what an alias stands for."""
-    from melodylab import api, weights
-
-    if weights.resolved(name) != name:
-        _say(f"{name}: {weights.resolved(name)}", err=True)
-    if api.is_network(name):
-        weights.verify(name)  # before the first song is read
-    else:
-        _check_method(name, api.METHODS)
-    return weights.resolved(name)
+    method = methods.find(name, task)
+    if method.name != name:
+        _say(f"{name}: {method.name}", err=True)
+    method.verify()
+    return method.name
 
 
 def _unique_names(sources):
@@ -313,21 +293,12 @@ def evaluate_songs(folder, more_methods, task, methods, out, dask):
     FOLDER holds one folder a song: mix.wav (or .flac, .mp3...), melody2.csv or melody.csv, stems by name, onsets.csv or
     drums.csv.
     """
-    from melodylab import api
     from melodylab import evaluate as judge
 
     methods = dict.fromkeys(
         [*methods, *more_methods] or ["drum-cnn" if task == "drums" else "sfnmf"]
     )
-    if task == "separation":
-        for name in methods:
-            _check_separation_method(name)
-    elif task == "drums":
-        for name in methods:
-            if not api.is_drum_method(name):
-                _check_method(name, api.DRUM_METHODS)
-    else:
-        methods = dict.fromkeys(_checked_melody_method(name) for name in methods)
+    methods = dict.fromkeys(_checked_method(name, task) for name in methods)
     if out is not None:
         _refuse_early([Path(out)], [])
     where = os.path.abspath(folder) if dask else folder  # workers may stand elsewhere

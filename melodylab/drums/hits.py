@@ -35,7 +35,7 @@ def onset_profile(song, model):
 
 def profile_of(heard, model, *, device="cpu"):
     """The same of `Features` as the front end makes them: (classes, time)."""
-    if getattr(model, "reading", "") != "R5":
+    if model.learns != "hits" or not model.gives_profile:
         raise InputError(
             "this network gives no onset profile; take load_model('drum-cnn') or another one in the reading R5"
         )

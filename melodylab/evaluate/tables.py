@@ -10,7 +10,7 @@ import joblib
 import numpy as np
 from tqdm import tqdm
 
-from melodylab import files, separation
+from melodylab import files
 from melodylab.errors import InputError, missing_package
 from melodylab.evaluate.drums import onset_f_measure
 from melodylab.evaluate.melody import _FIGURES, _quiet, score_melody
@@ -135,19 +135,22 @@ def evaluate_folder(
 
 def _checked(task, method):
     """The method's name without its alias; refused before the first song where it does not exist or its weights are damaged."""
-    from melodylab import api, weights
+    from melodylab import methods
 
-    if task == "separation":
-        return "+".join(filter(None, api.check_separation_method(method)))
-    method = weights.resolved(method)
-    known, is_network = (
-        (api.DRUM_METHODS, api.is_drum_method) if task == "drums" else (api.METHODS, api.is_network)
-    )
-    if is_network(method):
-        weights.verify(method)
-    elif method not in known:
-        raise InputError(f"there is no method {method!r}; choose from {', '.join(known)}")
-    return method
+    found = methods.find(method, task)
+    found.verify()
+    return found.name
+
+
+def _can_be_led(method):
+    """Does it take a melody? What is not ours, in place of `api.separate`, is thought to."""
+    from melodylab import methods
+
+    try:
+        found = methods.find(method, "separation")
+    except InputError:
+        return "+" not in method
+    return found.led and found.leader is None
 
 
 @contextlib.contextmanager
@@ -223,11 +226,7 @@ def _separation_scores(path, methods, run):
         ]
 
     own = [(method, partial(score, method)) for method in methods]
-    leadable = [
-        method
-        for method in methods
-        if song.melody and "+" not in method and method not in separation.UNLED
-    ]
+    leadable = [method for method in methods if song.melody and _can_be_led(method)]
     return own + [
         (method + TRUE_MELODY, partial(score, method, melody=song.melody)) for method in leadable
     ]

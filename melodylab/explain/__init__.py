@@ -17,6 +17,7 @@ from melodylab.explain.maps import (
     AttentionMaps,
     KernelResponses,
     attention,
+    filter_banks,
     kernel_responses,
     uniform,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "attention",
     "attribution",
     "clearest_reading",
+    "filter_banks",
     "is_there_a_melody",
     "kernel_responses",
     "patch",

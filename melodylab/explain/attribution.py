@@ -67,7 +67,7 @@ def attribution(
         left, right = (
             side.expand(len(part), -1, -1, -1) for side in (block[..., :low], block[..., high:])
         )
-        logits = model(torch.cat([left, part, right], dim=3))[:, :, frame - first]
+        logits = run.answer(model, torch.cat([left, part, right], dim=3))[:, :, frame - first]
         if not model.has_unvoiced_class:
             return logits[:, target]
         others = torch.cat([logits[:, :target], logits[:, target + 1 :]], dim=1)
@@ -149,23 +149,15 @@ def _frame_at(features, time_s):
 def _heard_frames(model, features, frame):
     """(first, stop) of the frames that the network hears for its decision at `frame`, as `models.run` feeds it."""
     n_frames = features.values.shape[2]
-    first, stop = [
-        (a, b) for a, b in run.block_frames(n_frames, model.block_frames) if a <= frame < b
-    ][-1]
-    if getattr(model, "gru", None) is not None:
-        return first, stop
-    if (
-        context := model.context_frames
-    ):  # convolutions alone: this far to either side, and some frames for the eye
-        return max(frame - context - _SEEN_FRAMES, 0), min(
-            frame + context + _SEEN_FRAMES + 1, n_frames
-        )
-    if hasattr(
-        model, "across_patches"
-    ):  # a CRNN without its memory: a patch of 25 frames and one on either side hold all it hears
-        near = first + (frame - first) // 25 * 25
-        first, stop = max(near - 25, first), min(near + 50, stop)
-    return first, stop
+    block = [b for b in run.blocks(model, n_frames) if b[0] <= frame < b[1]][-1]
+    first, _, start, end = block
+    reach, patch = model.reach_frames, model.patch_frames
+    if reach is None:
+        return start, end
+    if patch == 1:  # this far to either side, and some frames for the eye
+        return max(frame - reach - _SEEN_FRAMES, 0), min(frame + reach + _SEEN_FRAMES + 1, n_frames)
+    near = first + (frame - first) // patch * patch  # whole patches, in the block's own places
+    return max(near - reach, start), min(near + patch + reach, end)
 
 
 _SEEN_FRAMES = 40

@@ -105,6 +105,23 @@ class KernelResponses(NamedTuple):
     bandwidths_hz: np.ndarray
 
 
+def filter_banks(model: nn.Module) -> dict[str, multires.FilterBank]:
+    """The learned filter banks that a network begins with, by name.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Any; only the multires networks have some.
+
+    Returns
+    -------
+    dict
+        "short", "long" or both; empty where there is none.
+    """
+    kinds = model.named_children()
+    return {name: part for name, part in kinds if isinstance(part, multires.FilterBank)}
+
+
 def kernel_responses(model, length="long"):
     """What the learned kernels of a multires network let through: `KernelResponses`, in the network's own order.
 
@@ -112,17 +129,13 @@ def kernel_responses(model, length="long"):
     bandwidths_hz: the width of a rectangle as high as the maximum with the same area under the squared response. Raises
     InputError for a network without that bank.
     """
-    bank = getattr(model, str(length), None)
-    if not isinstance(bank, multires.FilterBank):
-        held = [
-            name
-            for name, module in model.named_children()
-            if isinstance(module, multires.FilterBank)
-        ]
+    held = filter_banks(model)
+    if length not in held:
         there = f"banks {' and '.join(held)}" if held else "no filter banks"
         raise InputError(
             f"this network has {there}, not {length!r}; choose {'one of these' if held else 'a multires network'}"
         )
+    bank = held[length]
     kernels = bank.conv.weight.detach()[:, 0].float().numpy()
     n = kernels.shape[1]
     freqs_hz, magnitudes = (part.double().numpy() for part in bank.responses())

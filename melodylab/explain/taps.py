@@ -60,7 +60,7 @@ def tap_names(model):
             parts = [part for part, _ in module.named_children()]
             found[name] = f"the output of {name}.{parts[-1]}" if parts else type(module).__name__
         last = name if isinstance(module, nn.Linear) else last
-    if last and getattr(model, "has_unvoiced_class", False):
+    if last and model.has_unvoiced_class:
         low_hz, high_hz = model.grid.freqs_hz[[0, -1]]
         found[last] = (
             f'{1 + model.grid.n_bins} logits: class 0 "no melody", then {low_hz:.0f} to {high_hz:.0f} Hz'
@@ -170,26 +170,21 @@ def activations(model, features, names):
     a layer (CNN2's first: 13 MB for each second of song). Raises InputError for unknown names, unfitting features, and layers
     that are not on the song's frames, such as FTANet's attention over frequency (see `attention`).
     """
-    n_frames, context, pictures = features.values.shape[2], model.context_frames, {}
+    n_frames, pictures = run.check_fit(model, features).shape[2], {}
     if timeless := [
-        n
-        for n in _named(model, names)
-        for p in getattr(model, "timeless", ())
-        if fnmatch.fnmatchcase(n, p)
+        n for n in _named(model, names) for p in model.timeless if fnmatch.fnmatchcase(n, p)
     ]:
         raise InputError(
             f"{timeless[0]} is not on the song's frames; look at one block with taps or `explain.attention`"
         )
     last = _channels_last(model)
     with run.evaluating(model), torch.inference_mode(), taps(model, names) as seen:
-        for first, stop in run.block_frames(n_frames, model.block_frames):
-            start, end = max(first - context, 0), min(stop + context, n_frames)
+        for first, stop, start, end in run.blocks(model, n_frames):
             _forward(model, features, start, end)
             for name, tensor in seen.items():
                 block = as_picture(tensor, last[name])
-                block = np.repeat(
-                    block, -(-(end - start) // block.shape[2]), axis=2
-                )  # 1, or how many frames were pooled
+                pooled = -(-run.heard_frames(model, end - start) // block.shape[2])
+                block = np.repeat(block, pooled, axis=2)
                 if name not in pictures:
                     pictures[name] = np.empty((*block.shape[:2], n_frames), np.float32)
                 pictures[name][:, :, first:stop] = block[:, :, first - start : stop - start]
@@ -200,20 +195,11 @@ def activations(model, features, names):
 
 
 def _forward(model, features, start, end):
-    x = torch.from_numpy(features.values[None, :, :, start:end].copy())
-    try:
-        return model(
-            x.contiguous(memory_format=torch.channels_last)
-        )  # as in `models.run`, to the last bit
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())
-        raise InputError(
-            f"features of shape {features.values.shape} do not fit the network ({reason})"
-        ) from None
+    return run.forward(model, run.check_fit(model, features), [(start, end)])
 
 
 def _rows_hz(model, features, n_rows):
-    if getattr(model, "rows_are_pitches", True) and n_rows > 1:
+    if model.rows_are_pitches and n_rows > 1:
         for freqs_hz in (features.freqs_hz, model.grid.freqs_hz):
             if n_rows == len(freqs_hz):
                 return freqs_hz

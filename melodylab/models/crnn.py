@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from melodylab.dsp.grids import PitchGrid
+from melodylab.models.base import Declared, Network
 
 NOTES = PitchGrid(55.0, 12, 61)  # A1 to A6
 PATCH_FRAMES = 25  # 0.29 s
@@ -86,7 +87,7 @@ class BiGRU(nn.GRU):
                 nn.init.xavier_uniform_(parameter)
 
 
-class CRNN(nn.Module):
+class CRNN(Network):
     """Convolutions that never look across the border of a patch (trap T13), a BiGRU that does, a softmax over 62 classes.
 
     cnn: "cnn1" or "cnn2". units: of the BiGRU in each direction; 0 leaves it out. across_patches: True lets the convolutions see
@@ -94,8 +95,8 @@ class CRNN(nn.Module):
     up with zeros for the time of the computation.
     """
 
-    grid, has_unvoiced_class = NOTES, True
-    context_frames = 0  # on either side of a block
+    input_shape, grid, regularises = (1, 301), NOTES, True
+    block_frames, last_block, patch_frames = SEQUENCE_FRAMES, "overlap", PATCH_FRAMES
 
     def __init__(self, cnn="cnn1", units=128, *, across_patches=False):
         super().__init__()
@@ -106,7 +107,6 @@ class CRNN(nn.Module):
         )
         self.gru = BiGRU(n_bins, units) if units else None
         self.dense = nn.Linear(2 * units if units else n_bins, 1 + NOTES.n_bins)
-        self.block_frames = SEQUENCE_FRAMES
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
@@ -131,7 +131,12 @@ class CRNN(nn.Module):
                 x, _ = self.gru(x.float())  # (batch, time, 2 units)
         return self.dense(x).float().transpose(1, 2)  # (batch, 62, time)
 
-    def penalty(self):
+    @property
+    def reach_frames(self) -> int | None:
+        """Without memory the patches on either side hold all that a frame depends on."""
+        return PATCH_FRAMES if self.gru is None else None
+
+    def penalty(self) -> torch.Tensor:
         """The release's regularisers, to be added to the loss: L2 1e-5 on the first convolution and the output, L1 1e-4 and
         L2 1e-2 on what enters the GRU, L2 1e-2 on the output bias (traps T15). A scalar."""
         first = self.cnn.layer1.conv.weight
@@ -143,3 +148,51 @@ class CRNN(nn.Module):
             if name.startswith("weight_ih"):
                 total = total + 1e-4 * weight.abs().sum() + 1e-2 * weight.square().sum()
         return total
+
+
+_PAPER = "Basaran, Essid and Peeters, ISMIR"
+NETWORKS = (
+    Declared(
+        "sf-crnn-1",
+        CRNN,
+        "sf",
+        "convolutions and a GRU on the salience of source-filter NMF: small and quick",
+        _PAPER,
+        2018,
+        {"cnn": "cnn1", "units": 128},
+    ),
+    Declared(
+        "sf-crnn-2",
+        CRNN,
+        "sf",
+        "the same with more convolutions, on every bin",
+        _PAPER,
+        2018,
+        {"cnn": "cnn2", "units": 160},
+    ),
+    Declared(  # not in the paper: for comparison
+        "cqt-crnn-1",
+        CRNN,
+        "cqt",
+        "sf-crnn-1 on a constant-Q transform: what the NMF salience is worth to a small network",
+        arguments={"cnn": "cnn1", "units": 128},
+    ),
+    Declared(
+        "cqt-crnn-2",
+        CRNN,
+        "cqt",
+        "sf-crnn-2 on a plain constant-Q transform: what the NMF salience is worth",
+        _PAPER,
+        2018,
+        {"cnn": "cnn2", "units": 160},
+    ),
+    Declared(
+        "sf-cnn",
+        CRNN,
+        "sf",
+        "sf-crnn-2 without its GRU: what the memory is worth",
+        _PAPER,
+        2018,
+        {"cnn": "cnn2", "units": 0},
+    ),
+)

@@ -13,6 +13,7 @@ from collections import OrderedDict
 from torch import nn
 
 from melodylab.dsp.grids import PitchGrid
+from melodylab.models.base import Declared, Network
 
 BINS = PitchGrid(32.7, 60, 360)  # C1 to almost C7
 PATCH_FRAMES = 50  # of training, 0.58 s
@@ -34,14 +35,11 @@ def _layer(n_in, n_out, kernel, relu=True):
     return nn.Sequential(parts)
 
 
-class DeepSalience(nn.Module):
+class DeepSalience(Network):
     """Six convolutions; the fifth is 14 semitones high and sees an octave and more at once."""
 
-    grid, has_unvoiced_class = BINS, False
-    block_frames, context_frames = (
-        500,
-        7,
-    )  # a frame depends on seven on either side: 2 + 2 + 1 + 1 + 1
+    input_shape, grid, has_unvoiced_class = (6, 360), BINS, False
+    context_frames = 7  # a frame depends on seven on either side: 2 + 2 + 1 + 1 + 1
 
     def __init__(self):
         super().__init__()
@@ -65,3 +63,15 @@ class DeepSalience(nn.Module):
         x = self.layer5(x)  # (batch, 8, 360, time)
         x = self.layer6(x)  # (batch, 1, 360, time)
         return x.squeeze(1).float()
+
+
+NETWORKS = (
+    Declared(
+        "deep-salience",
+        DeepSalience,
+        "hcqt",
+        "convolutions alone on a harmonic constant-Q transform (Deep Salience)",
+        "Bittner, McFee, Salamon, Li and Bello, ISMIR",
+        2017,
+    ),
+)

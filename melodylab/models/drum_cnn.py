@@ -24,6 +24,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from melodylab.errors import InputError
+from melodylab.models.base import Declared, Network
 
 CLASSES = ("kick", "snare", "open_hihat", "closed_hihat", "toms")  # the rows of the output
 READINGS = ("R1", "R2", "R5")
@@ -40,18 +41,15 @@ def _pair(n_in, n_middle, n_out, norm):
     return nn.Sequential(layers)
 
 
-class DrumCNN(nn.Module):
+class DrumCNN(Network):
     """reading: "R1", "R2" or "R5" (above). bands, frames: of the input; R5 takes any number of frames. dropout: as printed,
     after the second pooling, after the third and before the last layer. norm, units (0 = none): what the paper lacks.
 
     Raises InputError for a reading that does not exist and for fewer than 125 bands or, but in R5, 125 frames.
     """
 
-    learns = "hits"
-    block_frames, context_frames = (
-        1000,
-        200,
-    )  # 12 s of R5; a GRU forgets within the two seconds on either side
+    learns, has_unvoiced_class = "hits", False
+    block_frames, context_frames = 1000, 200  # 12 s of R5; a GRU forgets within the 2 s around it
 
     def __init__(
         self,
@@ -74,6 +72,7 @@ class DrumCNN(nn.Module):
                 f"three poolings by 5 leave nothing of {bands} bands and {frames} frames; give at least 125 of each"
             )
         self.n_classes, self.reading, self.bands, self.frames = n_classes, reading, bands, frames
+        self.gives_profile = reading == "R5"
         self.block1 = _pair(1, 32, 32, norm)
         self.block2 = _pair(32, 128, 128, norm)
         self.block3 = _pair(128, 64, 32, norm)
@@ -90,6 +89,25 @@ class DrumCNN(nn.Module):
         else:
             self.dense = nn.Linear(features * (frames // 125), 128)
             self.classes = nn.Linear(128, n_classes * (frames if reading == "R2" else 1))
+
+    def misfit(self, shape: tuple[int, ...]) -> str:
+        """What it hears, in words, where a picture of another shape is given.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            (channels, rows, time) of a picture.
+
+        Returns
+        -------
+        str
+            Empty where the picture fits: `bands` rows or a multiple, and but in R5 `frames` of them.
+        """
+        fits = shape[0] == 1 and shape[1] and shape[1] % self.bands == 0
+        if fits and (self.gives_profile or shape[2] == self.frames):
+            return ""
+        frames = "" if self.gives_profile else f" and {self.frames} frames"
+        return f"1 channel of {self.bands} rows or a multiple{frames}"
 
     def forward(self, x):
         """Logits (batch, classes, time) of a mel spectrogram (batch, 1, bands, time); (batch, classes) in R1. Sizes: 512 bands."""
@@ -111,3 +129,15 @@ class DrumCNN(nn.Module):
         x = self.dropout3(F.relu(self.dense(x)))  # (batch, 128)
         x = self.classes(x).float()  # (batch, classes), in R2 (batch, classes * frames)
         return x.unflatten(1, (self.n_classes, self.frames)) if self.reading == "R2" else x
+
+
+NETWORKS = (
+    Declared(
+        "drum-cnn",
+        DrumCNN,
+        "drum-mel",
+        "a convolutional network that finds hits, then NMF led by them",
+        "Koretzky and Rajashekharappa",
+        2021,
+    ),
+)

@@ -22,6 +22,7 @@ from torch.nn import functional as F
 
 from melodylab.dsp.grids import PitchGrid
 from melodylab.errors import InputError
+from melodylab.models.base import Declared, Network
 
 BINS = PitchGrid(31.0, 60, 320)  # B0 to 1235 Hz
 BLOCK_FRAMES = (
@@ -131,7 +132,7 @@ class _Level(nn.Module):
         return sum(maps) if self.fuse is None else self.fuse(maps)
 
 
-class FTANet(nn.Module):
+class FTANet(Network):
     """Seven attention blocks down and up again, and beside them a branch that asks whether there is a melody at all.
 
     width: channels of the first block, the others have 2, 4, 4, 2 and 1 times as many; 32 is published.
@@ -140,8 +141,8 @@ class FTANet(nn.Module):
     "w/o MDB" decides on voicing). Raises InputError for a fusion that does not exist.
     """
 
-    grid, has_unvoiced_class = BINS, True
-    block_frames, context_frames = BLOCK_FRAMES, 0
+    input_shape, grid = (3, 320), BINS
+    block_frames, last_block = BLOCK_FRAMES, "filled"  # as released
     timeless = ("*.frequency_map*", "*.fuse.*")  # layers whose output is one for the whole block
 
     def __init__(
@@ -194,3 +195,64 @@ def _detection():
             selu4=nn.SELU(),
         )
     )
+
+
+_PAPER = "Yu, Sun, Yu and Li, ICASSP"
+NETWORKS = (
+    Declared(
+        "ftanet",
+        FTANet,
+        "cfp",
+        "attention over frequency and over time on spectrum and cepstrum (FTANet)",
+        _PAPER,
+        2021,
+        instead="ftanet-thin",
+    ),
+    Declared(  # not in the paper: for weak machines
+        "ftanet-thin",
+        FTANet,
+        "cfp",
+        "FTANet with half the channels, for weak machines",
+        arguments={"width": 16},
+    ),
+    Declared(
+        "ftanet-no-frequency",
+        FTANet,
+        "cfp",
+        "FTANet without its attention over frequency",
+        _PAPER,
+        2021,
+        {"frequency": False},
+        instead="ftanet-thin",
+    ),
+    Declared(
+        "ftanet-no-temporal",
+        FTANet,
+        "cfp",
+        "FTANet without its attention over time",
+        _PAPER,
+        2021,
+        {"temporal": False},
+        instead="ftanet-thin",
+    ),
+    Declared(
+        "ftanet-no-fusion",
+        FTANet,
+        "cfp",
+        "FTANet with its three maps simply added",
+        _PAPER,
+        2021,
+        {"fusion": "sum"},
+        instead="ftanet-thin",
+    ),
+    Declared(
+        "ftanet-no-detection",
+        FTANet,
+        "cfp",
+        "FTANet without its branch for 'no melody'",
+        _PAPER,
+        2021,
+        {"detection": False},
+        instead="ftanet-thin",
+    ),
+)

@@ -21,6 +21,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from melodylab.dsp.grids import PitchGrid
+from melodylab.models.base import Declared, Network
 
 BINS = PitchGrid(440 * 2 ** (-31 / 12), 36, 156)  # D2 to F6
 HARMONICS = (0.5, 1, 2, 3, 4, 5, 6, 8, 10)
@@ -42,10 +43,10 @@ def double_convolution(n_in, n_out, bias=False):
     )
 
 
-class HarmonicCRNN(nn.Module):
+class HarmonicCRNN(Network):
     """channels: of the four levels. units: of the BiGRU in each direction."""
 
-    grid, has_unvoiced_class, voicing_apart = BINS, True, True
+    input_shape, grid, voicing_apart = (2, 312), BINS, True
     block_frames, context_frames = 1000, 100  # 23 s; the GRU hears two seconds more on either side
 
     def __init__(self, channels=(24, 32, 48, 64), units=96):
@@ -99,3 +100,13 @@ class HarmonicCRNN(nn.Module):
 def _higher(x, factor):
     """Each row `factor` times."""
     return F.interpolate(x, scale_factor=(factor, 1))
+
+
+NETWORKS = (
+    Declared(
+        "harmonic-crnn",
+        HarmonicCRNN,
+        "spectra",
+        "our own: stacked harmonics, a U-Net over frequency, a GRU, pitch and voicing apart",
+    ),
+)

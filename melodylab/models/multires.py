@@ -24,6 +24,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from melodylab.models.base import Declared, Network
 from melodylab.models.ftanet import BINS
 
 SR, HOP_SAMPLES = 16000, 160
@@ -82,13 +83,12 @@ class FilterBank(nn.Module):
         return order
 
 
-class _TwoBanks(nn.Module):
+class _TwoBanks(Network):
     """What both models share: the first stage, under names that carry over."""
 
-    grid, has_unvoiced_class = BINS, True
+    input_shape, grid = (1, HOP_SAMPLES), BINS
     rows_are_pitches = False  # but kernels
     timeless = ("short.conv",)  # five values a frame
-    block_frames = 500
 
     def __init__(self, kernels, lengths):
         super().__init__()
@@ -103,8 +103,8 @@ class _TwoBanks(nn.Module):
             [bank(wave) for bank in (self.short, self.long) if bank is not None], dim=1
         )
 
-    def sort_kernels(self):
-        """Both banks by frequency; what reads them must learn anew."""
+    def start_again(self) -> None:
+        """Sort both banks by frequency: what reads them must learn anew and may as well read them in order."""
         for bank in (self.short, self.long):
             if bank is not None:
                 bank.sort()
@@ -184,3 +184,52 @@ class Multires(_TwoBanks):
         x = self.block3(F.max_pool2d(x, (2, 1)))  # (batch, 40, 32, time)
         x = self.squeeze(x).flatten(1, 2)  # (batch, 8 * 32, time)
         return self.dense(x).float()  # (batch, 321, time)
+
+
+_PAPER = "Chen, Li and Chi, ICASSP"
+NETWORKS = (
+    Declared(
+        "multires",
+        Multires,
+        "wave",
+        "learned filter banks of two lengths on the waveform, Inception blocks",
+        _PAPER,
+        2019,
+    ),
+    Declared(
+        "multires-short",
+        Multires,
+        "wave",
+        "multires with kernels of 64 samples alone",
+        _PAPER,
+        2019,
+        {"lengths": ("short",)},
+        instead="multires",
+    ),
+    Declared(
+        "multires-long",
+        Multires,
+        "wave",
+        "multires with kernels of 960 samples alone",
+        _PAPER,
+        2019,
+        {"lengths": ("long",)},
+        instead="multires",
+    ),
+    Declared(
+        "multires-no-pretraining",
+        Multires,
+        "wave",
+        "multires trained at once, its kernels in the order that the dice gave",
+        _PAPER,
+        2019,
+    ),
+    Declared(
+        "multires-1d",
+        Multires1d,
+        "wave",
+        "one-dimensional convolutions alone: the pre-training of multires",
+        _PAPER,
+        2019,
+    ),
+)

@@ -13,6 +13,7 @@ from collections import OrderedDict
 import torch
 from torch import nn
 
+from melodylab.models.base import Declared, Network
 from melodylab.models.ftanet import BINS
 
 
@@ -26,10 +27,10 @@ def _layer(n_in, n_out, padding=(2, 2)):
     )
 
 
-class SegNet(nn.Module):
+class SegNet(Network):
     """Three layers down, the bottom, three layers up; only frequency is pooled."""
 
-    grid, has_unvoiced_class = BINS, True
+    input_shape, grid = (3, 320), BINS
     block_frames, context_frames = 430, 14  # seven convolutions that see two frames on either side
 
     def __init__(self):
@@ -49,3 +50,15 @@ class SegNet(nn.Module):
         x = self.up2(self.unpool(x, from2))  # (batch, 32, 80, time)
         x = self.up1(self.unpool(x, from1))  # (batch, 1, 320, time)
         return torch.cat([silent, x], dim=2).squeeze(1).float()  # (batch, 321, time)
+
+
+NETWORKS = (
+    Declared(
+        "segnet",
+        SegNet,
+        "cfp",
+        "pooling that remembers its places, on spectrum and cepstrum (SegNet)",
+        "Hsieh, Su and Yang, ICASSP",
+        2019,
+    ),
+)

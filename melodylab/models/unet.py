@@ -18,7 +18,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from melodylab.models.harmonic_crnn import SPECTRA, HarmonicCRNN, double_convolution
+from melodylab.models.base import TAUGHT_HZ, Declared, Network
+from melodylab.models.harmonic_crnn import BINS, SPECTRA, HarmonicCRNN, double_convolution
 
 MEL_HZ = 700 * (
     10 ** (np.arange(1, 129) * np.log10(1 + 8000 / 700) / 129) - 1
@@ -42,14 +43,14 @@ class AttentionGate(nn.Module):
         return skip * torch.sigmoid(self.weight(F.relu(self.skip(skip) + self.below(below))))
 
 
-class MelUNet(nn.Module):
+class MelUNet(Network):
     """The report's network, reading A: channels double from 64 to 1024. channels: of the levels, any number of them.
 
     Input: (batch, 2, bands, time), mel power of two channels. Output: a mask (batch, 2, bands, time) that is not below zero
     and may be anything above; mask x input is the melody's mel power.
     """
 
-    learns, grid, led, highest_hz = "mask", None, False, 8000.0
+    learns, input_shape, highest_hz = "mask", (2, None), 8000.0
     has_unvoiced_class = False
     block_frames, context_frames = 1024, 96  # 12.8 s; divisible by 16
 
@@ -97,11 +98,6 @@ class MelUNet(nn.Module):
         """(mask, mean of both channels, (..., bands, time); a melody? this network does not ask: ones (..., time))."""
         return y.mean(dim=-3), torch.ones(y.shape[:-3] + y.shape[-1:])
 
-    @staticmethod
-    def gate(heard, share, frames_per_s):
-        """It has none: ones (time,)."""
-        return np.ones(share.shape[-1], np.float32)
-
 
 def _padded(x, size):
     """Zeros after the last rows and frames up to a size."""
@@ -120,6 +116,21 @@ class UNet(HarmonicCRNN):
 
     learns, grid, led, highest_hz = "mask", SPECTRA, True, 11025.0
     has_unvoiced_class = voicing_apart = False
+
+    def misfit(self, shape: tuple[int, ...]) -> str:
+        """What it hears, in words, where a picture of another shape is given: with a lead's picture, or without.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            (channels, rows, time) of a picture.
+
+        Returns
+        -------
+        str
+            Empty where the picture fits.
+        """
+        return super().misfit((2, *shape[1:]) if shape[0] == 4 else shape)
 
     def __init__(self, channels=(24, 32, 48, 64), units=96, attention=False):
         super().__init__(channels, units)
@@ -228,3 +239,22 @@ _AWAY = np.arange(-_BELOW, SPECTRA.n_bins + 1)[:, None]  # in rows from the pitc
 _COMB = np.exp(
     -0.5 * ((_AWAY - SPECTRA.bins_per_octave * np.log2(np.arange(1, 25))) / 0.8) ** 2
 ).max(axis=1)  # (319,)
+
+
+NETWORKS = (
+    Declared(
+        "unet",
+        UNet,
+        "spectra",
+        "U-Net with a bounded mask, a gate for songs without melody, and a melody to follow",
+        range_hz=(float(BINS.freqs_hz[0]), TAUGHT_HZ[1]),
+    ),
+    Declared(
+        "unet-mel",
+        MelUNet,
+        "mel",
+        "U-Net on a mel spectrogram as a report wrote it: a mask without bound or gate",
+        "Sheehan, report",
+        range_hz=TAUGHT_HZ,
+    ),
+)

@@ -500,8 +500,7 @@ def _warm_start(network, name):
             f"no tensor of {name} fits this network; leave out start_from or choose weights of its kind"
         )
     if fresh:
-        if hasattr(network, "sort_kernels"):
-            network.sort_kernels()
+        network.start_again()
         warnings.warn(
             f"{len(fitting)} tensors start from {name}, {len(fresh)} afresh: {', '.join(fresh)}"
         )

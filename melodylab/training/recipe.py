@@ -131,7 +131,7 @@ class Recipe:
                 f"{source}, [model]: {name} cannot be built so ({type(error).__name__}: {error})"
             ) from None
         training = _from_table(Training, tables.get("training", {}), f"{source}, [training]")
-        if training.regularise and not hasattr(model, "penalty"):
+        if training.regularise and not model.regularises:
             raise InputError(
                 f"{source}, [training]: {name} has no penalty of its own; leave out regularise"
             )
@@ -144,7 +144,7 @@ class Recipe:
 
     @property
     def front_end(self):
-        return models.NETWORKS[self.model][3]
+        return models.NETWORKS[self.model].front_end
 
     def create_model(self):
         return models.create_model(self.model, **self.changes)

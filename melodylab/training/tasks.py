@@ -22,7 +22,7 @@ from melodylab.training.shared import held_out, mean, names  # noqa: F401
 
 def of(network):
     """The task of a network."""
-    return TASKS[getattr(network, "learns", "melody")]
+    return TASKS[network.learns]
 
 
 # --- melodies -------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ import torch
 
 from melodylab import files, models
 from melodylab.errors import InputError
+from melodylab.models.base import Network
 from melodylab.models.drum_cnn import CLASSES
 
 FOLDER = Path(__file__).parent  # the shipped pairs
@@ -133,7 +134,7 @@ def save(model, card, folder, name):
     place cannot be written.
     """
     path = Path(folder) / f"{name}.safetensors"
-    if getattr(model, "name", None) not in models.NETWORKS:
+    if not isinstance(model, Network) or model.name not in models.NETWORKS:
         raise InputError(
             f"{path} was not written: the model has no name; make it with create_model"
         )
@@ -244,7 +245,7 @@ def _read_card(path):
         in list(models.NETWORKS),  # lists, because anything may stand in the file
         "changes": isinstance(found["changes"], dict),
         "front_end": found["front_end"]
-        in [front_end for *_, front_end in models.NETWORKS.values()],
+        in [declared.front_end for declared in models.NETWORKS.values()],
         "decoding": isinstance(found["decoding"], dict)
         and found["decoding"].keys() <= DECODING
         and all(

@@ -41,7 +41,7 @@ def crnn_panel(song, model, *, picture=None, names=None):
     channels = {
         name: len(layer.values) for name, layer in explain.activations(model, second, names).items()
     }
-    decoding = getattr(model, "card", {}).get("decoding", {})
+    decoding = model.card.get("decoding", {})
 
     @functools.lru_cache(maxsize=1)  # a layer of many channels takes much memory
     def look(layer):

@@ -29,7 +29,7 @@ def attention_panel(song, model, *, picture=None):
     )
     if not levels:
         raise InputError("this network has no attention maps; choose an FTANet")
-    decoding = getattr(model, "card", {}).get("decoding", {})
+    decoding = model.card.get("decoding", {})
 
     @functools.lru_cache(maxsize=64)
     def line(level, axis, blend):

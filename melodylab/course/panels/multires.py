@@ -17,7 +17,7 @@ def filter_panel(song, model, *, picture=None):
     a network that begins with filters (multires).
     """
     picture = _input_of(model, song) if picture is None else picture
-    lengths = [length for length in ("short", "long") if getattr(model, length, None) is not None]
+    lengths = list(explain.filter_banks(model))
     if not lengths:
         raise InputError("this network has no filter banks; choose a multires network")
     found = {length: explain.kernel_responses(model, length) for length in lengths}

@@ -14,10 +14,8 @@ from melodylab.models import NETWORKS, inputs, run
 
 def _input_of(model, song):
     """The picture that the network's own front end makes of a song."""
-    name = getattr(model, "name", None)
-    name = getattr(model, "card", {}).get(
-        "front_end", NETWORKS[name][-1] if name in NETWORKS else None
-    )
+    declared = NETWORKS.get(model.name)
+    name = model.card.get("front_end", declared and declared.front_end)
     if name is None:
         raise InputError(
             "this network does not say what it hears; give its input: picture=frontends.FRONT_ENDS[...](song)"
@@ -80,7 +78,7 @@ def training_panel(
         "rests": ipywidgets.Checkbox(value=True, description="bars without lead", indent=False),
         "drums": ipywidgets.Checkbox(value=True, description="drums", indent=False),
     }
-    heard = inputs.FRONT_ENDS[NETWORKS[network][-1]](song)
+    heard = inputs.FRONT_ENDS[NETWORKS[network].front_end](song)
     line = ipywidgets.HTML(layout=ipywidgets.Layout(height="2em"))
 
     @functools.cache

@@ -38,7 +38,7 @@ SETTINGS = {
 PANEL = """
 import ipywidgets
 from matplotlib.figure import Figure
-from melodylab import widgets
+from melodylab.course import panels
 
 def draw(f0_hz, cycles):
     figure = Figure(figsize=(8, 3), layout="constrained")
@@ -49,7 +49,7 @@ def draw(f0_hz, cycles):
         raise ValueError("planted <trouble>")
     return figure
 
-panel = widgets.Panel(draw, {
+panel = panels.Panel(draw, {
     "f0_hz": ipywidgets.IntSlider(value=220, min=110, max=440, step=10),
     "cycles": ipywidgets.IntSlider(value=2, min=1, max=4),
 }, height_px=300)
@@ -58,7 +58,7 @@ panel
 PICTURE = """
 figure = Figure(figsize=(4, 2))
 figure.subplots().plot([1, 3, 2])
-widgets.show(figure, alt="A line that goes up and down")
+panels.show(figure, alt="A line that goes up and down")
 """
 
 
@@ -262,7 +262,7 @@ def test_panel_moves_in_a_real_browser(page, lab, tmp_path):
 
 STEPS = """
 from melodylab import synth
-from melodylab.widgets import step_panel
+from melodylab.course.panels import step_panel
 
 loop = synth.drum_loop(217, 4)
 step_panel(loop, loop.onsets)

@@ -1,11 +1,14 @@
 """Panel of 10_train_your_own: data, training, live loss."""
 
 import functools
+from collections.abc import Sequence
+from pathlib import Path
 
 import ipywidgets
+from IPython.display import display
 from matplotlib.figure import Figure
 
-from melodylab import evaluate, plot
+from melodylab import evaluate, plot, records
 from melodylab.course.panel import Panel, Picture
 from melodylab.errors import InputError
 from melodylab.melody import decode
@@ -18,51 +21,102 @@ def _input_of(model, song):
     name = model.card.get("front_end", declared and declared.front_end)
     if name is None:
         raise InputError(
-            "this network does not say what it hears; give its input: picture=frontends.FRONT_ENDS[...](song)"
+            "this network does not say what it hears; give its input: "
+            "picture=inputs.FRONT_ENDS[...](song)"
         )
     return inputs.FRONT_ENDS[name](song)
 
 
-# --- training while you watch ---------------------------------------------------------------------
-
-
 class LiveLoss:
-    """A learning curve that grows while a network learns. Put it last in a cell, and hand it to `train.fit` in the next.
+    """A learning curve that grows while a network learns.
 
-    `train.fit(recipe, on_step=live)` fills it. every: steps from one picture to the next; a picture takes as long as a step.
-    Attributes: losses, all so far; picture, the current `Picture`.
+    Put it last in a cell, and hand it to `training.fit` in the next:
+    `training.fit(recipe, on_step=live)` fills it. It is a plain picture, which the notebook keeps.
+
+    Parameters
+    ----------
+    every : int
+        Steps from one picture to the next, 1 or more; a picture takes as long as a step.
+
+    Attributes
+    ----------
+    losses : list of float
+        All so far.
+    picture : Picture
+        The current one.
     """
 
-    def __init__(self, every=10):
-        self.every, self.losses, self.picture = every, [], None
-        self.ui = ipywidgets.HTML("Nothing learned yet.", layout=ipywidgets.Layout(height="270px"))
+    def __init__(self, every: int = 10):
+        self.every, self.losses, self._places = every, [], []
+        self.picture = self._drawn("Nothing learned yet")
 
-    def __call__(self, step, loss):
+    def __call__(self, step: int, loss: float) -> None:
+        """Note one more loss.
+
+        Parameters
+        ----------
+        step : int
+            The training's count, from 1.
+        loss : float
+            Of this step.
+        """
         self.losses.append(loss)
         if len(self.losses) % self.every == 0:
-            figure = Figure(figsize=(8, 2.6), layout="constrained")
-            plot.learning_curve(self.losses, ax=figure.subplots())
-            self.picture = Picture(
-                figure, f"The loss went from {self.losses[0]:.2f} to {loss:.2f} in {step} steps"
-            )
-            self.ui.value = self.picture.html(260)
+            first = self.losses[0]
+            told = f"The loss went from {first:.2f} to {loss:.2f} in {step} steps"
+            self.picture = self._drawn(told)
+            for place in self._places:
+                place.update(self.picture)
+
+    def _drawn(self, alt):
+        figure = Figure(figsize=(8, 2.6), layout="constrained")
+        ax = figure.subplots()
+        if self.losses:
+            plot.learning_curve(self.losses, ax=ax)
+        else:
+            ax.set(title=alt, xlabel="Step", ylabel="Loss", yticks=[])
+        return Picture(figure, alt)
 
     def __repr__(self):
         return "LiveLoss()"
 
-    def _repr_mimebundle_(self, include=None, exclude=None):
-        return (self.ui._repr_mimebundle_() or {}) | {"text/plain": repr(self)}
+    def _ipython_display_(self):
+        self._places += filter(None, [display(self.picture, display_id=True)])
 
 
 def training_panel(
-    song, *, steps=20, songs=(1, 2, 4, 8), seconds=6.0, network="cqt-crnn-1", features=None
-):
-    """Every move trains a small network from its first random numbers on, for some seconds; a line below tells the loss.
+    song: records.Song,
+    *,
+    steps: int = 20,
+    songs: Sequence[int] = (1, 2, 4, 8),
+    seconds: float = 6.0,
+    network: str = "cqt-crnn-1",
+    features: str | Path | None = None,
+) -> Panel:
+    """Every move trains a small network from its first random numbers on, for some seconds.
 
-    Left the learning curve, right the melody that the network then finds in `song`, which it never heard; the truth is
-    there, too. steps: of each training, two examples of 125 frames each. songs: how many there are to learn from, the
-    choices of a slider. seconds: length of each. features: folder that keeps their features from move to move.
-    A setting that was tried comes back at once, and the same.
+    A line below tells the loss. Left the learning curve, right the melody that the network then
+    finds in `song`, which it never heard; the truth is there, too. A setting that was tried comes
+    back at once, and the same.
+
+    Parameters
+    ----------
+    song : Song
+        With its true melody.
+    steps : int
+        Of each training, two excerpts of 125 frames each.
+    songs : sequence of int
+        How many songs there are to learn from, the choices of a slider.
+    seconds : float
+        Length of each.
+    network : str
+        A melody network, as `models.create_model` knows it.
+    features : str or Path, optional
+        Folder that keeps their features from move to move.
+
+    Returns
+    -------
+    Panel
     """
     from melodylab import training  # needs lightning, which the other panels do not
 
@@ -110,7 +164,7 @@ def training_panel(
         left, right = figure.subplots(1, 2, width_ratios=(2, 3))
         plot.learning_curve(losses, ax=left)
         plot.salience_map(salience, melody=melody, reference=song.melody, ax=right, colorbar=False)
-        scores = evaluate.score_melody(estimate=melody, reference=song.melody)
+        scores = evaluate.score_melody(reference=song.melody, estimate=melody)
         told = "  ".join(f"{name} {scores[name]:.2f}" for name in ("RPA", "OA", "VFA"))
         right.set_title(f"A song it never heard:  {told}")
         return figure

@@ -57,7 +57,7 @@ def lead_by_sfnmf(song, melody, settings=sfnmf.LED, *, width_bins=2, unvoiced=Fa
     for channel, row in zip(lead, upsampled, strict=True):
         channel = stft.resample(channel, settings.sr, song.sr)[: len(row)]
         row[: len(channel)] = channel
-    upsampled /= sfnmf.peak_gain(song.audio)
+    upsampled /= sfnmf.peak_gain(song.audio, song.sr)
     return upsampled
 
 

@@ -15,7 +15,7 @@ PACKAGE = Path(melodylab.__file__).parent
 
 FLOORS = [  # from the ground up; a name may be a module or a whole room
     "errors",
-    "files dsp.grids dsp.mixing dsp.nmf",
+    "files dsp.grids dsp.levels dsp.mixing dsp.nmf",
     "io.midi",
     "records dsp.stft io.audio",
     "synth io.csv dsp.cfp",

@@ -15,7 +15,7 @@ import librosa
 import numpy as np
 from scipy import fft, signal, sparse
 
-from melodylab.dsp import grids, stft
+from melodylab.dsp import grids, levels, stft
 from melodylab.dsp.cfp import _frames, _mono_at, _triangles, cfp
 from melodylab.errors import InputError
 from melodylab.records import Features
@@ -169,12 +169,27 @@ def hcqt(
     )
 
 
-def decibels(values, peak=None):
-    """1 for the peak (the largest magnitude), 0 for one 80 dB below it or less; float32 values >= 0 are changed in place."""
-    peak = values.max() if peak is None else peak
+def decibels(values: np.ndarray, peak: float | None = None) -> np.ndarray:
+    """Magnitudes in decibels below the loudest, scaled: 1 is the peak, 0 is 80 dB below it or less.
+
+    Parameters
+    ----------
+    values : numpy.ndarray
+        (..., freq, time) float32 magnitudes >= 0; changed in place.
+    peak : float, optional
+        The magnitude that becomes 1, and so does what is louder. By default the largest one, unless
+        its frame stands out of the song as no music does: see `dsp.levels.heard_peak`.
+
+    Returns
+    -------
+    numpy.ndarray
+        `values`, in 0..1; silence stays 0.
+    """
+    if peak is None:
+        peak = levels.heard_peak(values.max(axis=tuple(range(values.ndim - 1)), initial=0))
     if peak > 0:
         values /= peak
-        np.maximum(values, 1e-4, out=values)  # -80 dB
+        np.clip(values, 1e-4, 1, out=values)  # 1e-4: -80 dB
         np.log10(values, out=values)
         values /= 4  # 20 log10(x) / 80
         values += 1

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from melodylab import sfnmf
-from melodylab.dsp import cfp, features, grids, stft
+from melodylab.dsp import cfp, features, grids, levels, stft
 from melodylab.models import crnn, deep_salience, ftanet, harmonic_crnn, multires, unet
 from melodylab.records import Features
 
@@ -118,9 +118,16 @@ def _mel_magnitudes(song):
 
 
 def _mel_power(magnitudes, peak=None):
-    """Their squares in multiples of the mean, so that loudness does not matter; the report takes them as they come."""
+    """Their squares in multiples of the mean, so that loudness does not matter.
+
+    The report takes them as they come. What stands out of the song counts less in the mean.
+    """
     power = np.square(magnitudes, out=magnitudes)
     mean = power.mean()
+    frames = np.sqrt(power.mean(axis=(0, 1)))
+    loudest = levels.heard_peak(frames)
+    if loudest < frames.max():
+        mean = np.mean(np.minimum(frames, loudest) ** 2)
     return np.divide(power, mean, out=power) if mean > 0 else power
 
 
@@ -133,7 +140,7 @@ def _wave(song, seed):
     sr, hop_samples = multires.SR, multires.HOP_SAMPLES
     y = stft.resample(song.mono, song.sr, sr)
     n_frames = stft.n_frames(len(y), hop_samples)
-    level = np.sqrt(np.mean(np.square(y, dtype=float)))
+    level = _usual_rms(y, hop_samples)
     columns = np.zeros(n_frames * hop_samples, dtype=np.float32)
     part = y[: len(columns) - hop_samples // 2]  # a column lies around its frame's centre
     columns[hop_samples // 2 :][: len(part)] = part * (0.1 / level if level > 1e-9 else 0)
@@ -144,6 +151,18 @@ def _wave(song, seed):
         times_s,
         "wave",
     )
+
+
+def _usual_rms(y, frame_samples):
+    """Root mean square of a sound, in which frames that stand out of it count less."""
+    level = np.sqrt(np.mean(np.square(y, dtype=float)))
+    starts = np.arange(0, len(y), frame_samples)
+    power = np.add.reduceat(np.square(y, dtype=float), starts)
+    frames = np.sqrt(power / np.diff(starts, append=len(y)))
+    loudest = levels.heard_peak(frames)
+    if loudest < frames.max():
+        level = np.sqrt(np.mean(np.minimum(frames, loudest) ** 2))
+    return level
 
 
 DRUM_BANDS = 512

@@ -6,7 +6,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.special import expit
 
-from melodylab.dsp import grids, stft
+from melodylab.dsp import grids, levels, stft
 from melodylab.records import Salience
 from melodylab.sfnmf.dictionaries import PUBLISHED, Settings, source_dictionary
 from melodylab.sfnmf.updates import _GUARD, factorise, random_start
@@ -14,6 +14,7 @@ from melodylab.sfnmf.updates import _GUARD, factorise, random_start
 # --- a whole song: blocks, salience, stems --------------------------------------------------------
 
 _BLOCK_S, _STEP_S = 30.0, 25.0
+_LEVEL_S = 0.0464  # a frame, for the loudness of a recording
 
 
 def block_frames(n_frames, settings=PUBLISHED):
@@ -177,16 +178,43 @@ def lead_share(power, near, settings, unvoiced, seed):
     return np.stack([factors.lead(c) / np.maximum(factors.model(c), _GUARD) for c in channels])
 
 
-def peak_gain(y):
-    """Brings the loudest sample to 1, so that a quiet recording gives the same result as a loud one; 1 at silence."""
-    peak = max(float(y.max()), -float(y.min()))
-    return np.float32(1 / peak if peak > 0 else 1)
+def peak_gain(y: np.ndarray, sr: int) -> np.float32:
+    """Brings what is loud in a recording to 1, so that a quiet one gives the same as a loud one.
+
+    Parameters
+    ----------
+    y : numpy.ndarray
+        (samples,) or (channels, samples), of any scale.
+    sr : int
+        Samples per second.
+
+    Returns
+    -------
+    numpy.float32
+        One over the largest sample, or over what is loud beside a knock that stands out (see
+        `dsp.levels.heard_peak`); 1 at silence, which is all that float32 has no reciprocal of.
+    """
+    peak = levels.heard_peak(levels.frame_levels(y, max(round(_LEVEL_S * sr), 1)))
+    return np.float32(1 / peak if peak > np.finfo(np.float32).tiny else 1)
 
 
-def working_signal(y, sr, settings):
-    """y at the working rate and at peak 1, (..., samples)."""
-    resampled = np.stack([stft.resample(c, sr, settings.sr) for c in np.atleast_2d(y)]).reshape(
-        *y.shape[:-1], -1
-    )
-    resampled *= peak_gain(y)
-    return resampled
+def working_signal(y: np.ndarray, sr: int, settings: Settings = PUBLISHED) -> np.ndarray:
+    """A recording as the factorisation takes it: at the working rate, what is loud at 1.
+
+    Parameters
+    ----------
+    y : numpy.ndarray
+        (samples,) or (channels, samples).
+    sr : int
+        Samples per second.
+    settings : Settings, optional
+        Whose rate is the working rate.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32 (..., samples at the working rate); silence stays silent.
+    """
+    resampled = np.stack([stft.resample(c, sr, settings.sr) for c in np.atleast_2d(y)])
+    resampled *= peak_gain(y, sr)
+    return resampled.reshape(*y.shape[:-1], -1)

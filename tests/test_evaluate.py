@@ -20,7 +20,7 @@ FRAMES, HOP_S = 400, 256 / 22050
 
 @pytest.fixture
 def truth():
-    """A slow glide with vibrato, every fourth block of 50 frames silent: 300 voiced frames, 100 without melody."""
+    """A slow glide with vibrato, every fourth block of 50 frames silent: 300 voiced, 100 not."""
     times_s = np.arange(FRAMES) * HOP_S
     f0_hz = 220 * 2 ** (times_s / 10 + 0.02 * np.sin(2 * np.pi * 2 * times_s))
     return Melody.from_signed(times_s, np.where(np.arange(FRAMES) // 50 % 4 == 3, 0, f0_hz))

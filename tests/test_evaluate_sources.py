@@ -1,4 +1,4 @@
-"""Scores of separations and of drum hits against planted truths: what is right is known before anything is scored."""
+"""Scores of separations and of drum hits against planted truths."""
 
 import numpy as np
 import pytest
@@ -101,7 +101,7 @@ def test_sdr_of_a_tone_that_fades_is_not_lost_in_rounding():
 
 
 def golden_signals():
-    """Two sources and five ways to spoil them, without a random generator so that the recipe stands for ever."""
+    """Two sources and five ways to spoil them, without a random generator: the recipe stands."""
     n = np.arange(6000)
     noise = [2 * ((np.sin(12.9898 * n + seed) * 43758.5453) % 1) - 1 for seed in range(3)]
     smooth = np.convolve(noise[0], 0.9 ** np.arange(60))[:6000]
@@ -118,7 +118,8 @@ def golden_signals():
     }
 
 
-GOLDEN_SDR_DB = {  # mir_eval 0.8.2: separation.bss_eval_sources(references, estimates, compute_permutation=False)[0]
+# mir_eval 0.8.2: separation.bss_eval_sources(..., compute_permutation=False)[0]
+GOLDEN_SDR_DB = {
     "leak": [16.4964, 5.2872],
     "noise": [41.8208, 36.0706],
     "echo": [11.5045, 11.8204],
@@ -187,3 +188,28 @@ def test_missing_hits_are_a_sentence_and_a_swap_cannot_go_unseen():
     for score in (evaluate.hit_errors, onset_f_measure, si_sdr, bss_eval_sdr):
         with pytest.raises(TypeError, match="positional"):
             score(hits, hits)
+
+
+# --- what others call the drums
+
+
+@pytest.mark.parametrize(
+    ("drum", "labels"),
+    [
+        ("kick", "kick;Kick;KD;bd;Bass Drum 1;Acoustic Bass Drum;kick drum;36"),
+        ("snare", "snare;SD;Acoustic Snare;Electric Snare;Snare Drum;SDG;38"),
+        (
+            "closed_hihat",
+            "closed_hihat;hi-hat closed;Closed Hi Hat;Pedal Hi-Hat;CHH;HHC;closed hat",
+        ),
+        ("open_hihat", "open_hihat;Hi-Hat (open);Open Hi-Hat;OHH;46"),
+        ("hihat", "HH;hi-hat;HiHat;Hat"),
+        ("toms", "toms;Tom 1;tom;Low-Mid Tom;High Floor Tom;TT;floortom"),
+        ("", "CY;OT;Crash Cymbal 1;Ride Bell;Cowbell;Side Stick;Hand Clap"),
+        (None, "vocals;bottom;custom;whatever;x"),
+    ],
+)
+def test_a_drum_is_known_by_its_usual_names(drum, labels):
+    assert {label: evaluate.drum_class(label) for label in labels.split(";")} == dict.fromkeys(
+        labels.split(";"), drum
+    )

@@ -24,7 +24,7 @@ def the_mix(song, method, melody=None):
 
 @pytest.fixture
 def folder(tmp_path, rng):
-    """Songs a and b with truth, c whose mix is no audio, d without truth; a is 21 s long and sings in the last only."""
+    """Songs a, b with truth, c without audio, d without truth; a sings in its 21st s only."""
     for name, seconds in (("a", 21), ("b", 2), ("d", 1)):
         t_s = np.arange(seconds * 8000) / 8000
         lead = np.where((t_s >= seconds - 1), 0.5 * np.sin(2 * np.pi * 220 * t_s), 0)
@@ -125,7 +125,7 @@ def test_a_table_of_separations(folder):
 
 @pytest.fixture
 def drum_folder(tmp_path, rng):
-    """loop: stems and five classes; song: drums.wav and the three classes of MDB Drums, a cymbal among them; none: no truth."""
+    """loop: stems, five classes; song: drums.wav, MDB Drums' classes, a cymbal; none: no truth."""
     stems = {
         name: 0.1 * rng.standard_normal(8000).astype(np.float32)
         for name in ("kick", "open_hihat", "closed_hihat")
@@ -244,19 +244,19 @@ def table():
 
 def test_a_table_as_text(table):
     assert str(table).splitlines() == [
-        "song  method     OA   x_db",
-        "a, b  one     0.500  -1.00",
-        "c     one       nan  -3.00",
-        "c     second    nan   -inf",
-        "mean  one     0.500  -2.00",
-        "mean  second    nan   -inf",
+        "song    method       OA    x_db",
+        "a, b    one       0.500   -1.00",
+        "c       one         nan   -3.00",
+        "c       second      nan    -inf",
+        "mean    one       0.500   -2.00",
+        "mean    second      nan    -inf",
         "d: gone",
     ]
     assert repr(table) == str(table)
 
 
 def test_a_table_without_rows_is_its_header():
-    assert str(Table(("song", "method", "OA"), ())) == "song  method  OA"
+    assert str(Table(("song", "method", "OA"), ())) == "song    method    OA"
 
 
 def test_a_table_as_csv_is_complete_or_absent(table, tmp_path, monkeypatch):
@@ -282,3 +282,27 @@ def test_the_mix_itself_on_the_development_songs(dev_songs):
     table = evaluate_folder(dev_songs, "separation", "mix", separate=the_mix)
     assert not table.failures
     assert table.mean("mix")["lead_sdr_db"] == pytest.approx(-3.0, abs=0.05)
+
+
+def test_a_table_shows_itself_in_a_notebook(table):
+    html = table._repr_html_()
+    assert html.count("<table>") == 2 and html.count("<tr>") == 7  # six rows, one failure
+    assert "<th>song" in html.replace('<th style="text-align: left;">', "<th>") and "a, b" in html
+    spiteful = Table(("song", "method", "OA"), (("<b>x</b>", "one", 0.5),))
+    assert "<b>" not in spiteful._repr_html_()
+
+
+def test_labels_of_others_are_scored_and_unknown_ones_named(tmp_path):
+    hits = "0.1,Kick\n0.2,Hi-Hat Closed\n0.4,Gong\n0.5,Crash\n0.6,BD\n"
+    audio.write(tmp_path / "loop" / "mix.wav", np.zeros(8000), 8000)
+    (tmp_path / "loop" / "onsets.csv").write_text("time_s,class\n" + hits)
+
+    def perfect(song, method):
+        found = DrumOnsets([0.1, 0.2, 0.6], ("kick", "closed_hihat", "kick"), np.ones(3))
+        return types.SimpleNamespace(onsets=found, stems={})
+
+    with pytest.warns(UserWarning, match="no drum here is called 'Gong', and these hits") as told:
+        table = evaluate_folder(tmp_path, "drums", "perfect", separate_drums=perfect)
+    assert len(told) == 1
+    mean = table.mean("perfect")
+    assert mean["F_kick"] == mean["F_closed_hihat"] == mean["F"] == 1

@@ -53,6 +53,7 @@ LIBRARIES = {  # library -> the rooms or modules that may import it; the standar
     "scipy": "synth dsp sfnmf melody.decode separation drums evaluate",
     "soundfile": "io.audio sonify",
     "soxr": "dsp.stft",
+    "tabulate": "evaluate.tables",
     "torch": "sfnmf models weights explain training",
     "traitlets": "course.panels",
     "tqdm": "evaluate.tables training cli",

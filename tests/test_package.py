@@ -62,7 +62,7 @@ def constraints():
 def test_dependencies_are_the_promised_ones():
     core = (
         "numpy scipy soundfile soxr librosa torch safetensors mir-eval matplotlib ipywidgets "
-        "pretty-midi click tqdm joblib lazy-loader"
+        "pretty-midi click tqdm joblib lazy-loader tabulate"
     )
     assert names(PROJECT["dependencies"]) == set(core.split())
     assert (

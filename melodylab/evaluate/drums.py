@@ -50,7 +50,7 @@ def hit_errors(
     Returns
     -------
     times_s : ndarray, shape (hits,)
-        Rising. Right and false hits stand at the time that was claimed, missed ones at the true one.
+        Rising. Right and false hits stand at the time claimed, missed ones at the true one.
     classes : tuple of str
         The drum of each.
     labels : tuple of str

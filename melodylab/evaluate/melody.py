@@ -37,7 +37,7 @@ def score_melody(
     Parameters
     ----------
     estimate : Melody or path of a CSV
-        What a method found; every frame, in Hz with a voicing in 0..1. An empty one says "unvoiced".
+        What a method found; every frame, in Hz with a voicing in 0..1. An empty one is unvoiced.
     reference : Melody or path of a CSV
         The truth, whose times rule. Where it leaves out frames (a file without its pauses), they
         count as unvoiced up to the end of the estimate, and a warning says so.
@@ -257,7 +257,7 @@ def _gaps(times_s):
 
 
 def _filled(times_s, signed_hz, gaps, end_s):
-    """Both with unvoiced frames in the gaps, from 0 s to the first frame and from the last to end_s."""
+    """Both with unvoiced frames in the gaps, before the first frame and after the last."""
     hop_s = float(np.median(np.diff(times_s)))
     spans = [(0.0, times_s[0]), *((times_s[n] + hop_s, times_s[n + 1]) for n in gaps)]
     spans.append((times_s[-1] + hop_s, end_s + hop_s))

@@ -46,9 +46,9 @@ def si_sdr(*, reference: ArrayLike, estimate: ArrayLike) -> float:
 def bss_eval_sdr(*, reference: ArrayLike, estimate: ArrayLike) -> np.ndarray:
     """Signal-to-distortion ratio of BSS Eval 3, source by source.
 
-    The target is the reference through the 512-tap filter that fits the estimate best; distortion is
-    everything else, over the samples and the 511 that the filter rings on. The other sources do not
-    enter (they only split the distortion into interference and artefacts, which this does not
+    The target is the reference through the 512-tap filter that fits the estimate best; distortion
+    is everything else, over the samples and the 511 that the filter rings on. The other sources do
+    not enter (they only split the distortion into interference and artefacts, which this does not
     report).
 
     Parameters
@@ -85,13 +85,13 @@ def bss_eval_sdr(*, reference: ArrayLike, estimate: ArrayLike) -> np.ndarray:
 
 
 def _best_filtered(reference, estimate):
-    """The reference through the least-squares filter towards the estimate, (samples + FILTER_TAPS - 1,)."""
+    """The reference through the least-squares filter to the estimate, FILTER_TAPS - 1 longer."""
     samples = len(reference) + FILTER_TAPS - 1
     size = fft.next_fast_len(samples, real=True)
     spectrum = fft.rfft(reference, size)
     own = fft.irfft(np.abs(spectrum) ** 2, size)[:FILTER_TAPS]  # correlations by lag
     cross = fft.irfft(spectrum.conj() * fft.rfft(estimate, size), size)[:FILTER_TAPS]
-    # a dense solve rather than a Levinson recursion, which breaks down on a tone that fades (0 dB instead of 34)
+    # a dense solve: a Levinson recursion breaks down on a tone that fades (0 dB instead of 34)
     matrix = linalg.toeplitz(own)
     try:
         taps = np.linalg.solve(matrix, cross)

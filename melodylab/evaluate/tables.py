@@ -1,140 +1,256 @@
-"""A folder of songs, several methods: a row a song and method, then the means."""
+"""A folder of songs, several methods: a row a song and method, then means and their intervals."""
 
 import contextlib
 import csv
 import math
+import os
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import joblib
 import numpy as np
+from tabulate import tabulate
 from tqdm import tqdm
 
 from melodylab import files
 from melodylab.errors import InputError, missing_package
-from melodylab.evaluate.drums import onset_f_measure
-from melodylab.evaluate.melody import _FIGURES, _quiet, score_melody
-from melodylab.evaluate.separation import bss_eval_sdr, separation_excerpt, si_sdr
+from melodylab.evaluate.melody import _quiet
+from melodylab.evaluate.songs import TASKS, judge_song
 from melodylab.io import folders
-from melodylab.records import Song
 
-TRUE_MELODY = " (true melody)"  # follows the name of a method that was led by the true melody
-
-
-TRUE_ONSETS = " (true onsets)"  # the same for drums
-
-
-_DRUM_CLASSES = ("kick", "snare", "open_hihat", "closed_hihat", "toms")
-
-
-_DRUM_NAMES = {
-    "KD": "kick",
-    "SD": "snare",
-    "HH": "hihat",
-}  # of MDB Drums, whose other classes are not judged
+_LEVEL, _DRAWS = 0.95, 10_000
 
 
 @dataclass(frozen=True, repr=False)
 class Table:
-    """Scores of methods on songs. columns: "song", "method", then figures. rows: one tuple a song and method.
+    """Scores of methods on songs; prints as aligned text, shows itself as HTML in a notebook.
 
-    failures: one line for each song and method that gave no row. `str(table)` is aligned text with a mean row per method.
+    Attributes
+    ----------
+    columns : tuple of str
+        "song", "method", then the figures: shares in 0..1, or dB where the name ends in "_db".
+    rows : tuple of tuple
+        One for each song and method. Means, and from three songs on their 95 % intervals, follow
+        where the table is shown.
+    failures : tuple of str
+        One line for each song and method that gave no row.
     """
 
     columns: tuple
     rows: tuple
     failures: tuple = ()
 
-    def mean(self, method):
-        """{figure: mean over the songs, NaN left out}. Raises KeyError for a method without rows."""
+    def mean(self, method: str) -> dict[str, float]:
+        """Means over the songs.
+
+        Parameters
+        ----------
+        method : str
+            As the table names it.
+
+        Returns
+        -------
+        dict of float
+            {figure: mean, NaN left out}; NaN where there is nothing else.
+
+        Raises
+        ------
+        KeyError
+            For a method without rows.
+        """
+        with _quiet():  # a column of nothing but NaN has the mean NaN
+            means = np.nanmean(self._figures(method), axis=0).tolist()
+        return dict(zip(self.columns[2:], means, strict=True))
+
+    def interval(self, method: str, *, seed: int = 0) -> dict[str, tuple[float, float]]:
+        """How far the means could lie elsewhere: 95 % bootstrap intervals over the songs.
+
+        Songs are drawn anew, with replacement, 10,000 times, and the middle 95 % of the means kept.
+        With fewer than ten songs such an interval is rather too narrow.
+
+        Parameters
+        ----------
+        method : str
+            As the table names it.
+        seed : int
+            Of the draws.
+
+        Returns
+        -------
+        dict of (float, float)
+            {figure: (low, high)}; NaN with fewer than three songs, whose spread nobody knows.
+
+        Raises
+        ------
+        KeyError
+            For a method without rows.
+        """
+        figures = self._figures(method)
+        return {
+            name: _interval(column[~np.isnan(column)], seed)
+            for name, column in zip(self.columns[2:], figures.T, strict=True)
+        }
+
+    def _figures(self, method):
+        """(songs, figures) of a method."""
         rows = [row[2:] for row in self.rows if row[1] == method]
         if not rows:
             raise KeyError(f"the table has no row of {method!r}")
-        with _quiet():  # a column of nothing but NaN has the mean NaN
-            means = np.nanmean(np.array(rows, dtype=float), axis=0).tolist()
-        return dict(zip(self.columns[2:], means, strict=True))
+        return np.array(rows, dtype=float)
 
     @property
-    def _all_rows(self):
-        methods = dict.fromkeys(row[1] for row in self.rows)
-        return [*self.rows, *(("mean", method, *self.mean(method).values()) for method in methods)]
+    def _methods(self):
+        return list(dict.fromkeys(row[1] for row in self.rows))
 
-    def __str__(self):
+    @property
+    def _means(self):
+        return [("mean", method, *self.mean(method).values()) for method in self._methods]
+
+    def _cells(self):
+        """Every row as text, means and intervals last."""
         digits = [2 if name.endswith("_db") else 3 for name in self.columns[2:]]
         cells = [
-            (*row[:2], *(f"{x:.{d}f}" for x, d in zip(row[2:], digits, strict=True)))
-            for row in self._all_rows
+            [*row[:2], *(f"{x:.{d}f}" for x, d in zip(row[2:], digits, strict=True))]
+            for row in [*self.rows, *self._means]
         ]
-        columns = []
-        for n, column in enumerate(zip(self.columns, *cells, strict=True)):
-            width = max(map(len, column))
-            columns.append([cell.ljust(width) if n < 2 else cell.rjust(width) for cell in column])
-        return "\n".join(
-            [*("  ".join(line) for line in zip(*columns, strict=True)), *self.failures]
+        for method in self._methods:
+            spans = list(self.interval(method).values())
+            if not np.isnan(spans).all():
+                told = [
+                    "" if math.isnan(low) else f"{low:.{d - 1}f}..{high:.{d - 1}f}"
+                    for (low, high), d in zip(spans, digits, strict=True)
+                ]
+                cells.append(["95 %", method, *told])
+        return cells
+
+    def _drawn(self, style):
+        align = ["left"] * 2 + ["right"] * (len(self.columns) - 2)
+        cells = self._cells()
+        return tabulate(
+            cells,
+            self.columns,
+            tablefmt=style,
+            disable_numparse=True,
+            colalign=align if cells else None,
         )
+
+    def __str__(self) -> str:
+        lines = self._drawn("plain").splitlines()
+        return "\n".join([*(line.rstrip() for line in lines), *self.failures])
 
     __repr__ = __str__
 
-    def to_csv(self, path):
-        """Write header, rows and mean rows (song "mean") in full precision; complete or absent."""
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        failures = tabulate([[line] for line in self.failures], tablefmt="html")
+        return self._drawn("html") + (failures if self.failures else "")
+
+    def to_csv(self, path: str | os.PathLike) -> None:
+        """Write header, rows and mean rows (song "mean") in full precision; complete or absent.
+
+        Parameters
+        ----------
+        path : path
+            The file; missing folders are made.
+
+        Raises
+        ------
+        InputError
+            Where it cannot be written.
+        """
         with (
             files.complete_or_absent(path) as temporary,
             open(temporary, "w", encoding="utf-8", newline="") as sink,
         ):
-            csv.writer(sink, lineterminator="\n").writerows([self.columns, *self._all_rows])
+            rows = [self.columns, *self.rows, *self._means]
+            csv.writer(sink, lineterminator="\n").writerows(rows)
+
+
+def _interval(values, seed):
+    if len(values) < 3:
+        return math.nan, math.nan
+    drawn = np.random.default_rng(seed).integers(len(values), size=(_DRAWS, len(values)))
+    ends = [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2]
+    # the nearest of the means: between -inf dB and a number there is nothing to interpolate
+    low, high = np.quantile(values[drawn].mean(axis=1), ends, method="nearest")
+    return float(low), float(high)
 
 
 def evaluate_folder(
-    folder,
-    task,
-    methods,
+    folder: str | os.PathLike,
+    task: str,
+    methods: str | Sequence[str],
     *,
-    progress=False,
-    n_jobs=1,
-    extract=None,
-    separate=None,
-    separate_drums=None,
-):
-    """Score methods on every song of a folder (see `datasets`): Table with one row a song and method.
+    progress: bool = False,
+    n_jobs: int | None = 1,
+    extract: Callable | None = None,
+    separate: Callable | None = None,
+    separate_drums: Callable | None = None,
+) -> Table:
+    """Score methods on every song of a folder, which see the mix only.
 
-    task "melody": the five figures of `score_melody` on the whole song. task "separation": SDR and SI-SDR in dB of melody
-    stem and accompaniment (mix - melody), mono, 22.05 kHz, first 20 s, which is also all the method gets; a method that can be
-    led does it once on its own and, where the truth is known, once by the true melody, in a row "METHOD (true melody)".
-    task "drums": onset F (50 ms) of each class that truly plays, their mean, and where there are stems the SI-SDR in dB of each
-    and its mean; the method hears the stem "drums" where there is one, else the mix. Where true hits and stems are known, it is
-    also led by these hits, in a row "METHOD (true onsets)". hihat is open and closed together, for truths that do not part them.
-    Methods see the mix only. What fails becomes a line in `failures`, the rest goes on. n_jobs: songs side by side (joblib).
-    extract, separate, separate_drums: functions like `api.extract_melody`... to judge in their place.
+    "melody": the five figures of `score_melody` on the whole song. "separation": SDR and SI-SDR in
+    dB of melody stem and accompaniment (mix - melody), mono, 22.05 kHz, first 20 s, which is also
+    all the method gets; a method that can be led does it once on its own and, where the truth is
+    known, once by the true melody, in a row "METHOD (true melody)". "drums": onset F (50 ms) of
+    each class that truly plays, their mean, and where there are stems the SI-SDR in dB of each and
+    its mean; the method hears the stem "drums" where there is one, else the mix. Where true hits
+    and stems are known, it is also led by these hits, in a row "METHOD (true onsets)". hihat is open
+    and closed together, for truths that do not part them. `drum_class` knows what true hits may be
+    called.
+
+    Parameters
+    ----------
+    folder : path
+        It holds one folder a song, as `io.folders` reads them.
+    task : str
+        "melody", "separation" or "drums".
+    methods : str or sequence of str
+        Names of methods; an alias is resolved, and the table tells what was run.
+    progress : bool
+        Show a bar on standard error.
+    n_jobs : int, optional
+        Songs side by side (joblib).
+    extract, separate, separate_drums : callable, optional
+        Functions like those of `api`, to judge in their place.
+
+    Returns
+    -------
+    Table
+        One row a song and method. What fails becomes a line in `failures`, the rest goes on.
+
+    Raises
+    ------
+    InputError
+        For a folder without songs, an unknown task or method, damaged weights.
     """
     methods = (methods,) if isinstance(methods, str) else tuple(dict.fromkeys(methods))
-    if task not in _TASKS:
-        raise InputError(f"there is no task {task!r}; choose {' or '.join(_TASKS)}")
+    if task not in TASKS:
+        raise InputError(f"there is no task {task!r}; choose {' or '.join(TASKS)}")
     if not methods:
         raise InputError("no method was named; name at least one")
     run = {"melody": extract, "separation": separate, "drums": separate_drums}[task]
     if run is None:
-        from melodylab import (
-            api,  # here, because it brings every method along and a score alone needs none
-        )
+        # here, because it brings every method along and a score alone needs none
+        from melodylab import api
 
         run = {
             "melody": api.extract_melody,
             "separation": api.separate,
             "drums": api.separate_drums,
         }[task]
-        methods = tuple(
-            dict.fromkeys(_checked(task, method) for method in methods)
-        )  # the table tells what was run
+        methods = tuple(dict.fromkeys(_checked(task, method) for method in methods))
     paths = folders.song_folders(folder)
-    songs = (joblib.delayed(_judge_song)(path, task, methods, run) for path in paths)
+    songs = (joblib.delayed(judge_song)(path, task, methods, run) for path in paths)
     results = joblib.Parallel(n_jobs=n_jobs, return_as="generator")(songs)
     results = list(tqdm(results, total=len(paths), unit="song", disable=not progress))
     rows, failures = (tuple(item for result in results for item in result[kind]) for kind in (0, 1))
-    return Table(("song", "method", *_TASKS[task][1]), rows, failures)
+    return Table(("song", "method", *TASKS[task][1]), rows, failures)
 
 
 def _checked(task, method):
-    """The method's name without its alias; refused before the first song where it does not exist or its weights are damaged."""
+    """The method's name without its alias; refused before the first song where it does not exist or
+    its weights are damaged."""
     from melodylab import methods
 
     found = methods.find(method, task)
@@ -142,23 +258,25 @@ def _checked(task, method):
     return found.name
 
 
-def _can_be_led(method):
-    """Does it take a melody? What is not ours, in place of `api.separate`, is thought to."""
-    from melodylab import methods
-
-    try:
-        found = methods.find(method, "separation")
-    except InputError:
-        return "+" not in method
-    return found.led and found.leader is None
-
-
 @contextlib.contextmanager
-def cluster(address):
-    """While it lasts, `evaluate_folder` sends its songs to the Dask cluster at `address`, such as "tcp://10.0.0.1:8786".
+def cluster(address: str) -> Iterator[None]:
+    """While it lasts, `evaluate_folder` sends its songs to a Dask cluster.
 
-    The workers read the songs themselves, so the folder must have the same path there. Raises InputError, one sentence,
-    without the package distributed or where nobody answers.
+    The workers read the songs themselves, so the folder must have the same path there.
+
+    Parameters
+    ----------
+    address : str
+        Of the scheduler, such as "tcp://10.0.0.1:8786".
+
+    Yields
+    ------
+    None
+
+    Raises
+    ------
+    InputError
+        Without the package distributed, or where nobody answers.
     """
     try:
         from distributed import Client
@@ -172,130 +290,3 @@ def cluster(address):
         ) from None
     with client, joblib.parallel_config("dask"):
         yield
-
-
-def _judge_song(path, task, methods, run):
-    """(rows, failures) of one song folder."""
-    name, rows, failures = path.resolve().name, [], []
-
-    def attempt(label, work):
-        try:
-            return work()
-        except (
-            Exception
-        ) as error:  # whatever a method trips over, the other songs are still to be scored
-            kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
-            failures.append(" ".join(f"{label}: {kind}{error}".split()))
-
-    for label, score in attempt(name, lambda: _TASKS[task][0](path, methods, run)) or ():
-        figures = attempt(f"{name}, {label}", score)
-        if figures is not None:
-            rows.append((name, label, *figures))
-    return rows, failures
-
-
-def _melody_scores(path, methods, run):
-    """[(label, function that returns the figures)] of one song."""
-    song = folders.read_song(path, stems=False)
-    if song.melody is None:
-        raise InputError(f"{path} holds no melody2.csv or melody.csv; add the true melody")
-    mix = Song(song.audio, song.sr, song.name)
-
-    def score(method):
-        return score_melody(estimate=run(mix, method=method), reference=song.melody).values()
-
-    return [(method, partial(score, method)) for method in methods]
-
-
-def _separation_scores(path, methods, run):
-    song = folders.read_song(path)
-    if "melody" not in song.stems:
-        raise InputError(
-            f"{path} holds no stem of the melody; add it as melody.wav (or .flac, .mp3, ...)"
-        )
-    song = separation_excerpt(song)
-    lead, mix = song.stems["melody"][0], Song(song.audio, song.sr, song.name)
-    references = np.stack([lead, song.mono - lead])
-
-    def score(method, **led):
-        stems = run(mix, method=method, **led)
-        estimates = np.stack([np.ravel(stems[name]) for name in ("melody", "accompaniment")])
-        return [
-            *bss_eval_sdr(reference=references, estimate=estimates).tolist(),
-            *(si_sdr(reference=r, estimate=e) for r, e in zip(references, estimates, strict=True)),
-        ]
-
-    own = [(method, partial(score, method)) for method in methods]
-    leadable = [method for method in methods if song.melody and _can_be_led(method)]
-    return own + [
-        (method + TRUE_MELODY, partial(score, method, melody=song.melody)) for method in leadable
-    ]
-
-
-def _drum_scores(path, methods, run):
-    song = folders.read_song(path)
-    if song.onsets is None:
-        raise InputError(f"{path} holds no onsets.csv or drums.csv; add the true hits")
-    sound = Song(song.stems.get("drums", song.audio), song.sr, song.name)
-    names = [_DRUM_NAMES.get(name, name) for name in song.onsets.classes]
-    truth = {
-        name: song.onsets.times_s[[n == name for n in names]] for name in (*_DRUM_CLASSES, "hihat")
-    }
-    told = [name for name, times_s in truth.items() if len(times_s)]  # those that enter the mean
-    if not told:
-        raise InputError(
-            f"the hits of {path} have none of the classes {', '.join((*_DRUM_CLASSES, *_DRUM_NAMES))}; rename them"
-        )
-    if not len(truth["hihat"]):
-        truth["hihat"] = np.concatenate([truth["open_hihat"], truth["closed_hihat"]])
-
-    def score(method, **led):
-        parts = run(sound, method=method, **led)
-        found = {name: parts.onsets.of_class(name) for name in _DRUM_CLASSES}
-        found["hihat"] = np.concatenate([found["open_hihat"], found["closed_hihat"]])
-        Fs = {
-            name: onset_f_measure(reference=truth[name], estimate=found[name])
-            if len(truth[name])
-            else math.nan
-            for name in truth
-        }
-        ratios = [
-            si_sdr(reference=song.stems[name], estimate=parts.stems[name])
-            if name in song.stems
-            else math.nan
-            for name in _DRUM_CLASSES
-        ]
-        with _quiet():
-            return [
-                *Fs.values(),
-                float(np.mean([Fs[name] for name in told])),
-                *ratios,
-                float(np.nanmean(ratios)),
-            ]
-
-    own = [(method, partial(score, method)) for method in methods]
-    if not any(name in song.stems for name in _DRUM_CLASSES) or not set(song.onsets.classes) <= set(
-        _DRUM_CLASSES
-    ):
-        return own
-    return own + [
-        (method + TRUE_ONSETS, partial(score, method, onsets=song.onsets)) for method in methods
-    ]
-
-
-_TASKS = {  # name: (scores of one song, columns)
-    "drums": (
-        _drum_scores,
-        (
-            *(f"F_{n}" for n in (*_DRUM_CLASSES, "hihat")),
-            "F",
-            *(f"{n}_si_sdr_db" for n in _DRUM_CLASSES),
-            "si_sdr_db",
-        ),
-    ),
-    "melody": (_melody_scores, tuple(_FIGURES)),
-    "separation": (
-        _separation_scores,
-        ("lead_sdr_db", "accompaniment_sdr_db", "lead_si_sdr_db", "accompaniment_si_sdr_db"),
-    ),
-}

@@ -169,7 +169,7 @@ def check_results(command, name):
     } and sr == input_sr
     np.testing.assert_allclose(together, y, atol=1e-6 * max(1, np.abs(y).max()))
     if command == "drums":
-        assert Path(f"{stem}-drums/onsets.csv").read_text().startswith("time_s,class,velocity")
+        assert Path(f"{stem}-drums/onsets.csv").read_text().startswith("# time_s,class,velocity")
         assert Path(f"{stem}-drums/drums.mid").is_file()
     return first
 

@@ -184,7 +184,7 @@ def test_where_drums_go(run, quick, inputs, options, folders):
         [*inputs, *(f"{folder}/{name}" for folder in folders for name in DRUMS)]
     )
     rows = (Path(folders[0]) / "onsets.csv").read_text().splitlines()
-    assert rows == ["time_s,class,velocity", "0.010000,kick,1.0000", "0.020000,snare,0.5000"]
+    assert rows == ["# time_s,class,velocity", "0.010000,kick,1.0000", "0.020000,snare,0.5000"]
 
 
 def test_drums_of_a_loop_add_up(run):

@@ -447,7 +447,7 @@ def test_hits_as_csv_come_back(tmp_path):
 
     given = onsets((0.1234567, "kick", 0.5), (1.0, "toms", 1.0))
     given.to_csv(tmp_path / "onsets.csv")
-    assert (tmp_path / "onsets.csv").read_text().splitlines()[0] == "time_s,class,velocity"
+    assert (tmp_path / "onsets.csv").read_text().splitlines()[0] == "# time_s,class,velocity"
     back = csv.read_onsets(tmp_path / "onsets.csv")
     assert back.classes == given.classes and back.times_s == pytest.approx(given.times_s, abs=1e-6)
     assert back.velocity == pytest.approx(given.velocity, abs=1e-4)

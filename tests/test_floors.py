@@ -15,10 +15,10 @@ PACKAGE = Path(melodylab.__file__).parent
 
 FLOORS = [  # from the ground up; a name may be a module or a whole room
     "errors",
-    "files dsp.grids dsp.levels dsp.mixing dsp.nmf",
-    "io.midi",
+    "files dsp.grids dsp.levels dsp.mixing dsp.nmf io.tables",
+    "io.midi io.csv",
     "records dsp.stft io.audio",
-    "synth io.csv dsp.cfp",
+    "synth dsp.cfp",
     "io.folders dsp.features",
     "sfnmf melody.decode melody.pyin drums.steps",
     "models",

@@ -110,7 +110,7 @@ def cfp(
         layer -= low
         layer /= (high - low) or 1
     times_s = grids.frame_times_s(frames + as_released, hop_samples, sr)[int(as_released) :]
-    return Features(values, grid.freqs_hz, times_s, "cfp")
+    return Features(values, grid.freqs_hz, times_s, "cfp", scale="share")
 
 
 def _frames(y, window, hop_samples, first_sample, count):

@@ -59,7 +59,9 @@ def power_spectrogram(song, *, sr=None, win_samples=2048, hop_samples=512, windo
         )
         power[0, :, first : first + count] = spectra.real**2 + spectra.imag**2
     freqs_hz = np.arange(1 + win_samples // 2) * sr / win_samples
-    return Features(power, freqs_hz, grids.frame_times_s(frames, hop_samples, sr), "stft")
+    return Features(
+        power, freqs_hz, grids.frame_times_s(frames, hop_samples, sr), "stft", scale="power"
+    )
 
 
 def mel(
@@ -76,7 +78,9 @@ def mel(
         sr=sr, n_fft=win_samples, n_mels=n_mels, fmin=fmin_hz, fmax=fmax_hz
     )
     tips_hz = librosa.mel_frequencies(n_mels + 2, fmin=fmin_hz, fmax=fmax_hz)[1:-1]
-    return Features((triangles @ power.values[0])[None], tips_hz, power.times_s, "mel")
+    return Features(
+        (triangles @ power.values[0])[None], tips_hz, power.times_s, "mel", scale="power"
+    )
 
 
 def mel_triangles(sr, n_fft, n_mels):
@@ -106,7 +110,9 @@ def stereo_mel(song, *, sr=16000, n_mels=128, win_samples=400, hop_samples=200):
     )
     values = np.stack([triangles @ np.abs(spectrum / window.sum()) ** 2 for spectrum in spectra])
     tips_hz = librosa.mel_frequencies(n_mels + 2, fmax=sr / 2, htk=True)[1:-1]
-    return Features(values, tips_hz, grids.frame_times_s(values.shape[2], hop_samples, sr), "mel")
+    return Features(
+        values, tips_hz, grids.frame_times_s(values.shape[2], hop_samples, sr), "mel", scale="power"
+    )
 
 
 def mel_to_magnitudes(values, *, sr=16000, win_samples=400):
@@ -136,7 +142,13 @@ def cqt(song, *, sr=22050, hop_samples=256, fmin_hz=55.0, bins_per_octave=60, n_
     grid = grids.PitchGrid(fmin_hz, bins_per_octave, n_bins)
     y, sr = _mono_at(song, sr)
     times_s = grids.frame_times_s(stft.n_frames(len(y), hop_samples), hop_samples, sr)
-    return Features(_constant_q(y, sr, hop_samples, grid)[None], grid.freqs_hz, times_s, "cqt")
+    return Features(
+        _constant_q(y, sr, hop_samples, grid)[None],
+        grid.freqs_hz,
+        times_s,
+        "cqt",
+        scale="magnitude",
+    )
 
 
 def hcqt(
@@ -165,7 +177,11 @@ def hcqt(
             y, sr, hop_samples, grids.PitchGrid(h * fmin_hz, bins_per_octave, n_bins)
         )
     return Features(
-        decibels(values), grid.freqs_hz, grids.frame_times_s(frames, hop_samples, sr), "hcqt"
+        decibels(values),
+        grid.freqs_hz,
+        grids.frame_times_s(frames, hop_samples, sr),
+        "hcqt",
+        scale="db",
     )
 
 
@@ -204,7 +220,9 @@ def log_spectra(song, **axes):
     below the loudest cell of the song, scaled as in `hcqt`. Rows above sr / 2 and silence are 0. axes: those of `log_magnitudes`.
     """
     made = log_magnitudes(song, **axes)
-    return Features(decibels(made.values.copy()), made.freqs_hz, made.times_s, "log_spectra")
+    return Features(
+        decibels(made.values.copy()), made.freqs_hz, made.times_s, "log_spectra", scale="db"
+    )
 
 
 def log_magnitudes(
@@ -233,7 +251,11 @@ def log_magnitudes(
                 fft.rfft(cut, n_fft).T, order="C"
             )
     return Features(
-        values, grid.freqs_hz, grids.frame_times_s(frames, hop_samples, sr), "log_magnitudes"
+        values,
+        grid.freqs_hz,
+        grids.frame_times_s(frames, hop_samples, sr),
+        "log_magnitudes",
+        scale="magnitude",
     )
 
 

@@ -17,8 +17,7 @@ import numpy as np
 from melodylab.dsp import stft
 from melodylab.errors import InputError
 from melodylab.io import audio
-from melodylab.io.csv import read_onsets
-from melodylab.records import Melody, Song
+from melodylab.records import DrumOnsets, Melody, Song
 
 # where one name comes in several formats, the first in this row is read
 _SUFFIXES = [
@@ -97,8 +96,8 @@ def read_song(folder, stems=True):
         sr,
         folder.resolve().name,
         parts,
-        melody and Melody.from_csv(melody),
-        onsets and read_onsets(onsets),
+        melody and Melody.from_csv(melody, duration_s=mix.shape[1] / sr),
+        onsets and DrumOnsets.from_csv(onsets),
     )
 
 

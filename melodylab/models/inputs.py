@@ -72,7 +72,7 @@ def _sf(song, seed):
         share = factors.H_F0 / np.maximum(factors.H_F0.sum(axis=0), 1e-20)
         shares[0, :, first:stop] += weight * np.where(power.sum(axis=0) > silent, share, 0)
     times_s = grids.frame_times_s(n_frames, settings.hop_samples, settings.sr)
-    return Features(shares, settings.grid.freqs_hz, times_s, "sf")
+    return Features(shares, settings.grid.freqs_hz, times_s, "sf", scale="power")
 
 
 def _hcqt(kind, grid, harmonics):
@@ -86,7 +86,9 @@ def _hcqt(kind, grid, harmonics):
             n_bins=grid.n_bins,
             harmonics=harmonics,
         )
-        return Features(picture.values, picture.freqs_hz, picture.times_s, kind)
+        return Features(
+            picture.values, picture.freqs_hz, picture.times_s, kind, scale=picture.scale
+        )
 
     return compute
 
@@ -109,12 +111,16 @@ def _magnitudes(song):
 
 def _spectra(song, seed):
     made = _magnitudes(song)
-    return Features(features.decibels(made.values.copy()), made.freqs_hz, made.times_s, "spectra")
+    return Features(
+        features.decibels(made.values.copy()), made.freqs_hz, made.times_s, "spectra", scale="db"
+    )
 
 
 def _mel_magnitudes(song):
     made = features.stereo_mel(song)
-    return Features(np.sqrt(made.values), unet.MEL_HZ, made.times_s, "magnitudes")
+    return Features(
+        np.sqrt(made.values), unet.MEL_HZ, made.times_s, "magnitudes", scale="magnitude"
+    )
 
 
 def _mel_power(magnitudes, peak=None):
@@ -133,7 +139,9 @@ def _mel_power(magnitudes, peak=None):
 
 def _mel(song, seed):
     made = _mel_magnitudes(song)
-    return Features(_mel_power(made.values.copy()), made.freqs_hz, made.times_s, "mel")
+    return Features(
+        _mel_power(made.values.copy()), made.freqs_hz, made.times_s, "mel", scale="power"
+    )
 
 
 def _wave(song, seed):
@@ -150,6 +158,7 @@ def _wave(song, seed):
         np.arange(hop_samples),
         times_s,
         "wave",
+        scale="share",
     )
 
 
@@ -192,7 +201,9 @@ def drum_mel(song, *, bands=DRUM_BANDS):
     values = features.decibels(np.sqrt(values, out=values))
     values = values.reshape(bands, -1, n_frames).mean(axis=1) if bands < DRUM_BANDS else values
     times_s = grids.frame_times_s(n_frames, _HOP_SAMPLES, _SR)
-    return Features(values[None], tips_hz.reshape(bands, -1).mean(axis=1), times_s, "drum-mel")
+    return Features(
+        values[None], tips_hz.reshape(bands, -1).mean(axis=1), times_s, "drum-mel", scale="db"
+    )
 
 
 def _drum_mel(song, seed):

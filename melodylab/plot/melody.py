@@ -37,8 +37,8 @@ def spectrogram(
     loudest=None,
     colorbar=True,
 ):
-    """Any `Features` (power "stft", "mel"; magnitude "cqt"; layer `channel` of "hcqt" or "spectra") in decibels below its loudest
-    cell; a layer of "cfp", which is no magnitude, as it is.
+    """Layer `channel` of any `Features`: power, magnitude or decibels, as its `scale` says, in
+    decibels below the loudest cell; shares, such as a layer of a CFP, as they are.
 
     melody: drawn as a thin line at f0, with `harmonics` dotted overtones 2 f0, 3 f0, ... fmax_hz: upper end of the picture.
     db_range: what is quieter by more is black. exponent: draw magnitude ** exponent (0..1) instead of decibels.
@@ -47,16 +47,17 @@ def spectrogram(
     """
     ax = _axes(ax)
     values = features.values[channel].astype(float)
-    if features.kind in ("hcqt", "spectra"):  # hold decibels already: 0..1 stands for -80..0 dB
+    if features.scale == "db":  # 0..1 stands for -80..0 dB
         level_db = 80 * (values - 1)
     else:
-        with np.errstate(divide="ignore"):
-            level_db = (10 if features.kind in ("stft", "mel") else 20) * np.log10(
+        with np.errstate(divide="ignore", invalid="ignore"):
+            level_db = (10 if features.scale == "power" else 20) * np.log10(
                 values / (loudest or values.max() or 1)
             )
-    if features.kind == "cfp":
-        shown, low, high, label = values ** (exponent or 1), 0, 1, "Value, 0..1"
-        label += f", to the power {exponent:g}" if exponent else ""
+    if features.scale == "share":
+        shown, low, high = values ** (exponent or 1), min(values.min(), 0), max(values.max(), 1)
+        high, label = loudest or high, "Value"
+        label += f", to the power {exponent:g}" if exponent else ", 0..1" if high == 1 else ""
     elif exponent is None:
         shown, low, high, label = (
             np.maximum(level_db, -db_range),

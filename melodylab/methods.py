@@ -235,7 +235,7 @@ def _own(path, task, known):
 
 def _refuse_known(name, task, known):
     """Raise InputError for a network without weights here and for what does another task."""
-    tasks = {method.name: method.task for method in _FORMULAS if method.task != task}
+    tasks = {method.name: method.task for method in reversed(_FORMULAS)}
     tasks |= {n: _TASK_OF[declared.network.learns] for n, declared in models.NETWORKS.items()}
     if name in tasks and tasks[name] != task:
         raise InputError(_of_another_task(name, tasks[name], task, known))

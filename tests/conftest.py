@@ -207,3 +207,38 @@ def quick(monkeypatch):
         )
 
     monkeypatch.setattr(api, "separate_drums", separate_drums)
+
+
+# --- training -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def training_folder(tmp_path_factory):
+    """Folder with `features` that all runs share and `songs` to validate on: one, of two seconds."""
+    import soundfile as sf
+
+    from melodylab import synth
+
+    folder = tmp_path_factory.mktemp("training")
+    song = synth.demo_song(seed=1, seconds=6).excerpt(3, 5)
+    assert 0.2 < song.melody.voiced.mean() < 0.9
+    (folder / "songs" / "demo").mkdir(parents=True)
+    sf.write(folder / "songs" / "demo" / "mix.wav", song.audio.T, song.sr, subtype="FLOAT")
+    song.melody.to_csv(folder / "songs" / "demo" / "melody.csv")
+    return folder
+
+
+@pytest.fixture
+def fit(training_folder):
+    """`training.fit` on the CPU with what `training_folder` holds."""
+    from melodylab import training
+
+    def fit(plan, **options):
+        defaults = {
+            "features": training_folder / "features",
+            "validate": training_folder / "songs",
+            "device": "cpu",
+        }
+        return training.fit(plan, **defaults | options)
+
+    return fit

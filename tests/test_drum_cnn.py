@@ -10,7 +10,7 @@ from melodylab.errors import InputError
 from melodylab.models import inputs, run
 from melodylab.models.drum_cnn import CLASSES
 from melodylab.records import Song
-from melodylab.training import drum_examples
+from melodylab.training import loop_batches
 
 LAYERS = {  # module: weights and biases, as the sheet counts them
     "block1.conv1": 320,
@@ -117,11 +117,11 @@ def test_every_band_of_the_front_end_hears_something():
 
 @pytest.fixture(scope="module")
 def bank():
-    return drum_examples.Loops(seed=1, loops=3, seconds=2.0)
+    return loop_batches.Loops(seed=1, loops=3, seconds=2.0)
 
 
 def test_a_profile_is_one_at_the_hit_and_half_a_frame_off_it():
-    made = drum_examples.profile(np.array([[3.0, 0], [5.5, 1], [-0.5, 2], [30, 3]]), 8)
+    made = loop_batches.profile(np.array([[3.0, 0], [5.5, 1], [-0.5, 2], [30, 3]]), 8)
     assert made[0].tolist() == [0, 0, 0.5, 1, 0.5, 0, 0, 0]
     assert made[1].tolist() == [0, 0, 0, 0, 0.25, 0.75, 0.75, 0.25]
     assert made[2, 0] == 0.75 and not made[3].any() and not made[4].any()
@@ -129,7 +129,7 @@ def test_a_profile_is_one_at_the_hit_and_half_a_frame_off_it():
 
 def test_batches_depend_on_seed_and_step_alone(bank, tmp_path):
     settings = {"batch_size": 3, "frames": 90, "bands": 128, "noise": 0.5, "cache": tmp_path}
-    source, other = (drum_examples.DrumExamples(bank, **settings) for _ in range(2))
+    source, other = (loop_batches.LoopBatches(bank, **settings) for _ in range(2))
     first, later = source.batch(0), source.batch(7)
     assert all(
         torch.equal(a, b) for a, b in zip(later, other.batch(7), strict=True)
@@ -143,8 +143,8 @@ def test_batches_depend_on_seed_and_step_alone(bank, tmp_path):
     assert not torch.equal(first[0], later[0])
 
 
-def test_a_stretched_example_keeps_hits_on_their_sound(bank):
-    source = drum_examples.DrumExamples(
+def test_a_stretched_excerpt_keeps_hits_on_their_sound(bank):
+    source = loop_batches.LoopBatches(
         bank, batch_size=8, frames=160, stretch=0.5, noise=0, equaliser_db=0
     )
     x, profile = (part.numpy() for part in source.batch(3))
@@ -158,18 +158,18 @@ def test_a_stretched_example_keeps_hits_on_their_sound(bank):
 
 
 def test_a_damaged_cache_is_made_again(bank, tmp_path):
-    source = drum_examples.DrumExamples(bank, cache=tmp_path)
+    source = loop_batches.LoopBatches(bank, cache=tmp_path)
     source.prepare()
     (path, *_) = sorted(tmp_path.rglob("*.npz"))
     path.write_bytes(b"half")
-    again = drum_examples.DrumExamples(bank, cache=tmp_path)
+    again = loop_batches.LoopBatches(bank, cache=tmp_path)
     assert np.array_equal(again.loop(0)[0], source.loop(0)[0])
 
 
 @pytest.mark.parametrize("wrong", [{"seed": -1}, {"loops": 0}, {"seconds": 0.5}])
 def test_a_wrong_bank_is_refused(wrong):
     with pytest.raises(InputError, match="loops need"):
-        drum_examples.Loops(**wrong)
+        loop_batches.Loops(**wrong)
 
 
 def test_planted_profiles_score_one_and_a_wrong_class_does_not():
@@ -177,7 +177,7 @@ def test_planted_profiles_score_one_and_a_wrong_class_does_not():
     times_s = inputs.drum_mel(song, bands=128).times_s
     classes = [CLASSES.index(kind) for kind in song.onsets.classes]
     hits = np.stack([song.onsets.times_s * 22050 / 256, classes], axis=1)
-    profile = drum_examples.profile(hits, len(times_s))
+    profile = loop_batches.profile(hits, len(times_s))
     truth = {kind: song.onsets.of_class(kind) for kind in CLASSES}
     heard = features.Features(np.ones((1, 1, len(times_s))), np.zeros(1), times_s, "drum-mel")
     right = hits.Hits.summary([{"Fs": [hits._hit_scores(heard, profile, truth, 0.3)] * 13}], None)

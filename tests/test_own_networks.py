@@ -9,8 +9,8 @@ from melodylab.melody import decode
 from melodylab.models import create_model, harmonic_crnn, multires, run
 from melodylab.models.base import Network
 from melodylab.records import Features
-from melodylab.training.examples import Bank, Examples
 from melodylab.training.loop import _warm_start
+from melodylab.training.song_batches import Bank, SongBatches
 
 MULTIRES = ["multires", "multires-short", "multires-long", "multires-no-pretraining", "multires-1d"]
 
@@ -92,8 +92,8 @@ def test_a_waveform_played_faster_is_higher():
         seed=9, songs=1, mixes=1, seconds=4, ingredients=synth.Ingredients(instrument_leads=0.0)
     )
     for seed in range(2):
-        examples = Examples("wave", bank, batch_size=2, frames=100, shift_semitones=5, seed=seed)
-        x, f0_hz = examples.batch(3)
+        batches = SongBatches("wave", bank, batch_size=2, frames=100, shift_semitones=5, seed=seed)
+        x, f0_hz = batches.batch(3)
         assert (
             x.shape == (2, 1, 160, 100)
             and f0_hz.shape == (2, 100)
@@ -105,7 +105,7 @@ def test_a_waveform_played_faster_is_higher():
         .reshape(1, 400, 160)
         .transpose(0, 2, 1)
     )
-    x, f0_hz = examples._cut_wave(np.random.default_rng(3), sine, np.full(400, 200, np.float32))
+    x, f0_hz = batches._cut_wave(np.random.default_rng(3), sine, np.full(400, 200, np.float32))
     spectrum = np.abs(np.fft.rfft(x[0].T.ravel() * np.hanning(16000)))
     assert spectrum.argmax() == pytest.approx(f0_hz[50], abs=1.1) and abs(f0_hz[50] - 200) > 2
 

@@ -10,7 +10,7 @@ from melodylab.dsp import features
 from melodylab.errors import InputError
 from melodylab.models import inputs, run, unet
 from melodylab.records import Features, Mask, Melody, Song
-from melodylab.training import examples, masks, tasks
+from melodylab.training import masks, objectives, song_batches
 
 
 @pytest.fixture(autouse=True)
@@ -162,28 +162,30 @@ def test_the_gate_opens_where_the_network_is_sure_and_looks_a_minute_far():
 
 # --- what it is taught ----------------------------------------------------------------------------
 
-BANK = examples.Bank(seed=3, songs=2, mixes=1, seconds=4.0)
+BANK = song_batches.Bank(seed=3, songs=2, mixes=1, seconds=4.0)
 
 
 def test_the_share_says_how_much_is_the_lead_s():
-    source = examples.Examples("spectra", BANK, batch_size=2, frames=60, seed=1)
+    source = song_batches.SongBatches("spectra", BANK, batch_size=2, frames=60, seed=1)
     assert torch.equal(source.parts(0)[0], source.batch(0)[0])
     x, f0_hz, share = (torch.cat(part) for part in zip(*map(source.parts, range(8)), strict=True))
     assert share.shape == x.shape and share.min() >= 0 and share.max() <= 1
     loud = x > x.amax(dim=(1, 2, 3), keepdim=True) - 0.3
     sung = (~f0_hz.isnan())[:, None, None].expand_as(share)
     assert share[loud & sung].mean() > share[loud & ~sung].mean() + 0.1
-    none = examples.Examples("spectra", BANK, batch_size=2, frames=60, seed=1, without_lead=1.0)
+    none = song_batches.SongBatches(
+        "spectra", BANK, batch_size=2, frames=60, seed=1, without_lead=1.0
+    )
     x, f0_hz, share = none.parts(0)
     assert f0_hz.isnan().all() and share.max() < 1e-3 and x.max() > 0.5
 
 
-def test_what_is_told_is_the_truth_with_mistakes_or_nothing():
+def test_what_leads_a_network_is_the_truth_with_mistakes_or_nothing():
     model, rng = models.create_model("unet"), np.random.default_rng(0)
     f0_hz = np.where(np.arange(300) % 100 < 60, 220.0, np.nan).astype(np.float32)
     truth, silent, right = unet.lead_picture(f0_hz)[1], 0, []
     for _ in range(60):
-        told = masks._told(f0_hz, model, rng)
+        told = masks._cue(f0_hz, model, rng)
         assert told.shape == (2, 312, 300)
         if told.any():
             right.append((told[1] == truth).mean())
@@ -195,7 +197,7 @@ def test_what_is_told_is_the_truth_with_mistakes_or_nothing():
 
 
 @pytest.mark.parametrize("name", ["unet", "unet-mel"])
-def test_masks_are_trained_examined_and_kept(name, tmp_path):
+def test_masks_are_trained_validated_and_kept(name, tmp_path):
     song = ml.demo_song(seed=1, seconds=6)
     song = Song(song.audio, song.sr, song.name, {"melody": song.stems["melody"]}, song.melody)
     changes = {"channels": [4, 4, 4, 4], "units": 4} if name == "unet" else {"channels": [2, 4]}
@@ -222,14 +224,14 @@ def test_masks_are_trained_examined_and_kept(name, tmp_path):
     assert card["decoding"] == {} and set(card["scores"]["songs"]) == {song.name}
     assert (card["scores"]["SDR_led"] is None) == (name == "unet-mel")
     loaded = ml.load_model(tmp_path / "run")
-    assert loaded.name == name and tasks.of(loaded) is masks.Masks
+    assert loaded.name == name and objectives.of(loaded) is masks.Masks
 
 
-def test_an_examination_hears_what_a_perfect_mask_is_worth(monkeypatch):
+def test_a_validation_tells_what_a_perfect_mask_is_worth(monkeypatch):
     """The ideal share of each row, in place of a network's: far above the mix, and nothing where the melody was taken out."""
     song = ml.demo_song(seed=0, seconds=8)
     song = Song(song.audio, song.sr, song.name, {"melody": song.stems["melody"]}, song.melody)
-    (examinee,) = masks.Masks.examinees(training.Recipe("unet"), [song], None)
+    (item,) = masks.Masks.validation_set(training.Recipe("unet"), [song], None)
     lead, rest = (
         inputs.FRONT_ENDS["spectra"].magnitudes(Song(x, song.sr)).values ** 2
         for x in (song.stems["melody"], song.audio - song.stems["melody"])
@@ -237,20 +239,20 @@ def test_an_examination_hears_what_a_perfect_mask_is_worth(monkeypatch):
     ideal = np.sqrt(np.prod(lead / np.maximum(lead + rest, 1e-20), axis=0))
 
     def perfect(network, pictures, melody=None, **options):
-        shares = ideal if pictures is examinee[2] else np.zeros_like(ideal)
+        shares = ideal if pictures is item[2] else np.zeros_like(ideal)
         return Mask(np.clip(shares, 0, 1), pictures.freqs_hz, pictures.times_s), np.ones(
             shares.shape[1]
         )
 
     monkeypatch.setattr(run, "mask", perfect)
-    found = masks.Masks.examine(models.create_model("unet", units=4), examinee, "cpu")
+    found = masks.Masks.validate(models.create_model("unet", units=4), item, "cpu")
     mix = evaluate.bss_eval_sdr(reference=song.stems["melody"], estimate=song.audio)[0]
     assert (
         found["SDR"] > mix + 8 and found["SDR_led"] == found["SDR"] and found["removed_db"] == -120
     )
 
 
-def test_songs_without_stems_cannot_examine_masks(tmp_path):
+def test_songs_without_stems_cannot_validate_masks(tmp_path):
     song = ml.demo_song(seconds=2)
     with pytest.raises(InputError, match="no stem melody"):
         training.fit(

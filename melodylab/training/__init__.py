@@ -2,5 +2,6 @@
 
 from melodylab.training.loop import first_process, fit, line
 from melodylab.training.recipe import Recipe, Training
+from melodylab.training.song_batches import Bank
 
-__all__ = ["Recipe", "Training", "first_process", "fit", "line"]
+__all__ = ["Bank", "Recipe", "Training", "first_process", "fit", "line"]

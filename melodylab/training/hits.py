@@ -12,10 +12,8 @@ from melodylab.errors import InputError
 from melodylab.models import inputs
 from melodylab.models.drum_cnn import CLASSES
 from melodylab.records import Features
-from melodylab.training import drum_examples
-from melodylab.training.shared import _HELD_OUT_SEED, HELD_OUT_SONGS, mean, names
-
-# --- hits -----------------------------------------------------------------------------------------
+from melodylab.training.loop_batches import LoopBatches, Loops
+from melodylab.training.objective import HELD_OUT_SEED, HELD_OUT_SONGS, Objective, mean, names
 
 _LOOPS_EACH = 4  # held-out loops, one after the other, make a song to validate on
 
@@ -23,20 +21,25 @@ _LOOPS_EACH = 4  # held-out loops, one after the other, make a song to validate 
 _THRESHOLDS = np.arange(0.1, 0.75, 0.05).round(2)
 
 
-class Hits:
-    """Onset profiles of five drums. Examined by the onset F-measure (50 ms) of each class at the one threshold that suits all loops
-    and classes best; the finished network gets one a class. Classes that neither play nor are found do not count."""
+class Hits(Objective):
+    """Onset profiles of five drums.
 
-    bank, needs_stems, score = drum_examples.Loops, False, "F"
+    Validated by the onset F-measure (50 ms) of each class at the one threshold that suits all loops and
+    classes best; the finished network gets one a class. Classes that neither play nor are found do not
+    count.
+    """
+
+    bank, score = Loops, "F"
 
     @staticmethod
-    def source(recipe, ranks, cache):
+    def batches(recipe, devices, cache):
         plan, network = recipe.training, recipe.create_model()
         if network.reading != "R5":
             raise InputError(
-                f'the reading {network.reading} does not answer frame by frame; set reading = "R5" under [model]'
+                f"the reading {network.reading} does not answer frame by frame; "
+                'set reading = "R5" under [model]'
             )
-        return drum_examples.DrumExamples(
+        return LoopBatches(
             recipe.data,
             batch_size=plan.batch_size,
             frames=plan.frames,
@@ -49,8 +52,8 @@ class Hits:
         )
 
     @staticmethod
-    def batch(source, step, network):
-        return source.batch(step)
+    def batch(batches, step, network):
+        return batches.batch(step)
 
     @staticmethod
     def loss(network, x, profile):
@@ -62,43 +65,37 @@ class Hits:
             raise InputError(f"{song.name} holds no onsets.csv; add the true hits")
 
     @staticmethod
-    def examinees(recipe, songs, cache, n_jobs=None):
-        """(name, Features, true times {class: seconds}) of each song; songs None: loops that the training does not hear."""
+    def validation_set(recipe, songs, cache, n_jobs=None):
+        """(name, Features, true times {class: seconds}) of each song."""
         front_end = inputs.FRONT_ENDS[recipe.front_end]
         if songs is not None:
             return [
                 (s.name, front_end(s), {kind: s.onsets.of_class(kind) for kind in CLASSES})
                 for s in songs
             ]
-        loops = HELD_OUT_SONGS * _LOOPS_EACH
-        bank = dataclasses.replace(recipe.data, seed=recipe.data.seed + _HELD_OUT_SEED, loops=loops)
-        source = drum_examples.DrumExamples(bank, bands=recipe.create_model().bands, cache=cache)
-        source.prepare(n_jobs=n_jobs)
+        seed, number = recipe.data.seed + HELD_OUT_SEED, HELD_OUT_SONGS * _LOOPS_EACH
+        bank = dataclasses.replace(recipe.data, seed=seed, loops=number)
+        batches = LoopBatches(bank, bands=recipe.create_model().bands, cache=cache)
+        batches.prepare(n_jobs=n_jobs)
         found = []
         for n, name in enumerate(names(None)):
-            heard = [
-                source.loop(number) for number in range(n * _LOOPS_EACH, (n + 1) * _LOOPS_EACH)
-            ]
-            starts = np.cumsum([0, *(values.shape[2] for values, _ in heard)])
+            first = n * _LOOPS_EACH
+            loops = [batches.loop(number) for number in range(first, first + _LOOPS_EACH)]
+            starts = np.cumsum([0, *(values.shape[2] for values, _ in loops)])
             hits = np.concatenate(
-                [hits + [start, 0] for (_, hits), start in zip(heard, starts, strict=False)]
+                [hits + [start, 0] for (_, hits), start in zip(loops, starts, strict=False)]
             )
-            values = np.concatenate([values for values, _ in heard], axis=2)
+            values = np.concatenate([values for values, _ in loops], axis=2)
             times_s = grids.frame_times_s(values.shape[2], front_end.hop_samples, front_end.sr)
             features = Features(values, np.arange(values.shape[1]), times_s, front_end.name)
             hop_s = front_end.hop_samples / front_end.sr
-            found.append(
-                (
-                    name,
-                    features,
-                    {kind: hits[hits[:, 1] == k, 0] * hop_s for k, kind in enumerate(CLASSES)},
-                )
-            )
+            truth = {kind: hits[hits[:, 1] == k, 0] * hop_s for k, kind in enumerate(CLASSES)}
+            found.append((name, features, truth))
         return found
 
     @staticmethod
-    def examine(network, examinee, device):
-        _, features, truth = examinee
+    def validate(network, item, device):
+        _, features, truth = item
         profiles = drums.profile_of(features, network, device=device)
         return {
             "Fs": [_hit_scores(features, profiles, truth, threshold) for threshold in _THRESHOLDS]
@@ -130,24 +127,23 @@ class Hits:
         return f"F {entry['F']:.3f} at {entry['threshold']:.2f} ({figures})"
 
     @classmethod
-    def scores(cls, model, examinees, device):
-        """F of each class at its own best threshold, which is how the profile is to be picked; then per song."""
+    def scores(cls, model, items, device):
+        """F of each class at its own best threshold, which is how to pick the profile; per song."""
         model = copy.deepcopy(model).to(device)
-        found = [cls.examine(model, examinee, device) for examinee in examinees]
+        found = [cls.validate(model, item, device) for item in items]
         by_class = cls._by_class(found)
         at = {
             kind: int(np.nanargmax(row)) if np.isfinite(row).any() else 0
             for kind, row in zip(CLASSES, by_class.T, strict=True)
         }
-        told = {f"F_{kind}": float(by_class[at[kind], k]) for k, kind in enumerate(CLASSES)}
+        means = {f"F_{kind}": float(by_class[at[kind], k]) for k, kind in enumerate(CLASSES)}
         songs = {
             name: {kind: one["Fs"][at[kind]][k] for k, kind in enumerate(CLASSES)}
-            for (name, *_), one in zip(examinees, found, strict=True)
+            for (name, *_), one in zip(items, found, strict=True)
         }
         thresholds = {kind: float(_THRESHOLDS[at[kind]]) for kind in CLASSES}
-        return {**told, "F": mean(told.values()), "validated_on": list(songs), "songs": songs}, {
-            "threshold": thresholds
-        }
+        figures = {**means, "F": mean(means.values()), "validated_on": list(songs), "songs": songs}
+        return figures, {"threshold": thresholds}
 
 
 def _hit_scores(features, profiles, truth, threshold):

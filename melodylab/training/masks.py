@@ -11,27 +11,27 @@ from melodylab import evaluate, separation
 from melodylab.errors import InputError
 from melodylab.models import inputs, run
 from melodylab.records import Song
-from melodylab.training import examples
-from melodylab.training.shared import _source, held_out, mean, names
-
-# --- masks ----------------------------------------------------------------------------------------
+from melodylab.training.objective import Objective, held_out, mean, names, song_batches
 
 
-class Masks:
-    """The melody's share of each cell. Examined by the SDR of the lead in the first 20 s, alone and led by the true melody."""
+class Masks(Objective):
+    """The melody's share of each cell.
 
-    bank, needs_stems, score = examples.Bank, True, "SDR"
+    Validated by the SDR of the lead in the first 20 s, alone and led by the true melody.
+    """
 
-    @staticmethod
-    def source(recipe, ranks, cache):
-        return _source(recipe, ranks, cache, without_lead=recipe.training.without_lead)
+    needs_stems, score = True, "SDR"
 
     @staticmethod
-    def batch(source, step, network):
-        x, f0_hz, share = source.parts(step)
+    def batches(recipe, devices, cache):
+        return song_batches(recipe, devices, cache, without_lead=recipe.training.without_lead)
+
+    @staticmethod
+    def batch(batches, step, network):
+        x, f0_hz, share = batches.parts(step)
         if network.led:
-            rng = np.random.default_rng([source.seed, step, 1])
-            led = np.stack([_told(one, network, rng) for one in np.asarray(f0_hz)])
+            rng = np.random.default_rng([batches.seed, step, 1])
+            led = np.stack([_cue(one, network, rng) for one in np.asarray(f0_hz)])
             x = torch.cat([x, torch.from_numpy(led)], dim=1)
         return x, share, (~f0_hz.isnan()).float()
 
@@ -43,12 +43,16 @@ class Masks:
     def check(song):
         if "melody" not in song.stems or song.melody is None:
             raise InputError(
-                f"{song.name} holds no stem melody or no melody.csv; add both, masks are judged by them"
+                f"{song.name} holds no stem melody or no melody.csv; add both, masks are judged "
+                "by them"
             )
 
     @staticmethod
-    def examinees(recipe, songs, cache, n_jobs=None):
-        """(name, Song of 20 s at 22,050 Hz with its stem "melody", its Features, Features of it without the melody)."""
+    def validation_set(recipe, songs, cache, n_jobs=None):
+        """(name, Song with its stem "melody", its Features, Features of it without the melody).
+
+        Each song is 20 s at 22,050 Hz.
+        """
         if songs is None:
             songs = [
                 dataclasses.replace(held_out(recipe).song(n), name=name)
@@ -62,8 +66,8 @@ class Masks:
         return found
 
     @staticmethod
-    def examine(network, examinee, device):
-        _, song, features, features_of_rest = examinee
+    def validate(network, item, device):
+        _, song, features, features_of_rest = item
         truth, rest = song.stems["melody"], song.audio - song.stems["melody"]
 
         def sdr(melody):
@@ -89,18 +93,16 @@ class Masks:
 
     @staticmethod
     def line(entry):
-        led = (
-            ""
-            if math.isnan(entry["SDR_led"])
-            else f", led by the true melody {entry['SDR_led']:.2f} dB"
-        )
-        return f"lead SDR {entry['SDR']:.2f} dB{led}; without a melody {entry['removed_db']:.1f} dB come out"
+        is_led = not math.isnan(entry["SDR_led"])
+        led = f", led by the true melody {entry['SDR_led']:.2f} dB" if is_led else ""
+        silent = f"without a melody {entry['removed_db']:.1f} dB come out"
+        return f"lead SDR {entry['SDR']:.2f} dB{led}; {silent}"
 
     @classmethod
-    def scores(cls, model, examinees, device):
+    def scores(cls, model, items, device):
         """The figures per song, and their means first."""
         model = copy.deepcopy(model).to(device)
-        found = {examinee[0]: cls.examine(model, examinee, device) for examinee in examinees}
+        found = {item[0]: cls.validate(model, item, device) for item in items}
         return {
             **cls.summary(list(found.values()), model),
             "validated_on": list(found),
@@ -108,7 +110,7 @@ class Masks:
         }, {}
 
 
-_TOLD = 0.5  # share of the examples that come with their melody
+_CUED = 0.5  # share of the excerpts that come with their melody
 
 
 _SLIP_FRAMES = 30  # how long a stretch is in which it is right or wrong, in the mean
@@ -120,20 +122,20 @@ _SLIPS = (0.06, 0.12, 0.18)  # of these stretches: left out, at another pitch, m
 _WRONG_SEMITONES = (-12, 12, -7, 7, -5, 5, 3, 4)
 
 
-def _told(f0_hz, network, rng):
-    """What the network is told of a melody: nothing, or the truth with the mistakes that another network makes."""
-    told_hz = f0_hz.astype(float)
-    if rng.random() >= _TOLD:
-        return np.zeros_like(network.lead_picture(told_hz))
+def _cue(f0_hz, network, rng):
+    """The melody that a network is led by: none, or the truth with another network's mistakes."""
+    cue_hz = f0_hz.astype(float)
+    if rng.random() >= _CUED:
+        return np.zeros_like(network.lead_picture(cue_hz))
     first = 0
-    while first < len(told_hz):
+    while first < len(cue_hz):
         stretch = slice(first, first + int(rng.exponential(_SLIP_FRAMES)) + 4)
         kind = np.searchsorted(_SLIPS, rng.random())
         if kind == 0:
-            told_hz[stretch] = np.nan
+            cue_hz[stretch] = np.nan
         elif kind == 1:
-            told_hz[stretch] *= 2 ** (rng.choice(_WRONG_SEMITONES) / 12)
-        elif kind == 2 and np.isnan(told_hz[stretch]).all():
-            told_hz[stretch] = 110 * 2 ** rng.uniform(0, 3)
+            cue_hz[stretch] *= 2 ** (rng.choice(_WRONG_SEMITONES) / 12)
+        elif kind == 2 and np.isnan(cue_hz[stretch]).all():
+            cue_hz[stretch] = 110 * 2 ** rng.uniform(0, 3)
         first = stretch.stop
-    return network.lead_picture(told_hz * 2 ** (rng.normal(0, 0.15) / 12))
+    return network.lead_picture(cue_hz * 2 ** (rng.normal(0, 0.15) / 12))

@@ -14,27 +14,29 @@ from melodylab.errors import InputError
 from melodylab.melody import decode
 from melodylab.models import inputs, run
 from melodylab.records import Features, Melody, Song
-from melodylab.training import examples
-from melodylab.training.shared import _source, held_out, mean, names
+from melodylab.training.objective import Objective, held_out, mean, names, song_batches
+from melodylab.training.song_batches import SongBatches
 
-_CONSTANTS = 2.0 ** np.arange(
-    -4, 4.25, 0.5
-)  # voicing constants that are tried, as multiples of the usual one
+# voicing constants that are tried, as multiples of the usual one
+_CONSTANTS = 2.0 ** np.arange(-4, 4.25, 0.5)
 
 
-class Melodies:
-    """Pitch and voicing. Examined by decoding frame by frame, as published, and by asking which one constant for the voicing
-    would have suited all songs best: voicing swings between checkpoints while pitch hardly moves."""
+class Melodies(Objective):
+    """Pitch and voicing.
 
-    bank, needs_stems, score = examples.Bank, False, "best_OA"
+    Validated by decoding frame by frame, as published, and by asking which one constant for the voicing
+    would have suited all songs best: voicing swings between checkpoints while pitch hardly moves.
+    """
 
-    @staticmethod
-    def source(recipe, ranks, cache):
-        return _source(recipe, ranks, cache)
+    score = "best_OA"
 
     @staticmethod
-    def batch(source, step, network):
-        x, f0_hz = source.batch(step)
+    def batches(recipe, devices, cache):
+        return song_batches(recipe, devices, cache)
+
+    @staticmethod
+    def batch(batches, step, network):
+        x, f0_hz = batches.batch(step)
         target = classes if network.has_unvoiced_class else bumps
         return x, torch.from_numpy(target(np.asarray(f0_hz), network.grid))
 
@@ -49,34 +51,34 @@ class Melodies:
             raise InputError(f"{song.name} holds no melody2.csv or melody.csv; add the true melody")
 
     @staticmethod
-    def examinees(recipe, songs, cache, n_jobs=None):
-        """(name, Features of the mix, true Melody) of each song; songs None: held-out ones of the bank."""
+    def validation_set(recipe, songs, cache, n_jobs=None):
+        """(name, Features of the mix, true Melody) of each song."""
         front_end = inputs.FRONT_ENDS[recipe.front_end]
         if songs is not None:
             return [
                 (song.name, front_end(Song(song.audio, song.sr, song.name)), song.melody)
                 for song in songs
             ]
-        source = examples.Examples(recipe.front_end, held_out(recipe), cache=cache)
-        source.prepare(n_jobs=n_jobs)
+        batches = SongBatches(recipe.front_end, held_out(recipe), cache=cache)
+        batches.prepare(n_jobs=n_jobs)
         found = []
         for n, name in enumerate(names(None)):
-            values, f0_hz = source.song(n)
+            values, f0_hz = batches.song(n)
             times_s = grids.frame_times_s(values.shape[2], front_end.hop_samples, front_end.sr)
             features = Features(values, front_end.freqs_hz, times_s, front_end.name)
             found.append((name, features, Melody.from_signed(times_s, f0_hz)))
         return found
 
     @staticmethod
-    def examine(network, examinee, device):
-        _, features, truth = examinee
+    def validate(network, item, device):
+        _, features, truth = item
         estimate = decode.peak(run.salience(network, features, blocks_at_once=4, device=device))
         pair = {"estimate": estimate, "reference": truth}
         sweep = evaluate.other_thresholds(thresholds=_CONSTANTS / (1 + _CONSTANTS), **pair)
         return evaluate.score_melody(**pair) | sweep
 
-    @staticmethod
-    def summary(found, network):
+    @classmethod
+    def summary(cls, found, network):
         mean_OA = np.mean([song["OAs"] for song in found], axis=0)
         best = _best(mean_OA)
         return {
@@ -90,16 +92,19 @@ class Melodies:
         figures = ", ".join(f"{name} {entry[name]:.3f}" for name in ("RPA", "RCA", "AUC", "OA"))
         return f"{figures}, best OA {entry['best_OA']:.3f} at {entry['constant']:.2f}"
 
-    @staticmethod
-    def scores(model, songs, device):
-        """Three times the figures per song and their means: decoded as usual, at the constant that suits all songs best, and at the
-        one that suits all others best, which alone is fair to compare; the means of these come first."""
+    @classmethod
+    def scores(cls, model, items, device):
+        """Three times the figures per song and their means.
+
+        Decoded as usual, at the constant that suits all songs best, and at the one that suits all others
+        best, which alone is fair to compare; the means of these come first.
+        """
         option, usual = _usual_constant(model)
         model = copy.deepcopy(model).to(device)
 
         saliences = [
             run.salience(model, features, **{option: usual}, blocks_at_once=4, device=device)
-            for _, features, _ in songs
+            for _, features, _ in items
         ]
 
         def estimate(n, constant=usual):
@@ -107,7 +112,7 @@ class Melodies:
             return decode.peak(dataclasses.replace(saliences[n], unvoiced=unvoiced))
 
         found = [
-            {"estimate": estimate(n), "reference": truth} for n, (_, _, truth) in enumerate(songs)
+            {"estimate": estimate(n), "reference": truth} for n, (_, _, truth) in enumerate(items)
         ]
         sweeps = [
             evaluate.other_thresholds(thresholds=_CONSTANTS / (1 + _CONSTANTS), **pair)
@@ -116,7 +121,7 @@ class Melodies:
         OAs = np.array([sweep["OAs"] for sweep in sweeps])
         best = usual * _CONSTANTS[_best(OAs.mean(axis=0))]
         result = {"as_published": {}, "best_constant": {}, "leave_one_out": {}}
-        for n, (name, _, truth) in enumerate(songs):
+        for n, (name, _, truth) in enumerate(items):
             result["as_published"][name] = {
                 **evaluate.score_melody(**found[n]),
                 "AUC": sweeps[n]["AUC"],
@@ -125,7 +130,7 @@ class Melodies:
                 **evaluate.score_melody(estimate=estimate(n, best), reference=truth),
                 option: best,
             }
-            if len(songs) > 1:
+            if len(items) > 1:
                 others = usual * _CONSTANTS[_best(np.delete(OAs, n, axis=0).mean(axis=0))]
                 result["leave_one_out"][name] = {
                     **evaluate.score_melody(estimate=estimate(n, others), reference=truth),
@@ -139,10 +144,9 @@ class Melodies:
                     for figure in rows[0]
                     if figure != option
                 }
-        told = result["leave_one_out"] or result["as_published"]
-        return {**told["mean"], "validated_on": [name for name, _, _ in songs], **result}, {
-            option: best
-        }
+        first = result["leave_one_out"] or result["as_published"]
+        validated_on = [name for name, _, _ in items]
+        return {**first["mean"], "validated_on": validated_on, **result}, {option: best}
 
 
 def _usual_constant(model):
@@ -155,15 +159,40 @@ def _best(mean_OA):
     return max(range(len(_CONSTANTS)), key=lambda n: (mean_OA[n], -abs(math.log(_CONSTANTS[n]))))
 
 
-def classes(f0_hz, grid):
-    """Classes of pitches, int64 in the shape of f0_hz: 1 + the nearest bin; 0 for none (NaN) and for those off the grid."""
+def classes(f0_hz: np.ndarray, grid: grids.PitchGrid) -> np.ndarray:
+    """Classes of pitches: 1 + the nearest bin; 0 for none and for those off the grid.
+
+    Parameters
+    ----------
+    f0_hz : ndarray
+        NaN where there is no melody.
+    grid : PitchGrid
+        Of the network's answers.
+
+    Returns
+    -------
+    ndarray, int64, in the shape of f0_hz
+    """
     return 1 + grid.nearest_bin(f0_hz).astype(np.int64)
 
 
-def bumps(f0_hz, grid, sigma_bins=1.0):
-    """A picture of pitches: 1 at the nearest bin, a Gaussian over frequency around it, 0 where there is no pitch.
+def bumps(f0_hz: np.ndarray, grid: grids.PitchGrid, sigma_bins: float = 1.0) -> np.ndarray:
+    """A picture of pitches: 1 at the nearest bin, a Gaussian over frequency around it.
 
-    f0_hz (..., frames) -> float32 (..., bins, frames). Bittner 2017 draws its targets so, then blurs them over time as well.
+    Bittner 2017 draws its targets so, then blurs them over time as well.
+
+    Parameters
+    ----------
+    f0_hz : ndarray (..., frames)
+        NaN where there is no melody; the picture is 0 there.
+    grid : PitchGrid
+        Of the network's answers.
+    sigma_bins : float
+        Width of the Gaussian, above 0.
+
+    Returns
+    -------
+    ndarray, float32 (..., bins, frames)
     """
     nearest = grid.nearest_bin(f0_hz)[..., None, :]
     distance = (np.arange(grid.n_bins)[:, None] - nearest) / sigma_bins

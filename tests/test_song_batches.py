@@ -1,4 +1,4 @@
-"""Training examples: (seed, step) decides everything, shifts move picture and truth together, the cache changes nothing."""
+"""Batches of songs: (seed, step) decides everything, shifts move picture and truth together, the cache changes nothing."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,8 @@ import torch
 
 from melodylab import InputError, synth
 from melodylab.models.inputs import FRONT_ENDS
-from melodylab.training import examples
-from melodylab.training.examples import Bank, Examples
+from melodylab.training import mixing, song_batches, store
+from melodylab.training.song_batches import Bank, SongBatches
 
 BANK = Bank(seed=3, songs=2, mixes=2, seconds=3.0, ingredients=synth.Ingredients(rests=False))
 
@@ -16,12 +16,12 @@ BANK = Bank(seed=3, songs=2, mixes=2, seconds=3.0, ingredients=synth.Ingredients
 def folder(tmp_path_factory):
     """Features of the bank, computed once for all tests."""
     folder = tmp_path_factory.mktemp("features")
-    Examples("cqt", BANK, cache=folder).prepare(n_jobs=1)
+    SongBatches("cqt", BANK, cache=folder).prepare(n_jobs=1)
     return folder
 
 
 def source(folder, front_end="cqt", **options):
-    return Examples(
+    return SongBatches(
         front_end,
         BANK,
         **{"batch_size": 3, "frames": 60, "seed": 1, "steps": 10, "cache": folder, **options},
@@ -59,10 +59,10 @@ def test_memory_is_bounded(folder):
     small = source(folder, memory_gb=2.5 * one_song / 1e9)
     for number, mix in ((0, 0), (0, 1), (1, 0), (1, 1)):
         small.song(number, mix)
-    assert list(small._memory) == [(1, 0), (1, 1)]
+    assert list(small.store._memory) == [(1, 0), (1, 1)]
     small.song(1, 0)  # used again, so the other one goes first
     small.song(0, 0)
-    assert list(small._memory) == [(1, 0), (0, 0)]
+    assert list(small.store._memory) == [(1, 0), (0, 0)]
 
 
 def test_a_shift_moves_picture_and_truth_by_the_same_interval(folder):
@@ -104,14 +104,14 @@ def find(source_, picture, line):
 def test_a_stretched_example_keeps_its_truth_and_its_pace_within_limits(folder, monkeypatch):
     n = np.arange(900)
     ramp = np.broadcast_to(n, (1, 301, 900)).astype(np.float32), (100.0 + n).astype(np.float32)
-    source_ = source(folder, frames=200, stretch=0.5, shift_semitones=0.0, batch_size=20)
-    monkeypatch.setattr(source_, "_stored", lambda number, mix: ramp)
+    source_ = source(None, frames=200, stretch=0.5, shift_semitones=0.0, batch_size=20)
+    monkeypatch.setattr(source_.store, "compute", lambda key: ramp)
     x, f0_hz = (part.numpy() for part in source_.batch(0))
     assert x.shape == (20, 1, 301, 200) and np.abs(x[:, 0, 7] - (f0_hz - 100)).max() <= 0.5
     paces = np.ptp(x[:, 0, 7], axis=1) / 199
     assert 1 / 1.51 < paces.min() < 0.85 and 1.2 < paces.max() < 1.51
-    short = source(folder, frames=1000, stretch=0.5, shift_semitones=0.0, batch_size=20)
-    monkeypatch.setattr(short, "_stored", lambda number, mix: ramp)
+    short = source(None, frames=1000, stretch=0.5, shift_semitones=0.0, batch_size=20)
+    monkeypatch.setattr(short.store, "compute", lambda key: ramp)
     assert short.batch(0)[0].shape == (20, 1, 301, 1000)
 
 
@@ -135,7 +135,7 @@ def test_songs_shorter_than_an_example_end_in_silence(folder):
 def test_half_a_file_in_the_cache_is_made_again(tmp_path):
     source_ = source(tmp_path, memory_gb=0)
     good = source_.song(1, 1)
-    path = source_._path(1, 1)
+    path = source_.store.path((1, 1))
     path.write_bytes(path.read_bytes()[:1000])
     assert same(source(tmp_path).song(1, 1), good)
     assert len(path.read_bytes()) > 1000
@@ -145,10 +145,10 @@ def test_prepare_computes_what_is_missing_and_nothing_else(folder, monkeypatch):
     def refuse(*args):
         raise AssertionError("computed again")
 
-    monkeypatch.setattr(examples, "_heard_song", refuse)
+    monkeypatch.setattr(store, "_computed", refuse)
     source(folder).prepare(n_jobs=1)
     with pytest.raises(AssertionError, match="computed again"):
-        Examples("hcqt", BANK, cache=folder).prepare(n_jobs=1)
+        SongBatches("hcqt", BANK, cache=folder).prepare(n_jobs=1)
 
 
 def test_other_ingredients_have_another_folder(folder):
@@ -160,9 +160,9 @@ def test_other_ingredients_have_another_folder(folder):
         ingredients=synth.Ingredients(rests=False, drums=False),
     )
     longer = Bank(seed=3, songs=5, mixes=2, seconds=3.0, ingredients=BANK.ingredients)
-    assert Examples("cqt", other, cache=folder).folder != source(folder).folder
+    assert SongBatches("cqt", other, cache=folder).store.folder != source(folder).store.folder
     assert (
-        Examples("cqt", longer, cache=folder).folder == source(folder).folder
+        SongBatches("cqt", longer, cache=folder).store.folder == source(folder).store.folder
     )  # more songs join those that are there
 
 
@@ -174,7 +174,7 @@ def test_a_bank_without_songs_is_refused(wrong):
 
 def test_an_unknown_front_end_is_refused():
     with pytest.raises(InputError, match="no front end 'mfcc'; choose one of sf, cqt, hcqt"):
-        Examples("mfcc", BANK)
+        SongBatches("mfcc", BANK)
 
 
 # --- mixed after the analysis ---------------------------------------------------------------------
@@ -184,7 +184,7 @@ def test_an_unknown_front_end_is_refused():
 def parts(tmp_path_factory):
     """The bank for a front end that is nothing but decibels, leads and rests apart."""
     folder = tmp_path_factory.mktemp("parts")
-    Examples("spectra", BANK, cache=folder).prepare(n_jobs=1)
+    SongBatches("spectra", BANK, cache=folder).prepare(n_jobs=1)
     return folder
 
 
@@ -200,7 +200,7 @@ def test_a_song_mixed_after_the_analysis_is_the_song(parts):
 
 
 def test_the_lead_stays_where_the_truth_says_over_any_rest(parts, monkeypatch):
-    monkeypatch.setattr(examples, "_OTHER_REST", 1.0)
+    monkeypatch.setattr(song_batches, "_OTHER_REST", 1.0)
     grid, found = FRONT_ENDS["spectra"].grid, []
     for step in range(3):
         x, f0_hz = source(parts, "spectra", batch_size=6, shift_semitones=4.0, stretch=0.3).batch(
@@ -224,8 +224,8 @@ def test_the_lead_stays_where_the_truth_says_over_any_rest(parts, monkeypatch):
 def test_levels_and_rests_change_and_the_seed_decides(parts, monkeypatch):
     assert same(source(parts, "spectra").batch(2), source(parts, "spectra").batch(2))
     options = {"batch_size": 1, "frames": round(3 * 22050 / 512) + 1}
-    monkeypatch.setattr(examples, "_OTHER_REST", 0.0)
-    monkeypatch.setattr(examples, "_REMIX_DB", 0.0)
+    monkeypatch.setattr(song_batches, "_OTHER_REST", 0.0)
+    monkeypatch.setattr(song_batches, "_REMIX_DB", 0.0)
     x, _ = source(parts, "spectra", shift_semitones=0.0, **options).batch(0)
     songs = [source(parts, "spectra").song(n, 0)[0].astype(float) for n in range(2)]
     likeness = [np.corrcoef(x[0].numpy().ravel(), song.ravel())[0, 1] for song in songs]
@@ -245,7 +245,7 @@ def test_every_mix_gets_another_equaliser_and_its_truth_stays(parts):
     assert not torch.equal(plain[0], coloured[0])
     gains_db = np.stack(
         [
-            examples._equaliser(np.random.default_rng(seed), 312, 36, 6.0)[:, 0]
+            mixing.equaliser_db(np.random.default_rng(seed), 312, 36, 6.0)[:, 0]
             for seed in range(300)
         ]
     )
@@ -258,7 +258,7 @@ def test_every_mix_gets_another_equaliser_and_its_truth_stays(parts):
 def test_a_veil_fills_what_lies_near_and_what_comes_after_and_leaves_silence(parts):
     power = np.zeros((2, 312, 300), np.float32)
     power[:, 150, 50:100] = 1
-    veiled = examples._veiled(np.random.default_rng(0), power, 36)
+    veiled = mixing.veiled(np.random.default_rng(0), power, 36)
     added = veiled - power
     assert (added >= 0).all() and not added[..., :50].any(), "nothing sounds before its cause"
     assert (
@@ -267,7 +267,7 @@ def test_a_veil_fills_what_lies_near_and_what_comes_after_and_leaves_silence(par
     after = added[:, 140, 100:].mean(axis=0)
     assert after[:20].mean() > after[20:60].mean() > after[60:150].mean(), "it dies away"
     assert added.max() < 0.3 < power.max()
-    assert not examples._veiled(np.random.default_rng(0), 0 * power, 36).any()
+    assert not mixing.veiled(np.random.default_rng(0), 0 * power, 36).any()
     some = source(parts, "spectra", shift_semitones=0.0, ambience=1.0).batch(0)
     none = source(parts, "spectra", shift_semitones=0.0).batch(0)
     assert torch.quantile(some[0][0], 0.1) > torch.quantile(none[0][0], 0.1)

@@ -10,7 +10,7 @@ from melodylab.errors import InputError
 from melodylab.models import inputs, run
 from melodylab.models.drum_cnn import CLASSES
 from melodylab.records import Song
-from melodylab.training import loop_batches
+from melodylab.training import hits, loop_batches
 
 LAYERS = {  # module: weights and biases, as the sheet counts them
     "block1.conv1": 320,
@@ -176,8 +176,8 @@ def test_planted_profiles_score_one_and_a_wrong_class_does_not():
     song = synth.drum_loop(20_000_000, 4.0, sr=22050)
     times_s = inputs.drum_mel(song, bands=128).times_s
     classes = [CLASSES.index(kind) for kind in song.onsets.classes]
-    hits = np.stack([song.onsets.times_s * 22050 / 256, classes], axis=1)
-    profile = loop_batches.profile(hits, len(times_s))
+    planted = np.stack([song.onsets.times_s * 22050 / 256, classes], axis=1)
+    profile = loop_batches.profile(planted, len(times_s))
     truth = {kind: song.onsets.of_class(kind) for kind in CLASSES}
     heard = features.Features(np.ones((1, 1, len(times_s))), np.zeros(1), times_s, "drum-mel")
     right = hits.Hits.summary([{"Fs": [hits._hit_scores(heard, profile, truth, 0.3)] * 13}], None)

@@ -22,8 +22,7 @@ import joblib
 import numpy as np
 from tqdm.auto import tqdm
 
-import melodylab
-from melodylab import files, sfnmf
+from melodylab import __version__, files, sfnmf
 from melodylab.models import inputs
 
 Key = tuple[int, ...]
@@ -37,7 +36,7 @@ _UNREADABLE = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib
 @functools.cache
 def _code() -> str:
     """Hash of the source that songs and features come from."""
-    room, found = Path(melodylab.__file__).parent, hashlib.sha256()
+    room, found = Path(files.__file__).parent, hashlib.sha256()
     for name in _SOURCES:
         place = room / name
         for path in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
@@ -74,7 +73,7 @@ def fingerprint(front_end: inputs.FrontEnd, settings: dict) -> str:
         The front end's name and 16 digits that differ wherever anything differs.
     """
     everything = {
-        "version": melodylab.__version__,
+        "version": __version__,
         "code": _code(),
         "libraries": {name: importlib.metadata.version(name) for name in _LIBRARIES},
         "front_end": _settings(front_end),

@@ -1,118 +1,311 @@
-"""What `import melodylab as ml` shows: from a file to a melody and to stems, one function each."""
+"""What `import melodylab as ml` shows: from a file to a melody and to stems, one function each.
+
+Conventions: a song may be a `Song` or the path of one. Methods are named as in `methods`, and a
+network that you trained by the path of its weights.
+"""
 
 import functools
-from pathlib import Path
+import os
+from collections.abc import Mapping
+from typing import Any
 
-import librosa
+import numpy as np
 
 from melodylab import drums, methods, separation, sfnmf, synth, weights
 from melodylab.errors import InputError
-from melodylab.io import audio
+from melodylab.io import songs
+from melodylab.io.songs import SongOrPath, as_melody, as_song
 from melodylab.melody import decode, pyin
-from melodylab.methods import METHODS
 from melodylab.models import inputs, run
-from melodylab.records import Song
+from melodylab.records import DrumOnsets, DrumParts, Melody, Salience
 
 demo_song = synth.demo_song
+load_song = songs.load_song
 DRUM_CLASSES = synth.DRUM_CLASSES
+METHODS, SEPARATION_METHODS = methods.METHODS, methods.SEPARATION_METHODS
+DRUM_METHODS = methods.DRUM_METHODS
 
 
-def load_song(path):
-    """A `Song` from an audio file of any rate and channel count, as it is (nothing resampled, mixed or scaled).
+def salience(
+    song: SongOrPath,
+    method: str | os.PathLike = methods.DEFAULT["melody"],
+    *,
+    seed: int = 0,
+    settings: sfnmf.Settings | None = None,
+    hearing: sfnmf.Hearing | None = None,
+) -> Salience:
+    """The pitch salience that a method computes before it decides.
 
-    "librosa:NAME" takes one of librosa's example recordings, such as librosa:fishin (fetched once, CC BY; the folder in
-    the variable LIBROSA_DATA_DIR serves without a network). Raises InputError: see `audio.read`.
-    """
-    if str(path).startswith("librosa:"):
-        path = _librosa_example(str(path).removeprefix("librosa:"))
-    samples, sr = audio.read(path)
-    return Song(samples, sr, name=Path(path).stem)
+    Parameters
+    ----------
+    song : Song, str or path
+        What to listen to.
+    method : str or path
+        A melody method of `methods` other than pyin, or the path of weights that you trained.
+    seed : int
+        Of the random start of source-filter NMF, also where it is a network's front end.
+    settings, hearing : Settings, Hearing, optional
+        Of `sfnmf`; for that method alone.
 
+    Returns
+    -------
+    Salience
+        (freq, time), with the evidence for "no melody"; zeros at silence.
 
-def _librosa_example(name):
-    try:
-        return librosa.ex(name, hq=True)
-    except Exception as error:  # librosa and pooch raise many kinds: an unknown name, no network, no place to store
-        raise InputError(
-            f"librosa's example {name!r} cannot be had ({type(error).__name__}); check the name at librosa.util.list_examples() "
-            "and the network, or name a folder that holds it in LIBROSA_DATA_DIR"
-        ) from None
-
-
-def salience(song, method="sfnmf", **options):
-    """The pitch salience that a method computes before it decides. Salience. Methods: those of METHODS but pyin.
-
-    Options go to the method: to `sfnmf.salience`, or `seed` to a network's front end and the rest to `models.run.salience`.
+    Raises
+    ------
+    InputError
+        For a song that cannot be read, and a method that does not exist or has no salience.
     """
     found = methods.find(method, "melody")
+    given: dict[str, Any] = {"settings": settings, "hearing": hearing}
+    given = {name: value for name, value in given.items() if value is not None}
+    if given and found.by != "sfnmf":
+        raise InputError(
+            f"{' and '.join(given)} belong to sfnmf and not to {found.name}; leave them out or take "
+            'method="sfnmf"'
+        )
     if found.by == "sfnmf":
-        return sfnmf.salience(song, **options)
-    if found.by == "network":
-        return _salience_by_network(song, found, **options)
-    raise InputError(
-        f"the method {method!r} has no salience; use {' or '.join(name for name in METHODS if name != 'pyin')}"
-    )
+        return sfnmf.salience(as_song(song), seed=seed, **given)
+    if found.by != "network":
+        raise InputError(
+            f"the method {found.name!r} has no salience; use "
+            f"{' or '.join(n for n, m in methods.of_task('melody').items() if m.by != found.by)}"
+        )
+    model = _loaded(found.weights)
+    features = inputs.FRONT_ENDS[model.card["front_end"]](as_song(song), seed=seed)
+    return run.salience(model, features, **model.card["decoding"])
 
 
-def extract_melody(song, method="sfnmf", **options):
-    """The melody of a song. Melody with a pitch guess in every frame that is not silent, voicing 0..1 (>= 0.5: voiced).
+def extract_melody(
+    song: SongOrPath,
+    method: str | os.PathLike = methods.DEFAULT["melody"],
+    *,
+    seed: int = 0,
+    threshold: float | None = None,
+    settings: sfnmf.Settings | None = None,
+    hearing: sfnmf.Hearing | None = None,
+    heard: Salience | None = None,
+) -> Melody:
+    """The melody of a song.
 
-    method: a name in METHODS ("best" is an alias), or the path of weights that you trained; a network without weights is
-    refused. Silence gives an all-unvoiced melody. Options go to the method (`seed`, `settings`...).
+    Parameters
+    ----------
+    song : Song, str or path
+        What to listen to.
+    method : str or path
+        A melody method of `methods` ("best" is an alias), or the path of weights that you trained.
+    seed : int
+        Of the random start of source-filter NMF, also where it is a network's front end.
+    threshold : float, optional
+        How sure of a sung note a frame must be to count as sung, 0..1; larger finds less. Without
+        one it is 0.5, to which every method is calibrated.
+    settings, hearing : Settings, Hearing, optional
+        Of `sfnmf`; for that method alone.
+    heard : Salience, optional
+        What `salience` found with the same method, so that it is not computed twice.
+
+    Returns
+    -------
+    Melody
+        A pitch guess in every frame that is not silent, voicing 0..1 (>= 0.5: sung). Silence gives
+        no guess and nothing sung.
+
+    Raises
+    ------
+    InputError
+        For a song that cannot be read, a method that does not exist, a network without weights, and
+        a threshold beyond 0..1.
     """
-    return _melody(song, methods.find(method, "melody"), **options)
+    found = methods.find(method, "melody")
+    if found.by == "pyin":
+        if settings is not None or hearing is not None:
+            raise InputError("settings and hearing belong to sfnmf; leave them out with pyin")
+        melody = pyin.extract(as_song(song))
+    else:
+        if heard is None:
+            heard = salience(song, method, seed=seed, settings=settings, hearing=hearing)
+        # as published, a network's frames decide alone; decode.viterbi takes the same salience
+        melody = decode.viterbi(heard) if found.by == "sfnmf" else decode.peak(heard)
+    return melody if threshold is None else with_threshold(melody, threshold)
 
 
-def _melody(song, method, **options):
-    if (
-        method.by == "network"
-    ):  # as published, each frame decides alone; decode.viterbi takes the same salience
-        return decode.peak(_salience_by_network(song, method, **options))
-    return _MELODY[method.by](song, **options)
+def with_threshold(melody: Melody, threshold: float) -> Melody:
+    """The same melody where a frame must be surer, or less sure, to count as sung.
+
+    Parameters
+    ----------
+    melody : Melody
+        Frames with a voicing in 0..1.
+    threshold : float
+        The voicing from which on a frame counts as sung, 0..1: 0.5 changes nothing, 0 calls
+        everything sung that has a pitch.
+
+    Returns
+    -------
+    Melody
+        Its voicing is bent so that `threshold` comes to lie at 0.5; order and ends stay.
+
+    Raises
+    ------
+    InputError
+        For a threshold beyond 0..1.
+    """
+    if not 0 <= threshold <= 1:
+        raise InputError(f"the threshold is {threshold:g}; give a number from 0 to 1")
+    old = melody.voicing
+    above = 0.5 + 0.5 * (old - threshold) / max(1 - threshold, 1e-12)
+    below = np.minimum(0.5 * old / max(threshold, 1e-12), np.nextafter(0.5, 0))
+    voicing = np.clip(np.where(old >= threshold, above, below), 0, 1)
+    return Melody(melody.times_s, melody.f0_hz, np.where(np.isnan(melody.f0_hz), 0, voicing))
 
 
-def separate(song, method="sfnmf", *, melody=None, **options):
-    """The song as {"melody", "accompaniment"}: float32 (channels, samples) at the song's rate, their sum is the song.
+def separate(
+    song: SongOrPath,
+    method: str | os.PathLike = methods.DEFAULT["separation"],
+    *,
+    melody: Melody | str | os.PathLike | None = None,
+    seed: int = 0,
+    settings: sfnmf.Settings | None = None,
+    width_bins: int = 2,
+    unvoiced: bool = False,
+    gated: bool = True,
+) -> dict[str, np.ndarray]:
+    """A song taken apart into its melody and the rest.
 
-    method: a name in SEPARATION_METHODS, or "unet+best": one of them led by the melody that another method finds. melody: what to
-    follow; without one, sfnmf follows the melody that it extracts itself, and unet finds its own way. unet-mel cannot be led.
-    Frames without melody and all that lies above the method's band go to the accompaniment. Silence gives silent stems.
-    Options: `separation.lead_by_sfnmf`; for the networks gated=False, to hear what comes out where there is no melody.
+    Parameters
+    ----------
+    song : Song, str or path
+        What to take apart.
+    method : str or path
+        A separation method of `methods`, or "unet+best": one of them led by the melody that another
+        method finds. Alone, sfnmf follows the melody that it finds itself, unet finds its own way.
+    melody : Melody, str or path, optional
+        What to follow, also as the path of a CSV file. unet-mel cannot be led.
+    seed : int
+        Of the random start of source-filter NMF.
+    settings : Settings, optional
+        Of `sfnmf`'s second pass; for that method alone.
+    width_bins : int
+        sfnmf: how many bins beside the melody belong to it.
+    unvoiced : bool
+        sfnmf: look for breath and consonants, too (see `separation.lead_by_sfnmf`).
+    gated : bool
+        Networks: False lets through what they find where they hear no melody.
+
+    Returns
+    -------
+    dict
+        {"melody", "accompaniment"}: float32 (channels, samples) at the song's rate; their sum is
+        the song. Frames without melody and what lies above the method's band are accompaniment.
+        Silence gives silent stems.
+
+    Raises
+    ------
+    InputError
+        For a song or melody that cannot be read, and a method that does not exist or be led.
     """
     found = methods.find(method, "separation")
-    if melody is None and found.leader:
-        melody = _melody(song, found.leader)
-    if found.by == "network":
-        lead = _lead_by_network(song, found, melody, **options)
-    else:
-        lead = separation.lead_by_sfnmf(
-            song, extract_melody(song, "sfnmf") if melody is None else melody, **options
-        )
+    song = as_song(song)
+    lead = _lead(found, song, melody, seed, settings, width_bins, unvoiced, gated)
     return {"melody": lead, "accompaniment": separation.rest(song, lead)}
 
 
-def separate_drums(song, method="drum-cnn", *, onsets=None, threshold=None, **options):
-    """Drums taken apart: `DrumParts` with stems "kick", "snare", "open_hihat", "closed_hihat", "toms" that sum to the song.
+def _lead(found, song, melody, seed, settings, width_bins, unvoiced, gated):
+    if melody is not None:
+        melody = as_melody(melody)
+    elif found.leader is not None:
+        melody = extract_melody(song, found.leader.weights or found.leader.name, seed=seed)
+    elif found.by == "sfnmf":
+        melody = extract_melody(song, "sfnmf", seed=seed)
+    if found.by == "sfnmf":
+        options: dict[str, Any] = {} if settings is None else {"settings": settings}
+        options |= {"width_bins": width_bins, "unvoiced": unvoiced, "seed": seed}
+        return separation.lead_by_sfnmf(song, melody, **options)
+    if settings is not None:
+        raise InputError(f"settings belong to sfnmf and not to {found.name}; leave them out")
+    model = _loaded(found.weights)
+    features = inputs.FRONT_ENDS[model.card["front_end"]](song)
+    mask, gate = run.mask(model, features, melody)
+    del features
+    return separation.lead_by_mask(song, mask, gate if gated else None)
 
-    method: "drum-cnn", or the path of weights that you trained; it finds the hits unless `onsets` gives them, such as those of an
-    earlier result, edited. threshold: how sure it must be of one, 0..1, or a dict by class; None takes what its card says.
-    Silence, and a song without a hit: no onsets, all of the song in "toms". Options: those of `drums.Settings`, or `velocities` as
-    in `drums.separate`.
+
+def separate_drums(
+    song: SongOrPath,
+    method: str | os.PathLike = methods.DEFAULT["drums"],
+    *,
+    onsets: DrumOnsets | None = None,
+    threshold: float | Mapping[str, float] | None = None,
+    settings: drums.Settings | None = None,
+    velocities: bool | None = None,
+) -> DrumParts:
+    """Drums taken apart by what was played.
+
+    Parameters
+    ----------
+    song : Song, str or path
+        A drum loop or track.
+    method : str or path
+        A drum method of `methods`, or the path of weights that you trained.
+    onsets : DrumOnsets, optional
+        The hits, such as those of an earlier result, edited; without them the method finds them.
+    threshold : float or mapping, optional
+        How sure the method must be of a hit, 0..1, or so by class; without one what its card says.
+    settings : Settings, optional
+        Of `drums`.
+    velocities : bool, optional
+        As in `drums.separate`.
+
+    Returns
+    -------
+    DrumParts
+        Stems "kick", "snare", "open_hihat", "closed_hihat", "toms" that sum to the song, and what
+        was learned. Silence, and a song without a hit: no onsets, all of the song in "toms".
+
+    Raises
+    ------
+    InputError
+        For a song that cannot be read, and a method that does not exist.
     """
+    song = as_song(song)
     if onsets is None:
         onsets = transcribe_drums(song, method, threshold=threshold)
-    return drums.separate(song, onsets, **options)
+    return drums.separate(song, onsets, settings or drums.SETTINGS, velocities=velocities)
 
 
-def transcribe_drums(song, method="drum-cnn", *, threshold=None):
-    """The hits that a drum network finds, `DrumOnsets` with velocities 1: measured when the song is taken apart."""
-    model = _model(methods.find(method, "drums"))
+def transcribe_drums(
+    song: SongOrPath,
+    method: str | os.PathLike = methods.DEFAULT["drums"],
+    *,
+    threshold: float | Mapping[str, float] | None = None,
+) -> DrumOnsets:
+    """The hits that a drum network finds.
+
+    Parameters
+    ----------
+    song : Song, str or path
+        A drum loop or track.
+    method : str or path
+        A drum method of `methods`, or the path of weights that you trained.
+    threshold : float or mapping, optional
+        How sure the method must be of a hit, 0..1, or so by class; without one what its card says.
+
+    Returns
+    -------
+    DrumOnsets
+        With velocities 1: they are measured when the song is taken apart. Silence has none.
+
+    Raises
+    ------
+    InputError
+        For a song that cannot be read, and a method that does not exist.
+    """
+    model = _loaded(methods.find(method, "drums").weights)
     known = model.card["decoding"].get("threshold", drums.THRESHOLD)
-    return drums.transcribe(song, model, threshold=known if threshold is None else threshold)
-
-
-def _melody_by_sfnmf(song, *, seed=0, **options):
-    return decode.viterbi(sfnmf.salience(song, seed=seed, **options))
+    return drums.transcribe(
+        as_song(song), model, threshold=known if threshold is None else threshold
+    )
 
 
 @functools.lru_cache(maxsize=3)
@@ -120,23 +313,6 @@ def _trained(name):
     return weights.load_model(name)
 
 
-def _model(method):
-    """The network of a method; shipped ones are kept, one's own may change between two calls."""
-    known = method.weights in weights.names()
-    return _trained(method.weights) if known else weights.load_model(method.weights)
-
-
-def _salience_by_network(song, method, *, seed=0, **options):
-    model = _model(method)
-    features = inputs.FRONT_ENDS[model.card["front_end"]](song, seed=seed)
-    return run.salience(model, features, **model.card["decoding"] | options)
-
-
-def _lead_by_network(song, method, melody, *, gated=True):
-    model = _model(method)
-    features = inputs.FRONT_ENDS[model.card["front_end"]](song)
-    mask, gate = run.mask(model, features, melody)
-    return separation.lead_by_mask(song, mask, gate if gated else None)
-
-
-_MELODY = {"sfnmf": _melody_by_sfnmf, "pyin": pyin.extract}
+def _loaded(name):
+    """A network: shipped ones are read once, one's own may change between two calls."""
+    return _trained(name) if name in weights.names() else weights.load_model(name)

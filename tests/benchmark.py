@@ -358,7 +358,7 @@ def leave_one_out(folder):
     scores = [
         [
             evaluate.score_melody(
-                estimate=api.extract_melody(song, hearing=sfnmf.Hearing(voiced_db=db)),
+                estimate=api.extract_melody(song, "sfnmf", hearing=sfnmf.Hearing(voiced_db=db)),
                 reference=song.melody,
             )
             for db in candidates

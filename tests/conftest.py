@@ -182,7 +182,7 @@ def quick(monkeypatch):
     from melodylab import api
     from melodylab.records import DrumOnsets, DrumParts, Melody
 
-    def extract_melody(song, method="sfnmf"):
+    def extract_melody(song, method="best", threshold=None, heard=None):
         return Melody(
             np.arange(3) * 0.01, np.array([220.0, 220.0, np.nan]), np.array([1.0, 0.0, 0.0])
         )
@@ -190,11 +190,11 @@ def quick(monkeypatch):
     monkeypatch.setattr(api, "extract_melody", extract_melody)
     halves = ("melody", "accompaniment")
     monkeypatch.setattr(
-        api, "separate", lambda song, method="sfnmf": dict.fromkeys(halves, song.audio / 2)
+        api, "separate", lambda song, method="best": dict.fromkeys(halves, song.audio / 2)
     )
     onsets = DrumOnsets([0.01, 0.02], ("kick", "snare"), [1.0, 0.5])
 
-    def separate_drums(song, method="drum-cnn"):
+    def separate_drums(song, method="drum-cnn", threshold=None):
         stems = dict.fromkeys(api.DRUM_CLASSES, song.audio / 5)
         return DrumParts(
             stems,

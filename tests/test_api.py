@@ -91,20 +91,22 @@ def test_pyin_takes_the_shortest_songs(samples):
 
 
 def test_the_melody_is_viterbi_on_the_salience(two):
-    melody = ml.extract_melody(two, settings=FAST, seed=3)
-    again = ml.decode.viterbi(ml.salience(two, settings=FAST, seed=3))
+    melody = ml.extract_melody(two, "sfnmf", settings=FAST, seed=3)
+    again = ml.decode.viterbi(ml.salience(two, "sfnmf", settings=FAST, seed=3))
     assert np.array_equal(melody.f0_hz, again.f0_hz, equal_nan=True) and np.array_equal(
         melody.voicing, again.voicing
     )
 
 
 def test_a_seed_reaches_the_method(two):
-    voicings = [ml.extract_melody(two, settings=FAST, seed=seed).voicing for seed in (0, 0, 1)]
+    voicings = [
+        ml.extract_melody(two, "sfnmf", settings=FAST, seed=seed).voicing for seed in (0, 0, 1)
+    ]
     assert np.array_equal(voicings[0], voicings[1]) and not np.array_equal(voicings[0], voicings[2])
 
 
 def test_separate_follows_the_given_melody_or_finds_its_own(two):
-    own = ml.separate(two, settings=FAST)
+    own = ml.separate(two, "sfnmf", settings=FAST)
     told = ml.separate(two, melody=two.melody, settings=FAST)
     for stems in (own, told):
         assert list(stems) == ["melody", "accompaniment"]
@@ -125,7 +127,7 @@ def test_separate_keeps_rate_and_channels(rng):
     song = Song.from_array(
         np.stack([tone(330, 0.5, 44100), 0.1 * rng.standard_normal(22050)]), 44100
     )
-    stems = ml.separate(song, settings=FAST)
+    stems = ml.separate(song, "sfnmf", settings=FAST)
     assert {(stem.shape, stem.dtype) for stem in stems.values()} == {
         ((2, 22050), np.dtype("float32"))
     }
@@ -192,10 +194,9 @@ def test_the_card_says_how_to_decode_and_the_caller_has_the_last_word(two, rando
     for gain, share in ((0.0, 1), (1e9, 0)):
         decode_by(random_weights, "cqt-crnn-2", unvoiced_gain=gain)
         assert ml.extract_melody(two, method="cqt-crnn-2").voiced.mean() == share
-        assert (
-            ml.extract_melody(two, method="cqt-crnn-2", unvoiced_gain=1e9 - gain).voiced.mean()
-            == 1 - share
-        )
+    for threshold, share in ((0.0, 1), (1.0, 0)):
+        melody = ml.extract_melody(two, method="cqt-crnn-2", threshold=threshold)
+        assert melody.voiced.mean() == share
     decode_by(random_weights, "deep-salience", threshold=1.0)
     assert not ml.extract_melody(two, method="deep-salience").voiced.any()
 
@@ -283,7 +284,8 @@ def test_drums_are_taken_apart_and_add_up(loop):
 
 def test_edited_hits_lead_without_the_network(loop, monkeypatch):
     monkeypatch.setattr(api, "_trained", None)
-    kit = ml.separate_drums(loop, onsets=loop.onsets, iterations=20)
+    quick = ml.drums.Settings(iterations=20)
+    kit = ml.separate_drums(loop, onsets=loop.onsets, settings=quick)
     assert kit.onsets.times_s.tolist() == loop.onsets.times_s.tolist()
 
 
@@ -325,6 +327,61 @@ def test_a_network_separates_nothing_yet(two, random_weights):
         ml.separate(two, method="sf-crnn-1")
 
 
+# --- what is taken where nothing is asked for, and how songs and melodies may be given ------------
+
+
+def test_the_defaults_are_the_best_of_ours(two):
+    best = ml.extract_melody(two, "best")
+    assert np.array_equal(ml.extract_melody(two).f0_hz, best.f0_hz, equal_nan=True)
+    assert np.array_equal(ml.salience(two).values, ml.salience(two, "best").values)
+    led = ml.separate(two, "sfnmf", melody=best, settings=FAST)
+    assert np.array_equal(ml.separate(two, settings=FAST)["melody"], led["melody"])
+    assert np.array_equal(ml.separate(two, "best", settings=FAST)["melody"], led["melody"])
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_path_is_as_good_as_a_song(two, loop, tmp_path, kind):
+    for song, name in ((two, "two.wav"), (loop, "loop.wav")):
+        audio.write(tmp_path / name, song.audio, song.sr)
+    two.melody.to_csv(tmp_path / "two.csv")
+    path, beat, line = (kind(tmp_path / name) for name in ("two.wav", "loop.wav", "two.csv"))
+    found = ml.extract_melody(path)
+    assert np.array_equal(found.f0_hz, ml.extract_melody(two).f0_hz, equal_nan=True)
+    assert np.array_equal(ml.salience(path).values, ml.salience(two).values)
+    told = ml.separate(path, "sfnmf", melody=line, settings=FAST)
+    given = ml.separate(two, "sfnmf", melody=ml.Melody.from_csv(line), settings=FAST)
+    assert np.array_equal(told["melody"], given["melody"]) and told["melody"].any()
+    hits = api.transcribe_drums(beat)
+    assert len(hits.times_s) and hits.classes == ml.separate_drums(beat).onsets.classes
+
+
+def test_what_is_neither_song_nor_path_is_refused_in_a_sentence(two):
+    for call in (ml.extract_melody, ml.salience, ml.separate, ml.separate_drums):
+        with pytest.raises(ml.InputError, match="a ndarray was given; give a path"):
+            call(np.zeros(SR))
+    with pytest.raises(ml.InputError, match="a tuple was given; give a Melody"):
+        ml.separate(two, melody=(1, 2))
+
+
+def test_settings_of_another_method_are_refused(two):
+    for call in (ml.extract_melody, ml.salience):
+        with pytest.raises(ml.InputError, match="settings belong to sfnmf and not to harmonic"):
+            call(two, settings=FAST)
+    with pytest.raises(ml.InputError, match="settings belong to sfnmf and not to unet"):
+        ml.separate(two, "unet", settings=FAST)
+
+
+def test_a_threshold_says_from_where_on_a_frame_counts_as_sung(two):
+    plain = ml.extract_melody(two)
+    for threshold in (0.0, 0.2, 0.5, 0.9, 1.0):
+        melody = ml.extract_melody(two, threshold=threshold)
+        heard = np.isfinite(plain.f0_hz)
+        assert np.array_equal(melody.voiced[heard], plain.voicing[heard] >= threshold)
+        assert np.all(np.diff(melody.voicing[np.argsort(plain.voicing)]) >= -1e-12)
+    with pytest.raises(ml.InputError, match="threshold is 1.5; give a number from 0 to 1"):
+        ml.extract_melody(two, threshold=1.5)
+
+
 # --- loading --------------------------------------------------------------------------------------
 
 
@@ -339,7 +396,7 @@ def test_librosas_example_is_loaded_from_a_folder_without_a_network(dev_data, mo
     monkeypatch.setenv("LIBROSA_DATA_DIR", str(dev_data / "librosa"))
     song = ml.load_song("librosa:fishin").excerpt(20, 23)
     assert song.channels in (1, 2) and song.sr == 44100 and song.duration_s == pytest.approx(3)
-    melody = ml.extract_melody(song, settings=FAST)
+    melody = ml.extract_melody(song, "sfnmf", settings=FAST)
     assert 0.1 < melody.voiced.mean() <= 1
 
 

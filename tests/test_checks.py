@@ -53,7 +53,7 @@ def half_loud_db():
 
     def is_enough(lead_db):
         song = synth.demo_song(seed=0, seconds=12, lead_db=lead_db)
-        return evaluate.score_melody(api.extract_melody(song), song.melody)["RPA"] > half
+        return evaluate.score_melody(api.extract_melody(song, "sfnmf"), song.melody)["RPA"] > half
 
     half = evaluate.score_melody(decode.viterbi(tour()[1]), tour()[0].melody)["RPA"] / 2
     quiet, loud = -24.0, 0.0

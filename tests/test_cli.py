@@ -42,6 +42,39 @@ def test_an_unknown_method_lists_the_choices(run):
         assert found(".") == ["a.wav"]
 
 
+@pytest.mark.parametrize(
+    "line, meant",
+    [
+        ("melod a.wav", "did you mean melody?"),
+        ("melody a.wav --methd x", "--method"),
+        ("melody a.wav --method sfmnf", "did you mean sfnmf?"),
+        ("separate a.wav --method unet+bst", "did you mean best?"),
+        ("evaluate songs --method sf-crn-1", "did you mean sf-crnn-1?"),
+        ("drums a.wav --method drumcnn", "did you mean drum-cnn?"),
+    ],
+)
+def test_what_is_nearly_right_is_offered(run, line, meant):
+    result = run(*line.split())
+    assert result.exit_code == 2 and meant in result.stderr and result.stdout == ""
+
+
+def test_methods_are_listed_with_task_line_range_and_paper(run):
+    lines = run("methods").stdout.splitlines()
+    assert [line for line in lines if line[0] != " "] == ["melody", "separation", "drums"]
+    for task in ("melody", "separation", "drums"):
+        shown = run("methods", "--task", task).stdout
+        for name, method in methods.of_task(task).items():
+            (line,) = [
+                line for line in shown.splitlines() if line.split()[0] == name and line != task
+            ]
+            assert method.line in line and method.source in line
+            if method.range_hz:
+                assert f"{method.range_hz[0]:.0f}-{method.range_hz[1]:.0f} Hz" in line
+    for command, task in (("melody", "melody"), ("separate", "separation"), ("drums", "drums")):
+        told = run(command, "--help").stdout
+        assert all(f"  {name} " in told for name in methods.of_task(task)), command
+
+
 def test_a_closed_pipe_is_no_traceback(tmp_path):
     command = [sys.executable, "-m", "melodylab.cli", "lab", "notebooks", "--copy-only"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
@@ -83,12 +116,6 @@ def test_a_target_that_is_another_input_is_refused_for_that_one_only(run, quick)
     )
 
 
-def test_a_result_may_be_made_again(run, quick):
-    tone("a.wav")
-    Path("a.melody.csv").write_text("old")
-    assert run("melody", "a.wav").exit_code == 0 and "220" in Path("a.melody.csv").read_text()
-
-
 def test_one_bad_input_does_not_stop_the_rest(run, quick):
     Path("bad.wav").write_text("no sound at all")
     result = run("melody", tone("a.wav"), "bad.wav", "gone.wav", tone("b.wav"))
@@ -102,7 +129,7 @@ def test_one_bad_input_does_not_stop_the_rest(run, quick):
 def test_a_fault_of_ours_costs_one_file(run, quick, monkeypatch, fault):
     extract = api.extract_melody
 
-    def extract_melody(song, method):
+    def extract_melody(song, method, **options):
         if song.name == "a":
             raise fault
         return extract(song)
@@ -121,7 +148,7 @@ def test_warnings_are_one_line_each(run, quick):
 
 
 def test_ctrl_c_is_one_line(run, quick, monkeypatch):
-    def interrupted(song, method):
+    def interrupted(song, method, **options):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(api, "extract_melody", interrupted)

@@ -78,8 +78,20 @@ def test_best_says_which_network_it_is(run, random_weights, songs):
     for name, out in (("best", "a.csv"), (weights.BEST, "b.csv")):
         result = run("melody", tone("a.wav"), "--method", name, "--out", out)
         assert result.exit_code == 0 and result.stderr == (
-            "best: harmonic-crnn\n" if name == "best" else ""
+            "melodylab: best is harmonic-crnn\n" if name == "best" else ""
         )
     assert Path("a.csv").read_text() == Path("b.csv").read_text()
     table = run("evaluate", str(songs), "--method", "best").stdout
     assert "harmonic-crnn" in table and "best" not in table
+
+
+def test_a_table_is_overwritten_on_demand_only(run, quick, songs):
+    (songs / "three" / "mix.wav").unlink()
+    Path("table.csv").write_text("mine")
+    result = run("evaluate", "songs", "--method", "pyin", "--out", "table.csv")
+    assert result.exit_code == 2 and "--force" in result.stderr and result.stdout == ""
+    assert Path("table.csv").read_text() == "mine"
+    assert (
+        run("evaluate", "songs", "--method", "pyin", "--out", "table.csv", "--force").exit_code == 0
+    )
+    assert "mine" not in Path("table.csv").read_text()

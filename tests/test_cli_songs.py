@@ -10,14 +10,14 @@ from command_tools import SR, found, tone
 from melodylab import api
 from melodylab.errors import InputError
 from melodylab.io import audio as sound
-from melodylab.records import DrumOnsets
+from melodylab.records import DrumOnsets, Melody
 
 # --- melody ----------------------------------------------------------------------------------------
 
 
 def test_melody_writes_every_frame_with_signs(run):
     tone("a.wav", f0_hz=330.0)
-    result = run("melody", "a.wav")
+    result = run("melody", "a.wav", "--method", "sfnmf")
     assert result.exit_code == 0 and result.stdout == "a.melody.csv\n" and result.stderr == ""
     header, *rows = Path("a.melody.csv").read_text().splitlines()
     times_s, f0_hz = np.array([[float(x) for x in row.split(",")] for row in rows]).T
@@ -46,6 +46,19 @@ def test_signs_in_the_csv(run, quick):
         (["x/a.wav", "b.wav"], [], ["a.melody.csv", "b.melody.csv"]),
         (["a.wav"], ["--out", "new/line.csv"], ["new/line.csv"]),
         (["a.wav"], ["--out", "line.txt", "--midi"], ["line.txt", "line.mid"]),
+        (["a.wav"], ["--out", "line.mid", "--midi"], ["line.csv", "line.mid"]),
+        (["a.wav"], ["--out", "line.midi"], ["line.csv", "line.midi"]),
+        (["a.wav"], ["--method", "sfnmf"], ["a.melody.csv"]),
+        (
+            ["a.wav"],
+            ["--method", "sfnmf", "--method", "pyin", "--midi"],
+            [f"a.{m}.melody.{e}" for m in ("sfnmf", "pyin") for e in ("csv", "mid")],
+        ),
+        (
+            ["a.wav", "x/a.wav"],
+            ["--method", "sfnmf", "--method", "pyin", "--out", "o"],
+            [f"o/{n}.{m}.csv" for n in ("a", "a-2") for m in ("sfnmf", "pyin")],
+        ),
         (["a.wav"], ["--out", "new"], ["new/a.csv"]),
         (["a.wav"], ["--out", "new.v1/"], ["new.v1/a.csv"]),
         (
@@ -78,7 +91,9 @@ def test_an_existing_folder_with_an_ending_is_a_folder(run, quick, tmp_path):
 def test_midi_holds_the_notes(run):
     import pretty_midi
 
-    assert run("melody", tone("a.wav", 2, f0_hz=440.0), "--midi").exit_code == 0
+    assert (
+        run("melody", tone("a.wav", 2, f0_hz=440.0), "--midi", "--method", "sfnmf").exit_code == 0
+    )
     notes = pretty_midi.PrettyMIDI("a.melody.mid").instruments[0].notes
     assert notes and {note.pitch for note in notes} == {69}
 
@@ -113,7 +128,7 @@ def test_a_network_without_good_weights_is_one_sentence_for_all_songs(run, rando
 def test_stems_add_up_to_the_input_at_its_rate_and_channels(run, rng):
     y = (rng.standard_normal((44100, 2)) * 0.1).astype(np.float32)
     sf.write("a.wav", y, 44100, subtype="FLOAT")
-    result = run("separate", "a.wav", "--out", "stems")
+    result = run("separate", "a.wav", "--out", "stems", "--method", "sfnmf")
     assert result.exit_code == 0 and result.stdout.split() == [
         "stems/melody.wav",
         "stems/accompaniment.wav",
@@ -131,6 +146,7 @@ def test_stems_add_up_to_the_input_at_its_rate_and_channels(run, rng):
         (["x/a.wav"], ["--out", "o"], ["o"]),
         (["a.wav", "b.wav"], [], ["a-stems", "b-stems"]),
         (["a.wav", "x/a.wav"], ["--out", "o"], ["o/a", "o/a-2"]),
+        (["a.wav"], ["--method", "sfnmf", "--method", "unet"], ["a-stems/sfnmf", "a-stems/unet"]),
     ],
 )
 def test_where_stems_go(run, quick, inputs, options, folders):
@@ -220,8 +236,131 @@ def test_drums_refuse_what_is_bad_and_go_on(run, quick):
     result = run("drums", "kick.wav", "--out", ".")
     assert result.exit_code == 2 and "is an input" in result.stderr
     result = run("drums", "kick.wav", "--method", "sfnmf")
-    assert (
-        result.exit_code == 2
-        and "sfnmf finds no drum hits, it finds the melody; choose one of best, drum-cnn"
-        in result.stderr
-    )
+    assert result.exit_code == 2 and "sfnmf finds no drum hits, it " in result.stderr
+
+
+# --- nothing is lost ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "command, there",
+    [
+        ("melody a.wav", "a.melody.csv"),
+        ("melody a.wav --midi", "a.melody.mid"),
+        ("melody a.wav --out o", "o/a.csv"),
+        ("melody a.wav --out o.mid --midi", "o.csv"),
+        ("melody a.wav --method sfnmf --method pyin", "a.pyin.melody.csv"),
+        ("separate a.wav --out mine", "mine/melody.wav"),
+        ("separate a.wav", "a-stems/accompaniment.wav"),
+        ("drums a.wav --out mine", "mine/toms.wav"),
+    ],
+)
+def test_what_exists_is_overwritten_on_demand_only(run, quick, monkeypatch, command, there):
+    tone("a.wav", 0.1)
+    Path(there).parent.mkdir(exist_ok=True)
+    Path(there).write_text("mine")
+    load, before = api.load_song, found(".")
+    monkeypatch.setattr(api, "load_song", None)  # refused before the song is read
+    result = run(*command.split())
+    assert result.exit_code == 2 and found(".") == before and Path(there).read_text() == "mine"
+    (line,) = [
+        line for line in result.stderr.splitlines() if " is harm" not in line and "+" not in line
+    ]
+    assert line.startswith("melodylab: ") and there in line and "--force" in line
+    monkeypatch.setattr(api, "load_song", load)
+    assert run(*command.split(), "--force").exit_code == 0
+    assert Path(there).read_bytes() != b"mine"
+
+
+def test_an_old_midi_beside_a_new_csv_is_told(run, quick):
+    tone("a.wav", 0.1)
+    run("melody", "a.wav", "--midi")
+    result = run("melody", "a.wav", "--force")
+    assert result.exit_code == 0 and "a.melody.mid is of an earlier run" in result.stderr
+
+
+def test_a_name_that_is_too_long_is_refused_before_the_work(run, quick, monkeypatch):
+    name = f"{'a' * 248}.wav"
+    tone(name, 0.1)
+    monkeypatch.setattr(api, "load_song", None)
+    result = run("melody", name)
+    assert result.exit_code == 2 and "give a shorter one with --out" in result.stderr
+    assert found(".") == [name] and "fault in melodylab" not in result.stderr
+
+
+# --- many songs -----------------------------------------------------------------------------------
+
+
+def test_a_folder_stands_for_the_songs_in_it(run, quick):
+    for name in ("songs/b.wav", "songs/a.flac", "songs/.hidden.wav", "songs/deeper/c.wav"):
+        tone(name, 0.1) if name.endswith("wav") else sf.write(name, np.zeros(99), SR)
+    Path("songs/notes.txt").write_text("no song")
+    assert run("melody", "songs", "songs/b.wav").stdout.split() == ["a.melody.csv", "b.melody.csv"]
+    assert run("separate", "songs", "--out", "o").exit_code == 0
+    assert found("o") == [f"{n}/{s}.wav" for n in "ab" for s in ("accompaniment", "melody")]
+    Path("empty").mkdir()
+    result = run("melody", "empty")
+    assert result.exit_code == 2 and "empty is a folder" in result.stderr
+
+
+def test_songs_of_which_nothing_comes_get_a_remark(run):
+    sf.write("silent.wav", np.zeros(SR // 2), SR)
+    for command in ("melody", "separate", "drums"):
+        result = run(command, "silent.wav")
+        assert result.exit_code == 0 and "silent.wav is silent" in result.stderr, command
+
+
+def test_progress_is_told_of_work_on_a_terminal(run, quick, monkeypatch):
+    from melodylab import progress
+    from melodylab.cli import batch
+
+    seen = []
+
+    class Bar:
+        def __init__(self, **options):
+            seen.append(("bar", options["desc"], options["disable"]))
+
+        def set_description_str(self, text, refresh):
+            seen.append(("step", text))
+
+        def refresh(self):
+            seen.append((self.n, self.total))
+
+        def close(self):
+            seen.append("closed")
+
+    def extract_melody(song, method, **options):
+        assert list(progress.steps("ab", "listening")) == ["a", "b"]
+        return Melody([0.0], [220.0], [1.0])
+
+    monkeypatch.setattr(batch, "tqdm", Bar)
+    monkeypatch.setattr(api, "extract_melody", extract_melody)
+    run("melody", tone("a.wav", 0.1))
+    step = ("step", "a.wav: listening")
+    steps = [part for n in range(3) for part in (step, (n, 2))]
+    assert seen == [("bar", "a.wav", True), *steps, "closed"]
+    assert list(progress.steps([1, 2], "unheard")) == [1, 2] and len(seen) == 8
+
+
+def test_the_salience_is_written_on_demand(run):
+    result = run("melody", tone("a.wav", 1.0), "--method", "sfnmf", "--salience")
+    assert result.stdout.split() == ["a.melody.csv", "a.melody.npz"]
+    held, song = np.load("a.melody.npz"), api.load_song("a.wav")
+    salience = api.salience(song, "sfnmf")
+    for name in ("values", "freqs_hz", "times_s", "unvoiced"):
+        np.testing.assert_array_equal(held[name], getattr(salience, name))
+    result = run("melody", "a.wav", "--method", "pyin", "--salience", "--out", "b.csv")
+    assert result.exit_code == 2 and "pyin has no salience" in result.stderr
+
+
+def test_a_threshold_moves_the_sign(run):
+    rows = {}
+    for threshold in ("0", "0.5", "1"):
+        arguments = ("--method", "sfnmf", "--threshold", threshold, "--out", f"{threshold}.csv")
+        assert run("melody", tone("a.wav", 1.0), *arguments).exit_code == 0
+        rows[threshold] = np.loadtxt(f"{threshold}.csv", delimiter=",")[:, 1]
+    np.testing.assert_array_equal(*(np.abs(rows[t]) for t in ("0", "1")))
+    shares = [np.mean(rows[t] > 0) for t in ("0", "0.5", "1")]
+    assert shares[0] > 0.95 and shares[0] >= shares[1] > shares[2]
+    result = run("melody", "a.wav", "--threshold", "7")
+    assert result.exit_code == 2 and "0<=x<=1" in result.stderr

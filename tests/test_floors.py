@@ -14,10 +14,11 @@ import melodylab
 PACKAGE = Path(melodylab.__file__).parent
 
 FLOORS = [  # from the ground up; a name may be a module or a whole room
-    "errors",
+    "errors progress",
     "files dsp.grids dsp.levels dsp.mixing dsp.nmf io.tables",
     "io.midi io.csv",
     "records dsp.stft io.audio",
+    "io.songs",
     "synth dsp.cfp",
     "io.folders dsp.features",
     "sfnmf melody.decode melody.pyin drums.steps",
@@ -43,7 +44,7 @@ LIBRARIES = {  # library -> the rooms or modules that may import it; the standar
     "ipywidgets": "course.panel course.panels",
     "joblib": "dsp.features evaluate.tables training",
     "lazy_loader": "io dsp melody course",
-    "librosa": "dsp.stft dsp.features melody.decode melody.pyin api",
+    "librosa": "dsp.stft dsp.features melody.decode melody.pyin io.songs",
     "lightning": "training",
     "matplotlib": "plot course.panel course.panels",
     "mir_eval": "evaluate",

@@ -1,6 +1,6 @@
-"""The command line: `app` holds its entry and the commands that work on songs, the others a command each."""
+"""The command line: `app` is the program, the other modules hold its commands."""
 
-from melodylab.cli import doctor, lab, train
+from melodylab.cli import batch, doctor, evaluate, lab, methods, songs, train
 from melodylab.cli.app import main
 
-__all__ = ["doctor", "lab", "main", "train"]
+__all__ = ["batch", "doctor", "evaluate", "lab", "main", "methods", "songs", "train"]

@@ -530,7 +530,7 @@ longest = np.argmax(ends - starts)
 run = slice(starts[longest], ends[longest])
 for name in ("chords", "bass", "drums"):
     without = ml.Song.from_array(song.audio - song.stems[name], song.sr)
-    still = evaluate.frame_errors(estimate=ml.extract_melody(without), reference=song.melody)[1][run] == "octave"
+    still = evaluate.frame_errors(estimate=ml.extract_melody(without, "sfnmf"), reference=song.melody)[1][run] == "octave"
     print(f"without {name}: {still.mean():.0%} of the slip is left")
 slip = {
     "from_s": times_s[run.start],
@@ -556,7 +556,7 @@ checks.check_00_c(lead_db, seed=0, seconds=12)
 half = ml.score_melody(melody, song.melody)["RPA"] / 2
 for lead_db in range(0, -31, -3):
     softer = ml.demo_song(seed=0, seconds=12, lead_db=lead_db)
-    pitch_accuracy = ml.score_melody(ml.extract_melody(softer), softer.melody)["RPA"]
+    pitch_accuracy = ml.score_melody(ml.extract_melody(softer, "sfnmf"), softer.melody)["RPA"]
     print(f"{lead_db} dB: RPA {pitch_accuracy:.2f}")
     if pitch_accuracy <= half:
         break

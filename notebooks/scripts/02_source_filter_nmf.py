@@ -436,7 +436,7 @@ print(
 # they part?
 
 # %%
-salience = ml.salience(song)
+salience = ml.salience(song, "sfnmf")
 melody = decode.viterbi(salience)
 for name, estimate in {"peak": decode.peak(salience), "viterbi": melody}.items():
     print(

@@ -13,7 +13,7 @@ from melodylab.errors import InputError
 from melodylab.models import crnn, deep_salience, inputs, run
 from melodylab.models.base import Network
 from melodylab.records import Features, Song
-from melodylab.training import hits, masks, tasks
+from melodylab.training import hits, masks, objectives
 
 SR, HOP_SAMPLES = 22050, 256
 
@@ -301,10 +301,10 @@ def test_every_network_has_a_front_end_that_fits():
         assert end.name == declared.front_end
         with torch.inference_mode():
             made = model(torch.zeros(1, end.channels, len(end.freqs_hz), 2))
-        if tasks.of(model) is masks.Masks:
+        if objectives.of(model) is masks.Masks:
             shares, gate = model.shares(made)
             assert shares.shape[-2:] == (len(end.freqs_hz), 2) and gate.shape == (1, 2)
-        elif tasks.of(model) is hits.Hits:
+        elif objectives.of(model) is hits.Hits:
             assert made.shape == (1, 5, 2)
         else:
             assert made.shape == (1, model.grid.n_bins + model.has_unvoiced_class, 2)

@@ -65,7 +65,7 @@ from melodylab.errors import InputError
 from melodylab.melody import decode
 from melodylab.models import inputs, run
 from melodylab.models.crnn import NOTES
-from melodylab.training import tasks
+from melodylab.training import melodies
 
 work = Path(tempfile.mkdtemp())  # features and weights of this session
 
@@ -146,7 +146,7 @@ show(
 # %%
 sharp_hz = 440 * 2 ** (48 / 1200)
 by_hand = [0, 1, 37, 37, 61]
-assert tasks.classes(np.array([np.nan, 55, 440, sharp_hz, 1760]), NOTES).tolist() == by_hand
+assert melodies.classes(np.array([np.nan, 55, 440, sharp_hz, 1760]), NOTES).tolist() == by_hand
 
 frame = int(np.flatnonzero(song.melody.voiced)[300])  # one label of the song, the long way round
 f0_hz = song.melody.f0_hz[frame]
@@ -156,7 +156,7 @@ print(
 )
 distances = np.abs(np.log2(f0_hz / NOTES.freqs_hz))  # to all 61 notes
 label = 1 + int(distances.argmin())
-assert label == tasks.classes(f0_hz, NOTES) == 1 + round(semitones), "three ways to one label"
+assert label == melodies.classes(f0_hz, NOTES) == 1 + round(semitones), "three ways to one label"
 
 # %% [markdown]
 # Is the label also where the sound is? Ask the picture: under the label it must be brighter than a tritone beside it.
@@ -495,7 +495,7 @@ assert "SHA-256 differs" in refused, "one bit is enough"
 # ## For real
 #
 # In earnest you write the recipe into a file. All keys have defaults; `melodylab train --help` and the docstrings of
-# `train.Training` and `examples.Bank` list them. A key that does not exist is refused, with the nearest that does.
+# `training.Training` and `training.Bank` list them. A key that does not exist is refused, with the nearest that does.
 
 # %%
 toml = """
@@ -539,8 +539,8 @@ assert training.Recipe.from_dict(tomllib.loads(earnest.as_toml())) == earnest, (
 # cluster compute the features, which take longer than a short training. In `my-run` you find `log.csv`, one row a
 # validation, the checkpoints, and at the end `sf-crnn-1.safetensors` with its card.
 #
-# The recipe of every shipped network is on its card: `weights.card("sf-crnn-1")["recipe"]`. It is all you need to make it
-# again.
+# The recipe of every shipped network is on its card, `weights.card("sf-crnn-1")["recipe"]`, and comes as a file, too:
+# `melodylab train --list` shows them all, `melodylab train sf-crnn-1 --out my-run` follows one.
 #
 # ## Honest limits
 #
@@ -587,7 +587,7 @@ checks.check_10_a(label_of)
 # that only *counts* (always answers with the shares)? Which of the two did the training of part 4 get below?
 
 # %%
-labels = np.concatenate([tasks.classes(one.melody.sung_hz, NOTES) for one in held_out])
+labels = np.concatenate([melodies.classes(one.melody.sung_hz, NOTES) for one in held_out])
 shares = np.bincount(labels, minlength=62) / len(labels)
 print(f"no melody in {shares[0]:.0%} of the frames; {np.sum(shares > 0)} of 62 classes occur")
 

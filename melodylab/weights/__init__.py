@@ -71,7 +71,9 @@ def experiments():
     "ablation": rows with "change" (what was taken out of the training songs); "training_share": rows with "share" (of them,
     0..1); "inputs": with "input", "recurrence" and "seed" (networks with CNN1); "wide": with "network" (those with CNN2);
     "multires", "ftanet": with "network", "changes" (arguments of `models.create_model`) and "seed", and with "VR" and "VFA".
-    All with "OA", "RPA", "RCA" and "AUC". Voicing constants were chosen leave-one-song-out; AUC needs none. Raises InputError
+    All with "OA", "RPA", "RCA" and "AUC". Voicing constants were chosen leave-one-song-out; AUC needs none.
+    "development": what the development songs and loops gave that no card tells, rows with "task", "method", "song" (or "mean",
+    "worst") and figures as in `evaluate.Table`. Raises InputError
     where the file is missing or damaged.
     """
     path = FOLDER / EXPERIMENTS

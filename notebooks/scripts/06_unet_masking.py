@@ -850,29 +850,30 @@ sonify.player(backing, mine.sr, start_s=1, seconds=4, title="sing along")
 # seven songs; lower is better.
 
 # %%
-# (lead SDR, accompaniment SDR, without melody), in dB; None: not measured
-measured = {
-    "ideal ratio mask on the spectrum": (13.8, 16.9, None),
-    "ideal ratio mask on 128 mel bands": (12.2, 15.3, None),
-    "sfnmf, led by the true melody": (7.6, 10.6, None),
-    "unet, led by the true melody": (5.9, 9.6, None),
-    "sfnmf+best": (5.2, 9.3, -5.6),
-    "unet+best": (4.9, 9.2, -8.8),
-    "unet": (4.5, 8.3, -18.6),
-    "sfnmf": (3.4, 7.5, -5.3),
-    "unet-mel, mask cut to 1, mixture's phases": (1.9, 6.0, -7.8),
-    "unet-mel as the report wrote it": (-13.6, -22.0, -5.5),
-    "REPET-SIM, which only looks for repetition": (2.3, 5.9, None),
-    "the song itself": (-3.0, None, None),
+# (lead SDR, accompaniment SDR, without melody), in dB; -: not measured
+rows = ml.weights.experiments()["development"]
+methods = {
+    "ideal mask": "ideal ratio mask on the spectrum",
+    "ideal mel mask": "ideal ratio mask on 128 mel bands",
+    "sfnmf (true melody)": "sfnmf, led by the true melody",
+    "unet (true melody)": "unet, led by the true melody",
+    "sfnmf+best": "sfnmf+best",
+    "unet+best": "unet+best",
+    "unet": "unet",
+    "sfnmf": "sfnmf",
+    "unet-mel": "unet-mel, mask cut to 1, mixture's phases",
+    "unet-mel as written": "unet-mel as the report wrote it",
+    "repet-sim": "REPET-SIM, which only looks for repetition",
+    "mix": "the song itself",
 }
 print(f"{'':>42}  {'lead':>6} {'rest':>6} {'without melody':>15}")
-for method, values in measured.items():
-    print(
-        f"{method:>42}  "
-        + " ".join(
-            f"{'-' if v is None else format(v, '.1f'):>{n}}" for v, n in zip(values, (6, 6, 15))
-        )
-    )
+for method, words in methods.items():
+    told = [row for row in rows if row["method"] == method]
+    mean = next(row for row in told if (row["task"], row["song"]) == ("separation", "mean"))
+    worst = max((row["removed_db"] for row in told if "removed_db" in row), default=None)
+    values = (mean["lead_sdr_db"], mean.get("accompaniment_sdr_db"), worst)
+    cells = ["-" if value is None else f"{value:.1f}" for value in values]
+    print(f"{words:>42}  {cells[0]:>6} {cells[1]:>6} {cells[2]:>15}")
 
 # %% [markdown]
 # Three things to read from it. Who is told the true melody gains 1.4 to 4.2 dB: to *find* the melody is still the larger half of taking

@@ -49,50 +49,6 @@ def test_a_melody_survives_its_file(melody, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text",
-    [
-        "0,220\n0.5,-110\n1,0\n",
-        "# time_s,f0_hz\n0,220\n# a remark\n\n0.5,-110  # a guess\n1,0\n",
-        "time,frequency\n0,220\n0.5,-110\n1,0\n",
-        "0\t220\n0.5\t-110\n1\t0\n",
-        "0   220\r\n0.5 -110\r\n1 nan\r\n",
-    ],
-    ids=["plain", "comments", "header", "tabs", "blanks"],
-)
-def test_files_of_others_are_understood(tmp_path, text):
-    (tmp_path / "m.csv").write_bytes(text.encode())
-    melody = Melody.from_csv(tmp_path / "m.csv")
-    np.testing.assert_array_equal(melody.times_s, [0, 0.5, 1])
-    np.testing.assert_array_equal(melody.signed_hz, [220, -110, 0])
-    np.testing.assert_array_equal(melody.f0_hz, [220, 110, np.nan])
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("0,220\nhello\n", "line 2: expected time_s,f0_hz"),
-        ("0,220\n1\n", "line 2"),
-        ("", "has no rows"),
-        ("# only a comment\n", "has no rows"),
-        ("0,220\n0,221\n", "do not rise"),
-        ("1,220\n0,221\n", "do not rise"),
-    ],
-)
-def test_files_that_are_no_melody_are_refused_by_name(tmp_path, text, words):
-    (tmp_path / "m.csv").write_text(text)
-    with pytest.raises(InputError, match=words) as refusal:
-        Melody.from_csv(tmp_path / "m.csv")
-    assert "m.csv" in str(refusal.value) and ";" in str(refusal.value)
-
-
-def test_missing_and_binary_melody_files_are_refused(tmp_path):
-    (tmp_path / "sound.csv").write_bytes(bytes(range(256)))
-    for name in ("sound.csv", "none.csv"):
-        with pytest.raises(InputError, match=f"cannot read the melody file .*{name}"):
-            Melody.from_csv(tmp_path / name)
-
-
-@pytest.mark.parametrize(
     ("times_s", "f0_hz", "voicing", "words"),
     [
         ([0, 1], [220], [1, 1], "differ in length"),
@@ -100,6 +56,8 @@ def test_missing_and_binary_melody_files_are_refused(tmp_path):
         ([0, 1], [220, 0], [1, 0], "must be positive"),
         ([0, 1], [220, -220], [1, 0], "from_csv translates signs"),
         ([0, 1], [220, np.inf], [1, 1], "must be positive"),
+        ([0, np.nan], [220, 220], [1, 1], "times_s must be finite"),
+        ([0, np.inf], [220, 220], [1, 1], "times_s must be finite"),
         ([0, 1], [220, 220], [1, 1.5], "0..1"),
         ([0, 1], [220, 220], [1, np.nan], "0..1"),
         ([0, 1], [220, np.nan], [1, 1], "a voiced frame needs an f0"),
@@ -284,3 +242,106 @@ def test_warnings_point_at_the_caller():
         Song.from_array([np.nan], 8000)
         Song(np.array([[np.nan]]), 8000)
     assert len(told) == 2
+
+
+def test_soundfiles_axes_are_refused_with_the_way_out(rng):
+    y = rng.standard_normal((57600, 2))
+    for make in (Song, Song.from_array):
+        with pytest.raises(InputError, match=r"\(57600, 2\), which looks like .* y.T"):
+            make(y, 44100)
+    assert Song.from_array(y.T, 44100).channels == 2
+    assert Song.from_array(np.zeros((8, 1)), 44100).channels == 8  # a single sample is a song, too
+
+
+@pytest.mark.parametrize(("dtype", "middle"), [(np.uint8, 128), (np.uint16, 2**15)])
+def test_unsigned_samples_lie_around_the_middle(dtype, middle):
+    song = Song.from_array(np.array([middle, middle * 3 // 2, 0], dtype), 8000)
+    np.testing.assert_array_equal(song.audio, [[0, 0.5, -1]])
+
+
+@pytest.mark.parametrize("y", [np.array(["a"]), np.array([1j]), np.array([True]), None])
+def test_what_is_no_number_is_no_sample(y):
+    with pytest.raises(InputError, match="samples must be real numbers"):
+        Song.from_array(y, 8000)
+
+
+def test_a_song_fainter_than_any_recording_is_silence():
+    with pytest.warns(UserWarning, match="no sample is above 1e-39 of full scale"):
+        song = Song.from_array(np.full(10, 1e-39), 8000, "faint")
+    assert not song.audio.any()
+    assert Song.from_array(np.full(10, 1e-20), 8000).audio.all()
+
+
+def test_nobody_can_change_a_record_any_more():
+    y, stem, times_s = np.zeros((2, 9), np.float32), np.zeros((2, 9), np.float32), np.arange(2.0)
+    f0_hz, level, hit_s = np.full(2, 220.0), np.ones(2), np.zeros(2)
+    song = Song(y, 8000, stems={"bass": stem}, melody=Melody(times_s, f0_hz, level))
+    hits, seen = DrumOnsets(hit_s, "ab", level), y.view()
+    seen.flags.writeable = False  # a lock on a view is no lock: y can still be written
+    second = Song(seen, 8000)
+    for array in (y, stem, times_s, f0_hz, level, hit_s):
+        array[...] = 7
+    assert not song.audio.any() and not song.stems["bass"].any() and not second.audio.any()
+    assert song.melody.times_s.tolist() == [0, 1] and song.melody.f0_hz.tolist() == [220, 220]
+    assert hits.times_s.tolist() == [0, 0] and hits.velocity.tolist() == [1, 1]
+
+
+def test_what_is_locked_is_not_copied():
+    y = np.zeros((2, 9), np.float32)
+    y.flags.writeable = False
+    song = Song(y, 8000)
+    assert np.shares_memory(song.audio, y)
+    assert np.shares_memory(song.excerpt(0, 1).audio, y)
+
+
+def test_the_hash_tells_songs_apart_by_their_sound(rng):
+    y = rng.standard_normal((2, 50)).astype(np.float32)
+    song = Song(y, 8000, "a")
+    assert song.sha256 == Song(y.copy(), 8000, "b").sha256 and len(song.sha256) == 64
+    others = [
+        Song(y[::-1], 8000),
+        Song(y, 8001),
+        Song(y.reshape(1, 100), 8000),
+        Song(y + 1e-6, 8000),
+    ]
+    assert len({song.sha256, *(other.sha256 for other in others)}) == 5
+
+
+@pytest.mark.parametrize(
+    ("times_s", "velocity", "words"),
+    [
+        ([0, np.nan], [1, 1], "times_s must be finite"),
+        ([0, 1], [1, 7], "velocity must lie in 0..1"),
+        ([0, 1], [1, -0.1], "velocity must lie in 0..1"),
+        ([0, 1], [1, np.nan], "velocity must lie in 0..1"),
+    ],
+)
+def test_impossible_hits_are_refused(times_s, velocity, words):
+    with pytest.raises(ValueError, match=words):
+        DrumOnsets(times_s, "ab", velocity)
+
+
+def test_an_impossible_salience_is_refused():
+    with pytest.raises(ValueError, match="finite and not negative"):
+        Salience(np.full((2, 3), np.inf), **AXES)
+    with pytest.raises(ValueError, match="unvoiced must be a number in each frame, got NaN"):
+        Salience(np.ones((2, 3)), **AXES, unvoiced=[0, np.nan, 1])
+    with pytest.raises(ValueError, match="times_s must be finite"):
+        Salience(np.ones((1, 1)), [100.0], [np.nan])
+
+
+def test_a_single_frame_is_voiced_around_itself_only():
+    one = Melody([1.0], [220.0], [1.0])
+    times_s = [0, 0.98, 0.995, 1.0, 1.005, 1.02, 2]
+    assert one.resampled(times_s).voiced.tolist() == [False, False, True, True, True, False, False]
+
+
+def test_records_are_short_in_print(melody):
+    song = Song(np.zeros((2, 80000)), 8000, "a", {"bass": np.zeros((2, 80000))}, melody)
+    assert repr(song) == "Song('a', 10.00 s, stereo at 8000 Hz, stems: bass, true melody)"
+    assert repr(melody) == "Melody(6 frames, 0.00 to 0.06 s, 50% voiced, 220 to 440 Hz)"
+    assert repr(DrumOnsets([0, 1, 2], ["kick", "snare", "kick"], np.ones(3))) == (
+        "DrumOnsets(2 kick, 1 snare)"
+    )
+    for made in (Mask(np.ones((2, 3)), **AXES), Salience(np.ones((2, 3)), **AXES, made_by="x")):
+        assert len(repr(made)) < 60

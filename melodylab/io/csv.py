@@ -12,8 +12,6 @@ confidence). What can be read in two ways is refused in a sentence that names li
 
 import math
 import os
-import re
-import statistics
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -22,33 +20,9 @@ import numpy as np
 
 from melodylab import files
 from melodylab.errors import InputError
-from melodylab.io import tables
+from melodylab.io import columns, tables
+from melodylab.io.columns import HITS, MELODY
 
-
-def _words(text: str) -> list[str]:
-    return text.split()
-
-
-_TIMES = _words(
-    "time_s times_s time times t t_s time_sec time_seconds seconds sec s timestamp timestamp_s"
-)
-_PITCHES = _words(
-    "f0_hz f0 frequency_hz frequency freq_hz freq frequencies pitch_hz pitch_frequency hz f_hz "
-    "melody_hz melody pitch value value_hz"
-)
-_VOICINGS = _words(
-    "voicing voiced voiced_flag confidence conf probability voiced_prob voiced_probs "
-    "voicing_prob voiced_probability voicing_probability periodicity"
-)
-_OF_NOTES = _words(
-    "onset offset onset_s offset_s start end start_s end_s start_time end_time duration "
-    "duration_s dur"
-)
-_HIT_TIMES = [*_TIMES, "onset", "onset_s", "onset_time", "start", "start_s"]
-_CLASSES = _words("class label drum instrument name event")
-_VELOCITIES = _words("velocity vel")
-
-_MELODY, _HITS = "time_s,f0_hz", "time_s,class,velocity"
 _SLOWEST_HOP_S = 1.0  # rows further apart are milliseconds, frame numbers or notes
 
 
@@ -133,7 +107,7 @@ def write_melody(
     """
     signed_hz = signs(f0_hz, voicing)
     rows = (f"{t:.6f},{f:.3f}" for t, f in zip(times_s, signed_hz, strict=True))
-    names = _MELODY
+    names = MELODY
     if with_voicing:
         names += ",voicing"
         rows = (f"{row},{v:.6f}" for row, v in zip(rows, voicing, strict=True))
@@ -165,7 +139,7 @@ def write_onsets(
         If the place cannot be written.
     """
     rows = (f"{t:.6f},{c},{v:.4f}" for t, c, v in zip(times_s, classes, velocity, strict=True))
-    _write(path, _HITS, rows, header)
+    _write(path, HITS, rows, header)
 
 
 def read_melody(path: str | os.PathLike, *, duration_s: float | None = None) -> Frames:
@@ -192,17 +166,19 @@ def read_melody(path: str | os.PathLike, *, duration_s: float | None = None) -> 
     InputError
         Where the file cannot be read or understood: names the file, and the line or column.
     """
-    table = tables.read(path, "melody file", _MELODY, are_names=_no_numbers, times=_TIMES)
+    table = tables.read(
+        path, "melody file", MELODY, are_names=columns.no_numbers, times=columns.TIMES
+    )
     if not table.rows:
-        raise InputError(f"the melody file {path} has no rows; give a CSV of {_MELODY}")
-    columns = _melody_columns(path, table)
+        raise InputError(f"the melody file {path} has no rows; give a CSV of {MELODY}")
+    chosen = columns.melody_columns(path, table)
     found = []
     for number, row in zip(table.numbers, table.rows, strict=True):
-        cells = [row[n] if n < len(row) else None for n in columns]
+        cells = [row[n] if n < len(row) else None for n in chosen]
         values = [None if cell is None else tables.number(cell) for cell in cells]
-        if not _fits(*values):
+        if not columns.fits(*values):
             raise InputError(
-                f"{path}, line {number}: expected {_MELODY}{',voicing' * (len(columns) - 2)}, got "
+                f"{path}, line {number}: expected {MELODY}{',voicing' * (len(chosen) - 2)}, got "
                 f"{','.join(row)[:60]!r}; give a number in each column, voicing in 0..1"
             )
         found.append(values)
@@ -246,16 +222,19 @@ def read_onsets(path: str | os.PathLike) -> Hits:
     InputError
         Where the file cannot be read or understood: names the file, and the line or column.
     """
-    table = tables.read(path, "drum hits", _HITS, are_names=_names_a_time, times=_HIT_TIMES)
+    table = tables.read(
+        path, "drum hits", HITS, are_names=columns.names_a_time, times=columns.HIT_TIMES
+    )
     time, kind, velocity = 0, 1, 2
     if table.names:
         time, kind, velocity = (
-            tables.first(table.names, known) for known in (_HIT_TIMES, _CLASSES, _VELOCITIES)
+            tables.first(table.names, known)
+            for known in (columns.HIT_TIMES, columns.CLASSES, columns.VELOCITIES)
         )
         for name, column in (("time_s", time), ("class", kind)):
             if column is None:
                 raise InputError(
-                    f"the drum hits {path} have no column {name}; give a CSV of {_HITS}"
+                    f"the drum hits {path} have no column {name}; give a CSV of {HITS}"
                 )
     hits = []
     for number, row in zip(table.numbers, table.rows, strict=True):
@@ -266,7 +245,7 @@ def read_onsets(path: str | os.PathLike) -> Hits:
         fits = time_s is not None and level is not None and name
         if not (fits and 0 <= time_s < math.inf and 0 <= level <= 127):
             raise InputError(
-                f"{path}, line {number}: expected {_HITS}; give seconds from 0, a name, and 0..1 "
+                f"{path}, line {number}: expected {HITS}; give seconds from 0, a name, and 0..1 "
                 "or 0..127"
             )
         hits.append((time_s, name, level))
@@ -289,101 +268,6 @@ def _write(
     with files.complete_or_absent(path) as temporary:
         text = "\n".join([*remarks, f"# {names}", *rows]) + "\n"
         temporary.write_text(text, encoding="utf-8", newline="\n")
-
-
-def _no_numbers(row: list[str]) -> bool:
-    """Is this first row one of names? pandas may call them 0, 1... behind an empty cell."""
-    of_pandas = row[0] == "" and row[1:] == [str(n) for n in range(len(row) - 1)]
-    return of_pandas or all(tables.number(cell) is None or not cell for cell in row)
-
-
-def _names_a_time(row: list[str]) -> bool:
-    """Is this first row one of names? Drum hits hold words anyway, so a time must be named."""
-    return any(tables.plain(cell) in _HIT_TIMES for cell in row)
-
-
-def _fits(time_s: float | None, signed_hz: float | None, voicing: float | None = 1.0) -> bool:
-    if time_s is None or signed_hz is None or voicing is None:
-        return False
-    silent = not signed_hz > 0
-    graded = 0 <= voicing <= 1 or math.isnan(voicing) and silent
-    return math.isfinite(time_s) and not math.isinf(signed_hz) and graded
-
-
-def _melody_columns(path: str | os.PathLike, table: tables.Table) -> list[int]:
-    """The columns of time, f0 and maybe voicing."""
-    if any(name and not name.isdigit() for name in table.names):  # pandas calls columns 0, 1...
-        return _named_columns(path, table.names)
-    width = statistics.mode(map(len, table.rows))
-    cells = [
-        [tables.number(row[n]) if n < len(row) else None for row in table.rows]
-        for n in range(width)
-    ]
-    empty = [all(value is None or math.isnan(value) for value in column) for column in cells]
-    columns = [n for n in range(width) if n == 1 or not empty[n]]  # labels, names of files
-    if 1 in columns and empty[1] and len(columns) > 2:
-        columns.remove(1)
-    if len(columns) > 2 and _counts(cells[columns[0]]) and _rises(cells[columns[1]]):
-        del columns[0]  # pandas' index
-    if len(columns) <= 2:
-        return columns if len(columns) == 2 else [0, 1]
-    if len(columns) == 3:
-        three = [cells[n] for n in columns]
-        if all(_fits(*values) for values in zip(*three, strict=True)) and not _are_notes(*three):
-            return columns
-        raise InputError(
-            f"{path} has three columns without names: notes (start, end, pitch) are no frames; "
-            f"give one row a frame and name the columns in a first line, such as {_MELODY},voicing"
-        )
-    raise InputError(
-        f"{path} has {len(columns)} columns without names; name them in a first line, "
-        f"such as {_MELODY},voicing"
-    )
-
-
-def _counts(values: list[float | None]) -> bool:
-    """Whole numbers one after the other, from 0 or 1?"""
-    return values[0] in (0, 1) and values == [values[0] + n for n in range(len(values))]
-
-
-def _rises(values: list[float | None]) -> bool:
-    return None not in values and bool(np.all(np.diff(np.array(values, float)) > 0))
-
-
-def _are_notes(starts_s: list[float], _: list[float], lasts_s: list[float]) -> bool:
-    """Does each row last until the next at most, and do the rows come unevenly?"""
-    steps_s = np.diff(starts_s)
-    if len(steps_s) == 0 or not np.all(steps_s > 0):
-        return False
-    uneven = steps_s.max() > 1.5 * steps_s.min() and np.median(steps_s) > 0.05
-    return uneven and bool(np.all(np.array(lasts_s)[:-1] <= steps_s + 1e-3))
-
-
-def _named_columns(path: str | os.PathLike, names: list[str]) -> list[int]:
-    known = [tables.first(names, wanted) for wanted in (_TIMES, _PITCHES, _VOICINGS)]
-    time, pitch, voicing = known
-    notes = [name for name in names if name in _OF_NOTES]
-    if notes:
-        raise InputError(
-            f"{path} holds notes (column {notes[0]}), not frames; give one row a frame: {_MELODY}"
-        )
-    rest = [n for n in range(len(names)) if n not in known]
-    units = [
-        name for name in names if re.search(r"(^|_)(ms|msec|milliseconds|midi|note)($|_)", name)
-    ]
-    if len(names) == 2 and not units:  # two columns can only be these two
-        time = rest.pop(0) if time is None and pitch != 0 and rest else time
-        pitch = rest.pop(0) if pitch is None and rest else pitch
-    for column, wanted, missing in (
-        (time, "time_s", "time in seconds"),
-        (pitch, "f0_hz", "pitch in Hz"),
-    ):
-        if column is None:
-            listed = ", ".join(name or "(no name)" for name in names)
-            raise InputError(
-                f"{path} has the columns {listed}: none is a {missing}; name one {wanted}"
-            )
-    return [time, pitch] + [voicing] * (voicing is not None)
 
 
 def _filled(path: str | os.PathLike, frames: Frames, duration_s: float | None) -> Frames:

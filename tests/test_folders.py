@@ -5,7 +5,7 @@ import pytest
 import soundfile as sf
 
 from melodylab.errors import InputError
-from melodylab.io import audio, csv, folders
+from melodylab.io import audio, folders
 
 SR = 8000
 
@@ -117,50 +117,6 @@ def test_onsets_with_a_header_midi_numbers_and_velocities(song_folder):
     assert onsets.times_s.tolist() == [0.25, 0.5]
     assert onsets.classes == ("kick", "snare")
     np.testing.assert_allclose(onsets.velocity, [64 / 127, 1])
-
-
-def test_onsets_without_a_header_and_shares_as_velocity(tmp_path):
-    path = tmp_path / "drums.csv"
-    path.write_text("\ufeff0.010000,KD\n\n# remark\n0.57,SD\n0.57,KD\n")
-    onsets = csv.read_onsets(path)
-    assert onsets.classes == ("KD", "SD", "KD")
-    assert onsets.velocity.tolist() == [1, 1, 1]
-    path.write_text("time_s,class,velocity\n0.1,kick,0.5\n0.2,kick,1\n")
-    assert csv.read_onsets(path).velocity.tolist() == [0.5, 1]
-    path.write_text("time_s,class,velocity\n")
-    assert len(csv.read_onsets(path).times_s) == 0
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "0.1\n",
-        "0.1,kick\nsoon,kick\n",
-        "-1,kick\n",
-        "nan,kick\n",
-        "0.1,\n",
-        "0.1,kick,200\n",
-        "time_s,class\n,kick\n",
-    ],
-)
-def test_onsets_that_cannot_be_read_name_the_line(tmp_path, text):
-    path = tmp_path / "onsets.csv"
-    path.write_text(text)
-    with pytest.raises(
-        InputError,
-        match=rf"onsets.csv, line {text.strip().count(chr(10)) + 1}: expected time_s,class",
-    ):
-        csv.read_onsets(path)
-
-
-def test_onsets_without_classes_or_without_text_are_refused(tmp_path):
-    path = tmp_path / "onsets.csv"
-    path.write_text("time_s,velocity\n0.1,1\n")
-    with pytest.raises(InputError, match="no column class"):
-        csv.read_onsets(path)
-    path.write_bytes(b"\xff\xfe\x00\x01")
-    with pytest.raises(InputError, match="cannot read the drum hits"):
-        csv.read_onsets(path)
 
 
 def test_the_development_songs(dev_songs, dev_data):

@@ -17,6 +17,7 @@ the development loops come apart at 11.2 dB (mean SI-SDR), with one pace for eac
 Source: Koretzky and Rajashekharappa 2021. Notebook 07_drums explains this module.
 """
 
+from melodylab.drums import steps
 from melodylab.drums.hits import MIN_GAP_S, THRESHOLD, onset_profile, pick, profile_of, transcribe
 from melodylab.drums.nmf import REST, SETTINGS, Settings, activations, separate
 from melodylab.drums.sounds import (
@@ -29,8 +30,10 @@ from melodylab.drums.sounds import (
     replace,
     similar,
 )
+from melodylab.records import DRUM_CLASSES as CLASSES
 
 __all__ = [
+    "CLASSES",
     "FEATURES",
     "MIN_GAP_S",
     "Match",
@@ -49,5 +52,6 @@ __all__ = [
     "replace",
     "separate",
     "similar",
+    "steps",
     "transcribe",
 ]

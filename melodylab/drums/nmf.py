@@ -11,7 +11,7 @@ from scipy import signal
 
 from melodylab.dsp import grids, nmf, stft
 from melodylab.errors import InputError
-from melodylab.models.drum_cnn import CLASSES
+from melodylab.records import DRUM_CLASSES as CLASSES
 from melodylab.records import DrumOnsets, DrumParts
 
 REST = "toms"  # where a song goes in which nothing was hit

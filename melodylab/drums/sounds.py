@@ -11,7 +11,7 @@ from melodylab.dsp import features, mixing, stft
 from melodylab.errors import InputError
 from melodylab.io import audio, folders
 from melodylab.models import inputs
-from melodylab.models.drum_cnn import CLASSES
+from melodylab.records import DRUM_CLASSES as CLASSES
 from melodylab.records import OneShot, Song
 
 # --- search and replacement -----------------------------------------------------------------------

@@ -7,12 +7,12 @@ hits that stay in a changed pattern keep their own times and velocities.
 Notebook 07_drums uses this module.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
-from melodylab.records import DrumOnsets
-from melodylab.synth.instruments import DRUM_CLASSES
+from melodylab.records import DRUM_CLASSES, DrumOnsets
 
 _SHORTEST_S, _LONGEST_S = 0.0875, 0.175  # an octave of tempi, 86 to 171 beats a minute
 
@@ -105,5 +105,22 @@ def edited(onsets, steps, text):
                 hits.append(
                     (max(0.0, float(steps.times_s[n])), kind, float(np.median(own)) if own else 1.0)
                 )
-    times_s, classes, velocity = zip(*sorted(hits), strict=True) if hits else ((), (), ())
+    return hits_in_order(hits)
+
+
+def hits_in_order(hits: Iterable[tuple[float, str, float]]) -> DrumOnsets:
+    """Hits in any order as a record.
+
+    Parameters
+    ----------
+    hits : iterable of (float, str, float)
+        Time in seconds, class and velocity 0..1 of each.
+
+    Returns
+    -------
+    DrumOnsets
+        In order of time.
+    """
+    hits = sorted(hits)
+    times_s, classes, velocity = zip(*hits, strict=True) if hits else ((), (), ())
     return DrumOnsets(np.array(times_s, float), classes, np.array(velocity, float))

@@ -20,8 +20,6 @@ from melodylab.records import DrumOnsets, Song
 TRUE_MELODY = " (true melody)"  # follows the name of a method that was led by the true melody
 TRUE_ONSETS = " (true onsets)"  # the same for drums
 
-_DRUM_CLASSES = ("kick", "snare", "open_hihat", "closed_hihat", "toms")
-
 
 def judge_song(
     path: Path, task: str, methods: tuple[str, ...], run: Callable
@@ -118,11 +116,11 @@ def _drum_scores(path, methods, run):
     sound = Song(song.stems.get("drums", song.audio), song.sr, song.name)
     onsets = _in_our_words(song.onsets, path)
     names = onsets.classes
-    truth = {name: onsets.times_s[[n == name for n in names]] for name in (*_DRUM_CLASSES, "hihat")}
+    truth = {name: onsets.times_s[[n == name for n in names]] for name in (*DRUM_CLASSES, "hihat")}
     told = [name for name, times_s in truth.items() if len(times_s)]  # those that enter the mean
     if not told:
         raise InputError(
-            f"the hits of {path} have none of the classes {', '.join((*_DRUM_CLASSES, 'hihat'))}; "
+            f"the hits of {path} have none of the classes {', '.join((*DRUM_CLASSES, 'hihat'))}; "
             "rename them"
         )
     if not len(truth["hihat"]):
@@ -130,7 +128,7 @@ def _drum_scores(path, methods, run):
 
     def score(method, **led):
         parts = run(sound, method=method, **led)
-        found = {name: parts.onsets.of_class(name) for name in _DRUM_CLASSES}
+        found = {name: parts.onsets.of_class(name) for name in DRUM_CLASSES}
         found["hihat"] = np.concatenate([found["open_hihat"], found["closed_hihat"]])
         Fs = {
             name: onset_f_measure(reference=truth[name], estimate=found[name])
@@ -142,7 +140,7 @@ def _drum_scores(path, methods, run):
             si_sdr(reference=song.stems[name], estimate=parts.stems[name])
             if name in song.stems
             else math.nan
-            for name in _DRUM_CLASSES
+            for name in DRUM_CLASSES
         ]
         with _quiet():
             return [
@@ -153,7 +151,7 @@ def _drum_scores(path, methods, run):
             ]
 
     own = [(method, partial(score, method)) for method in methods]
-    led = set(names) <= set(_DRUM_CLASSES) and any(name in song.stems for name in _DRUM_CLASSES)
+    led = set(names) <= set(DRUM_CLASSES) and any(name in song.stems for name in DRUM_CLASSES)
     if not led:
         return own
     return own + [
@@ -168,7 +166,7 @@ def _in_our_words(onsets, path):
     if unknown:
         warnings.warn(
             f"{path}: no drum here is called {', '.join(unknown)}, and these hits are left out; "
-            f"rename them to one of {', '.join(_DRUM_CLASSES)}",
+            f"rename them to one of {', '.join(DRUM_CLASSES)}",
             stacklevel=2,
         )
     classes = tuple(ours[name] or name for name in onsets.classes)
@@ -179,9 +177,9 @@ TASKS = {  # name: (scores of one song, columns)
     "drums": (
         _drum_scores,
         (
-            *(f"F_{n}" for n in (*_DRUM_CLASSES, "hihat")),
+            *(f"F_{n}" for n in (*DRUM_CLASSES, "hihat")),
             "F",
-            *(f"{n}_si_sdr_db" for n in _DRUM_CLASSES),
+            *(f"{n}_si_sdr_db" for n in DRUM_CLASSES),
             "si_sdr_db",
         ),
     ),

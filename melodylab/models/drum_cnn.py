@@ -25,8 +25,9 @@ from torch.nn import functional as F
 
 from melodylab.errors import InputError
 from melodylab.models.base import Declared, Network
+from melodylab.records import DRUM_CLASSES
 
-CLASSES = ("kick", "snare", "open_hihat", "closed_hihat", "toms")  # the rows of the output
+CLASSES = DRUM_CLASSES  # the rows of the output
 READINGS = ("R1", "R2", "R5")
 
 

@@ -24,7 +24,7 @@ import numpy as np
 from melodylab import sfnmf
 from melodylab.dsp import cfp, features, grids, levels, stft
 from melodylab.models import crnn, deep_salience, ftanet, harmonic_crnn, multires, unet
-from melodylab.records import Features
+from melodylab.records import Features, Song
 
 _SR, _HOP_SAMPLES = 22050, 256
 
@@ -180,13 +180,28 @@ DRUM_BANDS = 512
 _DRUM_WIN_SAMPLES, _DRUM_FFT = 1024, 4096
 
 
-def drum_mel(song, *, bands=DRUM_BANDS):
-    """Features (1, bands, time) of kind "drum-mel": see above; fewer bands than 512 are means of neighbouring ones.
+def drum_mel(song: Song, *, bands: int = DRUM_BANDS, beyond: int = 0) -> Features:
+    """Mel spectrogram in dB below the song's loudest cell, for the drum network.
 
     A cell is the root of the power in a triangle of unit area on the mel scale, 0 to 11,025 Hz.
+
+    Parameters
+    ----------
+    song : Song
+        Any rate, length and channels; silence gives zeros.
+    bands : int
+        A divisor of 512; fewer bands than 512 are means of neighbouring ones.
+    beyond : int
+        So many frames more ahead of the song and after it, where it is silent; the windows of
+        those next to it reach into it. They have times below 0 and beyond the song's end.
+
+    Returns
+    -------
+    Features
+        (1, bands, time) in 0..1, kind "drum-mel".
     """
     y = stft.resample(song.mono, song.sr, _SR)
-    n_frames = stft.n_frames(len(y), _HOP_SAMPLES)
+    n_frames = stft.n_frames(len(y), _HOP_SAMPLES) + 2 * beyond
     window = np.zeros(_DRUM_FFT, dtype=np.float32)
     start = (_DRUM_FFT - _DRUM_WIN_SAMPLES) // 2
     window[start : start + _DRUM_WIN_SAMPLES] = np.hanning(_DRUM_WIN_SAMPLES + 1)[:-1]
@@ -195,12 +210,12 @@ def drum_mel(song, *, bands=DRUM_BANDS):
     for first in range(0, n_frames, _BLOCK_FRAMES):
         count = min(_BLOCK_FRAMES, n_frames - first)
         spectra = stft.stft(
-            y, window=window, hop_samples=_HOP_SAMPLES, first_frame=first, frames=count
+            y, window=window, hop_samples=_HOP_SAMPLES, first_frame=first - beyond, frames=count
         )
         values[:, first : first + count] = triangles @ (spectra.real**2 + spectra.imag**2)
     values = features.decibels(np.sqrt(values, out=values))
     values = values.reshape(bands, -1, n_frames).mean(axis=1) if bands < DRUM_BANDS else values
-    times_s = grids.frame_times_s(n_frames, _HOP_SAMPLES, _SR)
+    times_s = grids.frame_times_s(n_frames, _HOP_SAMPLES, _SR) - beyond * _HOP_SAMPLES / _SR
     return Features(
         values[None], tips_hz.reshape(bands, -1).mean(axis=1), times_s, "drum-mel", scale="db"
     )

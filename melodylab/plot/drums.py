@@ -6,12 +6,11 @@ import numpy as np
 from melodylab.plot.axes import ERRORS, INK, _axes, _colorbar, _edges, _legend, _plain
 from melodylab.plot.melody import waveforms
 from melodylab.plot.nmf import _decibels
+from melodylab.records import DRUM_CLASSES
 
 # --- drums ----------------------------------------------------------------------------------------
 
-DRUMS = dict(
-    zip(("kick", "snare", "open_hihat", "closed_hihat", "toms"), INK, strict=False)
-)  # from top to bottom, colours
+DRUMS = dict(zip(DRUM_CLASSES, INK, strict=False))  # from top to bottom, colours
 
 
 def _lanes(ax, names=tuple(DRUMS)):

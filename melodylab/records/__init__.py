@@ -8,8 +8,20 @@ you write. A song, its melody and its hits are nobody else's either: what the ca
 change is copied.
 """
 
+from melodylab.io.midi import DRUM_NOTES
 from melodylab.records.melody import DrumOnsets, Melody
 from melodylab.records.pictures import Features, Mask, Salience
 from melodylab.records.song import DrumParts, OneShot, Song
 
-__all__ = ["DrumOnsets", "DrumParts", "Features", "Mask", "Melody", "OneShot", "Salience", "Song"]
+DRUM_CLASSES = tuple(DRUM_NOTES)  # kick, snare, open and closed hi-hat, toms: in this order
+__all__ = [
+    "DRUM_CLASSES",
+    "DrumOnsets",
+    "DrumParts",
+    "Features",
+    "Mask",
+    "Melody",
+    "OneShot",
+    "Salience",
+    "Song",
+]

@@ -7,10 +7,9 @@ from scipy import signal
 
 from melodylab.dsp import grids
 from melodylab.errors import InputError
-from melodylab.records import DrumOnsets
+from melodylab.records import DRUM_CLASSES, DrumOnsets
 from melodylab.synth.sounds import add, noise_band, ramp
 
-DRUM_CLASSES = ("kick", "snare", "open_hihat", "closed_hihat", "toms")
 _DRUM_LEVELS = {"kick": 0.8, "snare": 0.9, "open_hihat": 0.3, "closed_hihat": 0.27, "toms": 0.75}
 
 

@@ -27,7 +27,7 @@ _PROGRAMS = {  # of General MIDI, from 0
     "high lead": (27, 29, 30, 27, 29, 30, 22, 40, 56, 64, 65, 73, 81),
 }
 _BENDS_HZ = 100  # how often a line is bent
-_DRUMS = {"kick": 36, "snare": 38, "open_hihat": 46, "closed_hihat": 42, "toms": 47}
+_DRUMS = midi.DRUM_NOTES | {"toms": 47}  # the tom that the shipped weights learned from
 _GAP_S = 3.0  # between the parts, for what rings on
 
 

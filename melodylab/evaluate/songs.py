@@ -15,7 +15,7 @@ from melodylab.evaluate.labels import drum_class
 from melodylab.evaluate.melody import _FIGURES, _quiet, score_melody
 from melodylab.evaluate.separation import bss_eval_sdr, separation_excerpt, si_sdr
 from melodylab.io import folders
-from melodylab.records import DrumOnsets, Song
+from melodylab.records import DRUM_CLASSES, DrumOnsets, Song
 
 TRUE_MELODY = " (true melody)"  # follows the name of a method that was led by the true melody
 TRUE_ONSETS = " (true onsets)"  # the same for drums

@@ -22,7 +22,7 @@ def hits_of(song, network):
 
 
 def false_and_missed(found, time_s, kind):
-    labels = hit_errors(found, DrumOnsets([time_s], (kind,), [1.0]))[2]
+    labels = hit_errors(estimate=found, reference=DrumOnsets([time_s], (kind,), [1.0]))[2]
     return labels.count("false"), labels.count("missed")
 
 
@@ -83,7 +83,7 @@ def test_channels_in_opposite_phase_hide_no_hit(inverted, network):
     other = -loop.audio if inverted == "all" else loop.audio - 2 * loop.stems[inverted]
     song = Song(np.concatenate([loop.audio, other]), 22050)
     mono, found = hits_of(loop, network), hits_of(song, network)
-    labels = hit_errors(found, mono)[2]
+    labels = hit_errors(estimate=found, reference=mono)[2]
     right = labels.count("right")
     assert len(mono.times_s) > 10 and right >= 0.9 * len(mono.times_s)
     assert 2 * right / (2 * right + len(labels) - right) > 0.9

@@ -28,7 +28,7 @@ from melodylab.models import inputs
 Key = tuple[int, ...]
 Arrays = tuple[np.ndarray, ...]
 
-_SOURCES = ("dsp", "sfnmf", "synth", "models/inputs.py", "records.py")  # rooms and modules
+_SOURCES = ("dsp", "sfnmf", "synth", "models/inputs", "records")  # rooms and modules
 _LIBRARIES = ("librosa", "numpy", "scipy", "soxr")
 _UNREADABLE = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error)
 
@@ -39,7 +39,7 @@ def _code() -> str:
     room, found = Path(files.__file__).parent, hashlib.sha256()
     for name in _SOURCES:
         place = room / name
-        for path in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
+        for path in sorted(place.rglob("*.py")) if place.is_dir() else [place.with_suffix(".py")]:
             found.update(path.relative_to(room).as_posix().encode() + path.read_bytes())
     return found.hexdigest()
 

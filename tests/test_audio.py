@@ -1,8 +1,10 @@
-"""Sound in and out: planted tones at planted levels through every format, damage that is told, refusals that help."""
+"""Sound in and out: planted tones through every format, damage that is told, refusals that help."""
 
+import os
 import shutil
 import struct
 import subprocess
+import time
 import warnings
 
 import librosa
@@ -28,13 +30,13 @@ def planted(seconds=3.0, sr=SR):
 
 
 def levels_and_pitch(y, sr, margin_s=0.1):
-    """Amplitude of each channel from its RMS, and the frequency of the strongest spectral line, away from the ends."""
+    """Amplitude of each channel (from its RMS), frequency of the strongest line; ends left out."""
     y = y[:, round(margin_s * sr) : -round(margin_s * sr)]
     spectrum = np.abs(np.fft.rfft(y[0] * np.hanning(y.shape[1])))
     return np.sqrt(2 * np.mean(y**2, axis=1)), np.argmax(spectrum) * sr / y.shape[1]
 
 
-FORMATS = [  # name, format, subtype, rate, largest error of the level (lossy and 8-bit formats may err a little)
+FORMATS = [  # name, format, subtype, rate, largest error of the level (lossy ones may err a little)
     ("u8.wav", "WAV", "PCM_U8", SR, 0.01),
     ("16.wav", "WAV", "PCM_16", SR, 1e-4),
     ("24.wav", "WAV", "PCM_24", SR, 1e-4),
@@ -148,8 +150,63 @@ def test_a_wrong_outer_size_alone_is_no_damage(tmp_path):
         assert audio.read(tmp_path / "odd.wav")[0].shape == (2, 3 * SR)
 
 
+def without_sizes(path, riff_bytes, tail=b""):
+    """A WAV whose recorder died: the size of its data is 0, the samples are there."""
+    wav_with_sizes(path, riff_bytes, 0)
+    path.write_bytes(path.read_bytes() + tail)
+
+
+@pytest.mark.parametrize("riff_bytes", [0, 36, 4088])
+@pytest.mark.parametrize("tail", [b"", bytes([1, 2, 3])], ids=["whole", "torn"])
+def test_a_recorder_that_died_leaves_all_its_samples(tmp_path, monkeypatch, riff_bytes, tail):
+    monkeypatch.setenv("PATH", "")  # no ffmpeg needed
+    without_sizes(tmp_path / "died.wav", riff_bytes, tail)
+    with pytest.warns(UserWarning, match=r"died.wav breaks off: 3.00 s"):
+        y, sr = audio.read(tmp_path / "died.wav")
+    assert y.shape == (2, 3 * SR) and sr == SR
+    levels, f_hz = levels_and_pitch(y, sr)
+    np.testing.assert_allclose(levels, LEVELS, atol=1e-3)
+    assert abs(f_hz - 440) < 1
+
+
+def test_an_empty_recording_is_no_broken_one(tmp_path):
+    sf.write(tmp_path / "none.wav", np.zeros((0, 2)), SR, subtype="PCM_16")
+    raw = (tmp_path / "none.wav").read_bytes()
+    (tmp_path / "none.wav").write_bytes(raw + b"LIST" + struct.pack("<I", 4) + b"INFO")
+    with pytest.raises(InputError, match="none.wav holds no audio"):
+        audio.read(tmp_path / "none.wav")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no named pipes")
+def test_a_pipe_is_refused_with_the_way_out(tmp_path):
+    os.mkfifo(tmp_path / "pipe.wav")
+    with pytest.raises(InputError, match="pipe.wav is a pipe; save it to a file first"):
+        audio.read(tmp_path / "pipe.wav")
+    with pytest.raises(InputError, match="is no regular file; save its sound"):
+        audio.read(os.devnull)
+
+
+def test_a_video_without_sound_is_told_as_that(tmp_path):
+    made = tmp_path / "silent.mp4"
+    with_ffmpeg("-f", "lavfi", "-i", "color=size=16x16:duration=0.2", made)
+    with pytest.raises(InputError, match="silent.mp4 has pictures but no sound; choose"):
+        audio.read(made)
+
+
+@pytest.mark.parametrize("layout", ["WAV", "RF64"])
+def test_the_same_samples_make_the_same_file(tmp_path, monkeypatch, layout):
+    if layout == "RF64":
+        monkeypatch.setattr(audio, "_MOST_WAV_BYTES", 0)
+    audio.write(tmp_path / "a.wav", planted(), SR)
+    time.sleep(1.1)  # libsndfile's clock counts seconds
+    audio.write(tmp_path / "b.wav", planted(), SR)
+    assert (tmp_path / "a.wav").read_bytes() == (tmp_path / "b.wav").read_bytes()
+    assert (tmp_path / "a.wav").read_bytes()[:4] == (b"RIFF" if layout == "WAV" else b"RF64")
+    np.testing.assert_array_equal(audio.read(tmp_path / "b.wav")[0], planted().astype(np.float32))
+
+
 def test_an_mp3_of_varying_bitrate_is_read_straight_through(tmp_path, rng):
-    # noise bursts make the bitrate vary; the reader works in blocks, so compare with one read of the whole
+    # noise bursts make the bitrate vary; the reader works in blocks: compare with one read
     y = np.where(np.arange(12 * SR) // SR % 2, 0.3 * rng.standard_normal(12 * SR), 0.1 * tone(12.0))
     sf.write(tmp_path / "vbr.mp3", y, SR, bitrate_mode="VARIABLE", compression_level=0.5)
     whole, _ = sf.read(tmp_path / "vbr.mp3", dtype="float32", always_2d=True)

@@ -1,52 +1,72 @@
-"""Sound in, sound out, and the short-time Fourier transform. Nothing drawn, nothing played.
+"""Sound in, sound out: files of any kind into float32 arrays, and float32 arrays into WAV.
 
-Conventions: audio is float32 (channels, samples), full scale 1, never rescaled. Frame n of every transform is centred on
-sample `n * hop_samples` of the whole recording, also when only a block of it is transformed.
+Conventions: audio is float32 (channels, samples), full scale 1, never rescaled.
 """
 
 import contextlib
 import io
+import os
 import re
 import shutil
+import stat
+import struct
 import subprocess
 import tempfile
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import soundfile as sf
+from numpy.typing import ArrayLike
 
 from melodylab import files
 from melodylab.errors import InputError
 
 _BLOCK_SAMPLES = 1024
+_MOST_WAV_BYTES = 4e9
+_MOST_PACKED = 32  # samples in a byte of a file; a header that claims more is believed later
 
 
-_MOST_PACKED = (
-    32  # samples in a byte of a file; a header that claims more is believed when they come
-)
+def read(path: str | os.PathLike) -> tuple[np.ndarray, int]:
+    """Read a sound file.
 
+    libsndfile decodes WAV, FLAC, OGG, MP3, AIFF...; what it refuses goes to ffmpeg where that is
+    installed (m4a, wma, video). A file that breaks off is kept as far as it decodes, with a
+    warning. Integer formats are scaled to -1..1; floats stay as they are.
 
-def read(path):
-    """Read a sound file: (audio float32 (channels, samples), sr).
+    Parameters
+    ----------
+    path : str or path
+        The file.
 
-    libsndfile decodes WAV, FLAC, OGG, MP3, AIFF...; what it refuses goes to ffmpeg where that is installed (m4a, wma, video).
-    A file that breaks off is kept as far as it decodes, with a warning. Integer formats are scaled to -1..1; floats stay.
-    Raises InputError, one sentence with the file and the next step, for a folder, a missing or empty file, or no audio.
+    Returns
+    -------
+    ndarray of shape (channels, samples)
+        Float32.
+    int
+        The sampling rate in Hz.
+
+    Raises
+    ------
+    InputError
+        For a folder, a pipe, a missing or an empty file, and for one without sound: one sentence
+        with the file and the next step.
     """
     path = Path(path)
     try:
-        empty = path.stat().st_size == 0
+        found = path.stat()
     except OSError as error:
-        reason = (
-            "does not exist"
-            if isinstance(error, FileNotFoundError)
-            else f"cannot be read ({error.strerror})"
-        )
+        missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+        reason = "does not exist" if missing else f"cannot be read ({error.strerror})"
         raise InputError(f"{path} {reason}; check the name") from None
-    if path.is_dir():
+    if stat.S_ISDIR(found.st_mode):
         raise InputError(f"{path} is a folder; give an audio file in it")
-    if empty:
+    if stat.S_ISFIFO(found.st_mode):  # sound is read more than once, and from a pipe only once
+        raise InputError(f"{path} is a pipe; save it to a file first")
+    if not stat.S_ISREG(found.st_mode):
+        raise InputError(f"{path} is no regular file; save its sound to a file first")
+    if found.st_size == 0:
         raise InputError(f"{path} is empty (0 bytes); record or export it again")
     try:
         audio, sr = _decode(path)
@@ -62,9 +82,12 @@ def read(path):
 
 
 class _Forward(sf.SoundFile):
-    """Reads on without the seek that soundfile makes after every block: in MP3s of varying bitrate it lands elsewhere."""
+    """Reads on without the seek that soundfile makes after every block.
 
-    def seekable(self):
+    In MP3s of varying bitrate that seek lands elsewhere.
+    """
+
+    def seekable(self) -> bool:
         return False
 
 
@@ -73,28 +96,96 @@ class _SaidToBeLonger(io.FileIO):
 
     at_end = False
 
-    def seek(self, offset, whence=io.SEEK_SET):
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         self.at_end = whence == io.SEEK_END
         return super().seek(offset, whence)
 
-    def tell(self):
+    def tell(self) -> int:
         return super().tell() * (100 if self.at_end else 1)
 
 
-def _decode(path):
-    """Decode with libsndfile block by block: a header that lies costs no memory, a broken file loses one block at most."""
+class _WithItsSize(io.FileIO):
+    """A WAV file whose header tells the size of its data, whatever is written there."""
+
+    def __init__(self, path: Path, data_at: int):
+        super().__init__(path)
+        size = os.fstat(self.fileno()).st_size
+        fields = {4: size - 8, data_at - 4: size - data_at}
+        self.patches = {
+            at: struct.pack("<I", min(value, 0xFFFFFFFF)) for at, value in fields.items()
+        }
+
+    def readinto(self, buffer: bytearray) -> int:
+        start = super().tell()
+        count = super().readinto(buffer) or 0
+        view = memoryview(buffer).cast("B")
+        for at, patch in self.patches.items():
+            for n in range(4):
+                if start <= at + n < start + count:
+                    view[at + n - start] = patch[n]
+        return count
+
+    def read(self, size: int = -1) -> bytes:
+        size = os.fstat(self.fileno()).st_size - super().tell() if size < 0 else size
+        buffer = bytearray(size)
+        return bytes(buffer[: self.readinto(buffer)])
+
+
+def _chunks(path: Path) -> Iterator[tuple[bytes, int, int]]:
+    """The chunks of a RIFF file: name, size of the content as told, where the content begins."""
+    with open(path, "rb") as stream:
+        if stream.read(4) not in (b"RIFF", b"RF64"):
+            return
+        at = 12
+        while True:
+            stream.seek(at)
+            head = stream.read(8)
+            if len(head) < 8:
+                return
+            name, size = head[:4], struct.unpack("<I", head[4:])[0]
+            yield name, size, at + 8
+            at += 8 + size + size % 2
+
+
+def _unfinished_data(path: Path) -> int | None:
+    """Where the samples of a WAV begin whose recorder died before it wrote their number; or None.
+
+    An empty recording has nothing but chunks behind its empty data.
+    """
+    end, data_at = path.stat().st_size, None
+    stop = 0
+    for name, size, at in _chunks(path):
+        stop = at + size
+        if data_at is None and name == b"data":
+            if size:
+                return None
+            data_at = at
+    return data_at if data_at is not None and data_at < end and stop not in (end, end + 1) else None
+
+
+def _decode(path: Path) -> tuple[np.ndarray, int]:
+    """Decode with libsndfile block by block.
+
+    So a header that lies costs no memory, and a broken file loses one block at most.
+    """
+    data_at = _unfinished_data(path)
     with sf.SoundFile(str(path)) as sound:
         guessed = "bitrate mode   : constant" in sound.extra_info
-    # An MP3 without a table of contents: libsndfile guesses its length from the first frame and the size of the file and
-    # would stop there, after a tenth of the sound if the bitrate varies. With a guess that is too long it reads to the end.
-    opened = _SaidToBeLonger(path) if guessed else contextlib.nullcontext(str(path))
+    # An MP3 without a table of contents: libsndfile guesses its length from the first frame and
+    # the size of the file and would stop there, after a tenth of the sound if the bitrate varies.
+    # With a guess that is too long it reads to the end.
+    opened = contextlib.nullcontext(str(path))
+    if guessed:
+        opened = _SaidToBeLonger(path)
+    elif data_at is not None:
+        opened = _WithItsSize(path, data_at)
     with opened as source, _Forward(source) as sound:
         sr, channels, claimed, decoded, broken = (
             sound.samplerate,
             sound.channels,
             sound.frames,
             0,
-            False,
+            data_at is not None,
         )
         believable = _MOST_PACKED * path.stat().st_size // channels
         audio = np.empty(
@@ -128,20 +219,24 @@ def _decode(path):
     return audio, sr
 
 
-def _log_tells_of_break(log):
+def _log_tells_of_break(log: str) -> bool:
     """True if libsndfile's log of a file says that sound is missing: a size beyond the file."""
     for claimed, present in re.findall(
         r"^(?!RIFF|FORM).*: (\d+) \(should be (\d+)\)$", log, flags=re.MULTILINE
     ):
-        # recorders that write to a pipe put a number just below 2 or 4 GiB for "unknown"; such a file is whole
+        # recorders that write to a pipe put a number just below 2 or 4 GiB for "unknown"; such a
+        # file is whole
         unknown = any(limit - 2**16 <= int(claimed) < limit for limit in (2**31, 2**32))
         if int(claimed) > int(present) and not unknown:
             return True
     return False
 
 
-def _ogg_breaks_off(path):
-    """True unless an Ogg file ends with a whole page that is marked as the last (libsndfile's log also blames sound files)."""
+def _ogg_breaks_off(path: Path) -> bool:
+    """True unless an Ogg file ends with a whole page that is marked as the last.
+
+    libsndfile's log also blames sound files.
+    """
     with open(path, "rb") as stream:
         stream.seek(max(0, path.stat().st_size - 2**17))  # a page has 64 KiB at most
         tail = stream.read()
@@ -152,31 +247,25 @@ def _ogg_breaks_off(path):
     return len(page) < header + sum(page[27:header])
 
 
-def _decode_with_ffmpeg(path):
+def _decode_with_ffmpeg(path: Path) -> tuple[np.ndarray, int]:
     ffmpeg = shutil.which("ffmpeg")
     if ffmpeg is None:
         raise InputError(
-            f"{path} is in no format that libsndfile reads; install ffmpeg and try again, or export it as WAV or FLAC"
+            f"{path} is in no format that libsndfile reads; install ffmpeg and try again, "
+            "or export it as WAV or FLAC"
         )
     with tempfile.TemporaryDirectory() as folder:
         wav = Path(folder) / "decoded.wav"
         # the file: prefix keeps names such as "concat:x" names
-        command = [
-            ffmpeg,
-            "-v",
-            "error",
-            "-nostdin",
-            "-protocol_whitelist",
-            "file",
-            "-i",
-            f"file:{path}",
-        ]
-        done = subprocess.run(
-            [*command, "-map", "0:a:0", "-c:a", "pcm_f32le", str(wav)], capture_output=True
-        )
+        command = [ffmpeg, "-v", "error", "-nostdin", "-protocol_whitelist", "file"]
+        command += ["-i", f"file:{path}", "-map", "0:a:0", "-c:a", "pcm_f32le", str(wav)]
+        done = subprocess.run(command, capture_output=True)
+        if b"matches no streams" in done.stderr:
+            raise InputError(f"{path} has pictures but no sound; choose a file with an audio track")
         if not wav.exists() or wav.stat().st_size == 0:
             raise InputError(
-                f"{path} holds no audio that libsndfile or ffmpeg can decode; export it as WAV or FLAC"
+                f"{path} holds no audio that libsndfile or ffmpeg can decode; "
+                "export it as WAV or FLAC"
             )
         if done.returncode or done.stderr:
             warnings.warn(f"{path} is damaged: what ffmpeg could decode is used", stacklevel=4)
@@ -184,18 +273,45 @@ def _decode_with_ffmpeg(path):
             return sound.read(dtype="float32", always_2d=True).T.copy(), sound.samplerate
 
 
-def write(path, audio, sr):
-    """Write (channels, samples) or (samples,) as 32-bit float WAV: no clipping, no rescaling; complete or absent."""
+def write(path: str | os.PathLike, audio: ArrayLike, sr: int) -> None:
+    """Write 32-bit float WAV: no clipping, no rescaling; complete or absent.
+
+    The same samples make the same file, byte for byte.
+
+    Parameters
+    ----------
+    path : str or path
+        The file; beyond 4 GB it becomes RF64, which plain WAV cannot count.
+    audio : array_like of shape (channels, samples) or (samples,)
+        The sound.
+    sr : int
+        The sampling rate in Hz.
+
+    Raises
+    ------
+    InputError
+        If the place cannot be written or the disk is full.
+    """
     audio = np.atleast_2d(np.asarray(audio, dtype=np.float32))
-    layout = "RF64" if audio.nbytes > 4e9 else "WAV"  # plain WAV cannot count beyond 4 GiB
+    layout = "RF64" if audio.nbytes > _MOST_WAV_BYTES else "WAV"
     with files.complete_or_absent(path) as temporary:
         try:
             with sf.SoundFile(
                 str(temporary), "w", int(sr), len(audio), format=layout, subtype="FLOAT"
             ) as sound:
-                for start in range(
-                    0, audio.shape[1], 2**20
-                ):  # in pieces, since libsndfile wants its own copy
+                for start in range(0, audio.shape[1], 2**20):  # libsndfile wants its own copy
                     sound.write(audio[:, start : start + 2**20].T)
         except sf.SoundFileError as error:  # a full disk, which libsndfile calls a system error
             raise OSError(str(error)) from None
+        _forget_the_time(temporary)
+
+
+def _forget_the_time(path: Path) -> None:
+    """Set the time of day to 0 that libsndfile writes into the PEAK chunk of float files."""
+    for name, _, at in _chunks(path):
+        if name == b"PEAK":
+            with open(path, "r+b") as stream:
+                stream.seek(at + 4)  # behind the chunk's version
+                stream.write(bytes(4))
+        if name == b"data":
+            return

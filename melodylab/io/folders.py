@@ -2,14 +2,17 @@
 
 A song is a folder: `mix.*` (any format `audio.read` reads), and beside it whatever truth is known:
 
-    melody2.csv, melody.csv or melody1.csv   time_s,f0_hz; 0 or negative = unvoiced; the first of the three that is there
-    onsets.csv or drums.csv                  time_s,class[,midi][,velocity] with a header, or time_s,class without one
+    melody2.csv, melody.csv or melody1.csv   time_s,f0_hz; 0 or negative = unvoiced; the first one
+                                             of the three that is there
+    onsets.csv or drums.csv                  time_s,class[,velocity], further columns by name
     any other audio file                     a stem named by its file, melody.flac -> "melody"
 
-Conventions: stems come out like the mix, float32 (channels, samples) at its rate. A velocity column that goes beyond 1 is
-MIDI's 0..127; without one every hit has velocity 1. Stem names are lower case; files that start with a dot are ignored.
+Conventions: stems come out like the mix, float32 (channels, samples) at its rate. A velocity column
+that goes beyond 1 is MIDI's 0..127; without one every hit has velocity 1. Stem names are lower
+case; files that start with a dot are ignored. CSVs: see `io.csv`.
 """
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -45,13 +48,26 @@ _MELODIES = ("melody2.csv", "melody.csv", "melody1.csv")
 _ONSETS = ("onsets.csv", "drums.csv")
 
 
-_SLACK_S = 1.0  # exports of one session differ by a fade or a codec's padding; beyond that it is another recording
+_SLACK_S = 1.0  # exports of one session differ by a fade or a codec's padding, not by more
 
 
-def song_folders(folder):
-    """The songs of a folder: sorted list of Paths that hold a `mix.*`, `folder` itself among them if it does.
+def song_folders(folder: str | os.PathLike) -> list[Path]:
+    """The songs of a folder.
 
-    Raises InputError where there is none.
+    Parameters
+    ----------
+    folder : str or path
+        Holds one folder a song, or is one.
+
+    Returns
+    -------
+    list of Path
+        Those that hold a `mix.*`, sorted, `folder` itself among them if it does.
+
+    Raises
+    ------
+    InputError
+        Where there is none.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -61,17 +77,36 @@ def song_folders(folder):
     ]
     if not songs:
         raise InputError(
-            f"{folder} holds no song; put each song into a folder of its own and name its audio mix.wav"
+            f"{folder} holds no song; put each song into a folder of its own and name its audio "
+            "mix.wav"
         )
     return songs
 
 
-def read_song(folder, stems=True):
-    """Read one song folder: Song with its name, stems, melody and onsets as far as they are there.
+def read_song(folder: str | os.PathLike, stems: bool = True) -> Song:
+    """Read one song folder.
 
-    With `stems`, and where a stem "melody" exists but no "accompaniment", mix - melody becomes that stem. Stems at another
-    rate are resampled, missing channels are filled from the mono mix of the stem, up to a second too much or too little is
-    cut or padded with silence. Raises InputError for a missing mix, a file that cannot be read, a stem that does not fit.
+    Stems at another rate are resampled, missing channels are filled from the mean of the stem's,
+    up to a second too much or too little is cut or padded with silence. A melody's file that
+    leaves out what is not sung gets it back, with a warning.
+
+    Parameters
+    ----------
+    folder : str or path
+        Holds the files named above.
+    stems : bool
+        Read the stems, too. Where there is a stem "melody" but no "accompaniment", mix - melody
+        becomes that stem.
+
+    Returns
+    -------
+    Song
+        Named as the folder, with stems, melody and onsets as far as they are there.
+
+    Raises
+    ------
+    InputError
+        For a missing mix, a file that cannot be read, a stem that does not fit.
     """
     folder = Path(folder)
     paths = _audio_files(folder) if folder.is_dir() else {}
@@ -80,6 +115,7 @@ def read_song(folder, stems=True):
             f"{folder} holds no mix; name the song's audio file mix.wav (or .flac, .mp3, ...)"
         )
     mix, sr = audio.read(paths.pop("mix"))
+    mix.flags.writeable = False  # nobody else holds it, so that the song need not copy it
     parts = (
         {name: _read_stem(path, mix.shape, sr) for name, path in sorted(paths.items())}
         if stems
@@ -101,19 +137,30 @@ def read_song(folder, stems=True):
     )
 
 
-def _entries(folder):
+def _entries(folder: Path) -> list[Path]:
     try:
         return list(folder.iterdir())
     except OSError:  # a folder that may not be opened, such as lost+found, holds no song for us
         return []
 
 
-def is_audio(path):
-    """Is this a file with the ending of a sound, and not hidden?"""
+def is_audio(path: Path) -> bool:
+    """Is this a file with the ending of a sound, and not hidden?
+
+    Parameters
+    ----------
+    path : Path
+        A file or a folder.
+
+    Returns
+    -------
+    bool
+        False for folders.
+    """
     return path.suffix.lower() in _SUFFIXES and not path.name.startswith(".") and path.is_file()
 
 
-def _audio_files(folder):
+def _audio_files(folder: Path) -> dict[str, Path]:
     """{lower-case name without suffix: Path}, one file a name."""
     found = {}
     for path in _entries(folder):
@@ -124,11 +171,11 @@ def _audio_files(folder):
     return {name: path for name, (_, path) in found.items()}
 
 
-def _finite(samples):
+def _finite(samples: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(samples), samples, np.float32(0))
 
 
-def _read_stem(path, shape, sr):
+def _read_stem(path: Path, shape: tuple[int, int], sr: int) -> np.ndarray:
     """A stem in the mix's shape (channels, samples) and rate."""
     stem, stem_sr = audio.read(path)
     stem = stft.resample(_finite(stem), stem_sr, sr)
@@ -136,7 +183,8 @@ def _read_stem(path, shape, sr):
     if abs(stem.shape[1] - samples) > _SLACK_S * sr:
         lengths = f"it lasts {stem.shape[1] / sr:.1f} s and the mix {samples / sr:.1f} s"
         raise InputError(
-            f"the stem {path} does not fit: {lengths}; export it at the mix's length or move it elsewhere"
+            f"the stem {path} does not fit: {lengths}; export it at the mix's length or move it "
+            "elsewhere"
         )
     if len(stem) != channels:
         stem = np.repeat(stem.mean(axis=0, keepdims=True), channels, axis=0)

@@ -39,6 +39,7 @@ def load_song(path: str | os.PathLike) -> Song:
     if str(path).startswith("librosa:"):
         path = _librosa_example(str(path).removeprefix("librosa:"))
     samples, sr = audio.read(path)
+    samples.flags.writeable = False  # nobody else holds it, so that the song need not copy it
     return Song(samples, sr, name=Path(path).stem)
 
 

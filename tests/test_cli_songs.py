@@ -7,6 +7,7 @@ import pytest
 import soundfile as sf
 from command_tools import SR, found, tone
 
+import melodylab
 from melodylab import api
 from melodylab.errors import InputError
 from melodylab.io import audio as sound
@@ -19,7 +20,11 @@ def test_melody_writes_every_frame_with_signs(run):
     tone("a.wav", f0_hz=330.0)
     result = run("melody", "a.wav", "--method", "sfnmf")
     assert result.exit_code == 0 and result.stdout == "a.melody.csv\n" and result.stderr == ""
-    header, *rows = Path("a.melody.csv").read_text().splitlines()
+    about, header, *rows = Path("a.melody.csv").read_text().splitlines()
+    assert about == (
+        f"# method=sfnmf, version=melodylab {melodylab.__version__}, threshold=0.5, song=a, "
+        f"sha256={api.load_song('a.wav').sha256}"
+    )
     times_s, f0_hz = np.array([[float(x) for x in row.split(",")] for row in rows]).T
     assert header == "# time_s,f0_hz"
     assert len(times_s) == 1 + SR // 256 and np.allclose(np.diff(times_s), 256 / SR, atol=2e-6)
@@ -30,13 +35,15 @@ def test_melody_writes_every_frame_with_signs(run):
     )
 
 
-def test_signs_in_the_csv(run, quick):
+def test_signs_and_voicing_in_the_csv(run, quick):
     tone("a.wav")
     run("melody", "a.wav")
-    assert (
-        Path("a.melody.csv").read_text()
-        == "# time_s,f0_hz\n0.000000,220.000\n0.010000,-220.000\n0.020000,0.000\n"
-    )
+    rows = ["0.000000,220.000", "0.010000,-220.000", "0.020000,0.000"]
+    assert Path("a.melody.csv").read_text().splitlines()[1:] == ["# time_s,f0_hz", *rows]
+    run("melody", "a.wav", "--voicing", "--out", "b.csv", "--threshold", "0.25")
+    about, header, *rows = Path("b.csv").read_text().splitlines()
+    assert "threshold=0.25," in about and header == "# time_s,f0_hz,voicing"
+    assert [float(row.split(",")[2]) for row in rows] == [1, 0, 0]
 
 
 @pytest.mark.parametrize(
@@ -101,7 +108,7 @@ def test_midi_holds_the_notes(run):
 def test_melody_by_a_network(run, random_weights):
     result = run("melody", tone("a.wav"), "--method", "cqt-crnn-1")
     assert result.exit_code == 0 and result.stdout == "a.melody.csv\n" and result.stderr == ""
-    assert len(Path("a.melody.csv").read_text().splitlines()) == 2 + SR // 256
+    assert len(Path("a.melody.csv").read_text().splitlines()) == 3 + SR // 256
 
 
 @pytest.mark.parametrize("command", ["melody a.wav b.wav", "evaluate songs"])
@@ -200,7 +207,8 @@ def test_where_drums_go(run, quick, inputs, options, folders):
         [*inputs, *(f"{folder}/{name}" for folder in folders for name in DRUMS)]
     )
     rows = (Path(folders[0]) / "onsets.csv").read_text().splitlines()
-    assert rows == ["# time_s,class,velocity", "0.010000,kick,1.0000", "0.020000,snare,0.5000"]
+    assert rows[0].startswith("# method=drum-cnn, version=melodylab ") and "sha256=" in rows[0]
+    assert rows[1:] == ["# time_s,class,velocity", "0.010000,kick,1.0000", "0.020000,snare,0.5000"]
 
 
 def test_drums_of_a_loop_add_up(run):

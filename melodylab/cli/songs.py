@@ -52,6 +52,7 @@ def _method(task, several=True):
     metavar="T",
     help="How sure a frame must be to count as sung, 0..1.  [default: 0.5]",
 )
+@click.option("--voicing", is_flag=True, help="Write a third column: how sure, 0..1.")
 @click.option("--midi", is_flag=True, help="Write the notes as a MIDI file beside each CSV, too.")
 @click.option(
     "--salience",
@@ -59,11 +60,12 @@ def _method(task, several=True):
     help="Write what the method heard beside each CSV, too: an NPZ file of values (freq, time), "
     "freqs_hz, times_s, unvoiced.",
 )
-def melody(audio, wanted, out, force, threshold, midi, salience):
+def melody(audio, wanted, out, force, threshold, voicing, midi, salience):
     """Find the melody of each AUDIO file, or of all files in a folder, and write it as CSV.
 
     One row a frame: time_s,f0_hz. Above 0 the pitch is sung, below 0 it is a guess where nothing
-    is sung, 0 is no guess.
+    is sung, 0 is no guess. A comment line at the top tells method, version, threshold and song.
+
     Without --out the files go to the current folder as NAME.melody.csv, and in a folder they are
     called NAME.csv; with several methods NAME.METHOD.melody.csv and NAME.METHOD.csv.
 
@@ -101,6 +103,7 @@ def melody(audio, wanted, out, force, threshold, midi, salience):
 
     def work(song):
         whole = api.load_song(song)
+        about = {"song": whole.name, "sha256": whole.sha256}
         # half the memory of stereo, and no method asks for more
         mono = records.Song.from_array(whole.mono, whole.sr, whole.name)
         del whole
@@ -114,7 +117,8 @@ def melody(audio, wanted, out, force, threshold, midi, salience):
                     kind: together.enter_context(files.complete_or_absent(path))
                     for kind, path in targets.items()
                 }
-                line.to_csv(new["csv"])
+                header = _header(method, 0.5 if threshold is None else threshold) | about
+                line.to_csv(new["csv"], voicing=voicing, header=header)
                 if midi:
                     line.to_midi(new["midi"])
                 if salience:
@@ -127,6 +131,13 @@ def melody(audio, wanted, out, force, threshold, midi, salience):
             yield from targets.values()
 
     batch.for_each(songs, all_targets, work, force)
+
+
+def _header(method, threshold):
+    """What a file tells of how it was made."""
+    from melodylab import __version__
+
+    return {"method": method, "version": f"melodylab {__version__}", "threshold": threshold}
 
 
 def _write_salience(path, salience):
@@ -237,6 +248,8 @@ def drums(audio, wanted, out, force, threshold):
         parts = api.separate_drums(song, method, threshold=threshold)
         _remark_on(path, song, parts.onsets.classes, "no drum hit was found; all is in toms.wav")
         targets = targets_of(path)
+        header = _header(method, "as chosen in training" if threshold is None else threshold)
+        header |= {"song": song.name, "sha256": song.sha256}
         with contextlib.ExitStack() as all_of_them:  # no file gets its name before all are written
             new = {
                 name: all_of_them.enter_context(files.complete_or_absent(target))
@@ -244,7 +257,7 @@ def drums(audio, wanted, out, force, threshold):
             }
             for name in api.DRUM_CLASSES:
                 sound.write(new[name], parts.stems[name], song.sr)
-            parts.onsets.to_csv(new["onsets.csv"])
+            parts.onsets.to_csv(new["onsets.csv"], header=header)
             parts.onsets.to_midi(new["drums.mid"])
         return targets.values()
 

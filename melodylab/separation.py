@@ -7,8 +7,9 @@ time-frequency cell is the lead's; the cell keeps the mixture's phase; the accom
 import numpy as np
 from scipy import signal
 
-from melodylab import sfnmf
+from melodylab import progress, sfnmf
 from melodylab.dsp import features, grids, stft
+from melodylab.io.songs import as_song
 from melodylab.records import Mask
 
 
@@ -22,6 +23,7 @@ def lead_by_sfnmf(song, melody, settings=sfnmf.LED, *, width_bins=2, unvoiced=Fa
     Each channel is filtered by its own Wiener share of the lead. What lies above the working band is not in the lead.
     Source: Durrieu 2011 and his separation code (there: quarter tone).
     """
+    song = as_song(song)
     mixed = sfnmf.working_signal(song.audio, song.sr, settings)
     n_samples = mixed.shape[1]
     n_frames = stft.n_frames(n_samples, settings.hop_samples)
@@ -29,9 +31,8 @@ def lead_by_sfnmf(song, melody, settings=sfnmf.LED, *, width_bins=2, unvoiced=Fa
     near = sfnmf.near_melody(melody.resampled(times_s), settings.grid, width_bins)
     lead = np.zeros_like(mixed)
     blocks = sfnmf.block_frames(n_frames, settings)
-    for b, ((first, stop), weight) in enumerate(
-        zip(blocks, sfnmf.block_weights(blocks), strict=True)
-    ):
+    parts = list(enumerate(zip(blocks, sfnmf.block_weights(blocks), strict=True)))
+    for b, ((first, stop), weight) in progress.steps(parts, "taking apart"):
         if not near[:, first:stop].any():
             continue
         spectra = stft.stft(
@@ -71,6 +72,7 @@ def lead_by_mask(song, mask, gate=None):
     The mask is read between its rows and frames, and weighs the spectra of every channel, which keep their phases. What lies above
     its highest row is not in the lead. gate: (time,) in 0..1 on the mask's frames, by which it is weighed.
     """
+    song = as_song(song)
     hop_samples = max(round(_WINDOW_S * song.sr / 4), 1)
     window = signal.get_window("hann", 4 * hop_samples).astype(np.float32)
     freqs_hz, samples = np.arange(2 * hop_samples + 1) * song.sr / len(window), song.audio.shape[1]
@@ -78,7 +80,7 @@ def lead_by_mask(song, mask, gate=None):
     row_weights[:, freqs_hz > mask.freqs_hz[-1]] = 0
     lead = np.zeros_like(song.audio)
     n_frames = stft.n_frames(samples, hop_samples)
-    for first in range(0, n_frames, _BLOCK_FRAMES):
+    for first in progress.steps(range(0, n_frames, _BLOCK_FRAMES), "taking apart"):
         stop = min(first + _BLOCK_FRAMES, n_frames)
         start, end = max(first - _CONTEXT_FRAMES, 0), min(stop + _CONTEXT_FRAMES, n_frames)
         frames, frame_weights = _between(
@@ -137,6 +139,7 @@ def by_mel_inversion(song, mask, *, iterations=32, seed=0):
     melody, cut off at zero, the accompaniment. Each is spread over the bins of a spectrum, gets phases from Griffin-Lim and is
     resampled. What lies above 8 kHz is lost. Notebook 06_unet_masking hears what else.
     """
+    song = as_song(song)
     sr, win_samples, hop_samples, samples = 16000, 400, 200, song.audio.shape[1]
     power = features.stereo_mel(
         song, sr=sr, win_samples=win_samples, hop_samples=hop_samples

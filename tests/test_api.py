@@ -355,6 +355,26 @@ def test_a_path_is_as_good_as_a_song(two, loop, tmp_path, kind):
     assert len(hits.times_s) and hits.classes == ml.separate_drums(beat).onsets.classes
 
 
+def test_what_listens_to_a_song_takes_its_path(two, loop, tmp_path):
+    audio.write(tmp_path / "two.wav", two.audio, two.sr)
+    path, melody = str(tmp_path / "two.wav"), two.melody
+    ears = [
+        ml.features.cqt,
+        ml.features.mel,
+        ml.features.stereo_mel,
+        ml.features.log_spectra,
+        inputs.FRONT_ENDS[ml.load_model("ftanet-thin").card["front_end"]],
+    ]
+    for ear in ears:
+        assert np.array_equal(ear(path).values, ear(two).values)
+    told = [ml.separation.lead_by_sfnmf(one, melody, FAST) for one in (path, two)]
+    assert np.array_equal(*told)
+    audio.write(tmp_path / "loop.wav", loop.audio, loop.sr)
+    kit = ml.separate_drums(loop)
+    shots = [ml.drums.best_hit(one, kit, "snare") for one in (str(tmp_path / "loop.wav"), loop)]
+    assert np.array_equal(shots[0].audio, shots[1].audio)
+
+
 def test_what_is_neither_song_nor_path_is_refused_in_a_sentence(two):
     for call in (ml.extract_melody, ml.salience, ml.separate, ml.separate_drums):
         with pytest.raises(ml.InputError, match="a ndarray was given; give a path"):

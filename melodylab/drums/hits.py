@@ -8,6 +8,7 @@ from scipy import signal
 
 from melodylab.drums.steps import hits_in_order
 from melodylab.errors import InputError
+from melodylab.io.songs import as_song
 from melodylab.models import inputs, run
 from melodylab.records import DRUM_CLASSES, DrumOnsets, Features, Song
 
@@ -62,6 +63,7 @@ def transcribe(
     InputError
         For a network that gives no onset profile.
     """
+    song = as_song(song)
     heard = inputs.drum_mel(song, beyond=_BEYOND_FRAMES)
     found = pick(heard.times_s, profile_of(heard, model), threshold=threshold, min_gap_s=min_gap_s)
     found = _struck_here(heard, found)
@@ -109,6 +111,7 @@ def onset_profile(song: Song, model: "DrumCNN") -> tuple[np.ndarray, np.ndarray]
     InputError
         For a network that gives no onset profile.
     """
+    song = as_song(song)
     heard = inputs.drum_mel(song, beyond=_BEYOND_FRAMES)
     within = slice(_BEYOND_FRAMES, -_BEYOND_FRAMES)
     return heard.times_s[within], profile_of(heard, model)[:, within]

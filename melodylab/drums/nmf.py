@@ -9,8 +9,10 @@ from dataclasses import replace as changed
 import numpy as np
 from scipy import signal
 
+from melodylab import progress
 from melodylab.dsp import grids, nmf, stft
 from melodylab.errors import InputError
+from melodylab.io.songs import as_song
 from melodylab.records import DRUM_CLASSES as CLASSES
 from melodylab.records import DrumOnsets, DrumParts
 
@@ -73,6 +75,7 @@ def separate(song, onsets, settings=SETTINGS, *, velocities=None, **changes):
     takes what the onsets say; None measures where all are equal. changes: of `settings`. Classes without hits have silent stems
     and take no part. `DrumParts.stems` renders a stem when it is asked for.
     """
+    song = as_song(song)
     settings = changed(settings, **changes) if changes else settings
     if unknown := sorted(set(onsets.classes) - set(CLASSES)):
         raise InputError(f"there is no drum class {unknown[0]!r}; choose {', '.join(CLASSES)}")
@@ -101,6 +104,7 @@ def separate(song, onsets, settings=SETTINGS, *, velocities=None, **changes):
 
 def activations(onsets, song, settings=SETTINGS):
     """What `separate` holds fixed: H (parts, time) at the frames of its transform; rows of classes without hits are 0."""
+    song = as_song(song)
     window, hop = _transform(song.sr, settings)
     onsets = _within(onsets, song.duration_s)
     return _activations(
@@ -305,7 +309,7 @@ class _Stems(Mapping):
             return song.audio.copy()
         stem = np.zeros_like(song.audio)
         around = len(self.window) // self.hop  # frames on either side that reach into a block
-        for first in range(0, n_frames, block):
+        for first in progress.steps(range(0, n_frames, block), name):
             stop = min(first + block, n_frames)
             a, b = max(first - around, 0), min(stop + around, n_frames)
             spectra = stft.stft(

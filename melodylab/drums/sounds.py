@@ -10,6 +10,7 @@ from melodylab.drums.nmf import _CHOKE_S
 from melodylab.dsp import features, mixing, stft
 from melodylab.errors import InputError
 from melodylab.io import audio, folders
+from melodylab.io.songs import as_song
 from melodylab.models import inputs
 from melodylab.records import DRUM_CLASSES as CLASSES
 from melodylab.records import OneShot, Song
@@ -42,6 +43,7 @@ _GROUPS = np.array(
 
 def purities(song, parts, name):
     """How little else sounds in each hit of a class, (hits,) in 0..1: the share of its stem in the energy of all five."""
+    song = as_song(song)
     stems = {kind: parts.stems[kind] for kind in CLASSES}
     found = []
     for start, stop in _stretches(song, parts.onsets, name):
@@ -59,6 +61,7 @@ def best_hit(song, parts, name):
     Cleanest: the purity times the root of the velocity, so that a faint stroke far from all others does not win. Raises InputError
     where the class has no hit.
     """
+    song = as_song(song)
     onsets = parts.onsets
     velocity = (
         onsets.velocity[[kind == name for kind in onsets.classes]] if len(onsets.times_s) else ()
@@ -205,6 +208,7 @@ def replace(song, parts, shots):
     Each new stem is as loud as the one it replaces and its hits keep time and velocity; an open hi-hat still ends with the next
     stroke. Classes that are not in `shots` keep their stems. The same rate, channels and length; stems sum to the mix.
     """
+    song = as_song(song)
     if unknown := sorted(set(shots) - set(CLASSES)):
         raise InputError(f"there is no drum class {unknown[0]!r}; choose {', '.join(CLASSES)}")
     stems = {name: parts.stems[name] for name in CLASSES}

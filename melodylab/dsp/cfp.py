@@ -11,6 +11,7 @@ from scipy import fft, signal, sparse
 
 from melodylab.dsp import grids, stft
 from melodylab.errors import InputError
+from melodylab.io.songs import as_song
 from melodylab.records import Features
 
 _CFP_BLOCK_FRAMES = 256  # small enough for the processor's cache
@@ -158,6 +159,7 @@ def _power(x, exponent):
 
 
 def _mono_at(song, sr):
+    song = as_song(song)
     sr = song.sr if sr is None else int(sr)
     return stft.resample(song.mono, song.sr, sr), sr
 

@@ -15,9 +15,11 @@ import librosa
 import numpy as np
 from scipy import fft, signal, sparse
 
+from melodylab import progress
 from melodylab.dsp import grids, levels, stft
 from melodylab.dsp.cfp import _frames, _mono_at, _triangles, cfp
 from melodylab.errors import InputError
+from melodylab.io.songs import as_song
 from melodylab.records import Features
 
 __all__ = [  # `cfp` stands in a file of its own
@@ -101,6 +103,7 @@ def stereo_mel(song, *, sr=16000, n_mels=128, win_samples=400, hop_samples=200):
     The axes are torchaudio's usual ones at the rate of Sheehan's report: the scale of the HTK toolkit, triangles of height one.
     A bin of the spectrum is 40 Hz wide then, and the lowest triangles are narrower: those between two bins are empty (trap T49).
     """
+    song = as_song(song)
     window = signal.get_window("hann", win_samples).astype(np.float32)
     triangles = htk_triangles(sr, n_mels, win_samples)
     channels = song.audio if song.channels == 2 else [song.mono] * 2
@@ -244,7 +247,7 @@ def log_magnitudes(
     rows = _triangles(grid, np.arange(n_fft // 2 + 1) * sr / n_fft, lambda hz: hz * n_fft / sr)
     for layer, seconds in enumerate(windows_s):
         shape = signal.get_window("hann", round(seconds * sr)).astype(np.float32)
-        for first in range(0, frames, _BLOCK_FRAMES):
+        for first in progress.steps(range(0, frames, _BLOCK_FRAMES), "spectra"):
             count = min(_BLOCK_FRAMES, frames - first)
             cut = _frames(y, shape / shape.sum(), hop_samples, first * hop_samples, count)
             values[layer, :, first : first + count] = rows @ np.abs(
@@ -273,7 +276,7 @@ def _constant_q(y, sr, hop_samples, grid):
     context = context_frames * hop_samples
     frames = stft.n_frames(len(y), hop_samples)
     magnitude = np.empty((grid.n_bins, frames), dtype=np.float32)
-    for first in range(0, frames, _BLOCK_FRAMES):
+    for first in progress.steps(range(0, frames, _BLOCK_FRAMES), "constant-Q transform"):
         count = min(_BLOCK_FRAMES, frames - first)
         start, stop = first * hop_samples - context, (first + count) * hop_samples + context
         part = np.pad(y[max(start, 0) : stop], (max(-start, 0), max(stop - len(y), 0)))

@@ -4,11 +4,13 @@ import librosa
 import numpy as np
 
 from melodylab.dsp import grids, stft
+from melodylab.io.songs import as_song
 from melodylab.records import Melody
 
 
 def extract(song, *, hop_samples=256, fmin_hz=55.0, fmax_hz=1760.0, seed=None):
     """librosa's pYIN: made for one voice alone, here to show what a second instrument does to it."""
+    song = as_song(song)
     sr = 22050
     y = stft.resample(song.mono, song.sr, sr)
     n_frames = stft.n_frames(len(y), hop_samples)

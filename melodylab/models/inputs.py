@@ -23,6 +23,7 @@ import numpy as np
 
 from melodylab import sfnmf
 from melodylab.dsp import cfp, features, grids, levels, stft
+from melodylab.io.songs import as_song
 from melodylab.models import crnn, deep_salience, ftanet, harmonic_crnn, multires, unet
 from melodylab.records import Features, Song
 
@@ -59,6 +60,7 @@ class FrontEnd:
         return self.rows if self.grid is None else self.grid.freqs_hz
 
     def __call__(self, song, *, seed=0):
+        song = as_song(song)
         return self.compute(song, seed)
 
 
@@ -200,6 +202,7 @@ def drum_mel(song: Song, *, bands: int = DRUM_BANDS, beyond: int = 0) -> Feature
     Features
         (1, bands, time) in 0..1, kind "drum-mel".
     """
+    song = as_song(song)
     y = stft.resample(song.mono, song.sr, _SR)
     n_frames = stft.n_frames(len(y), _HOP_SAMPLES) + 2 * beyond
     window = np.zeros(_DRUM_FFT, dtype=np.float32)

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from melodylab import progress
 from melodylab.errors import InputError
 from melodylab.models.base import Network
 from melodylab.records import Features, Mask, Melody, Salience
@@ -47,7 +48,7 @@ def logits(
     values = check_fit(model, features)
     n_frames, out, waiting = values.shape[2], None, []
     with evaluating(model), torch.inference_mode():
-        for block in blocks(model, n_frames):
+        for block in progress.steps(list(blocks(model, n_frames)), model.name or "network"):
             waiting.append(block)
             if len(waiting) < blocks_at_once and block[1] < n_frames:
                 continue

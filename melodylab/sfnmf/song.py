@@ -6,7 +6,9 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.special import expit
 
+from melodylab import progress
 from melodylab.dsp import grids, levels, stft
+from melodylab.io.songs import as_song
 from melodylab.records import Salience
 from melodylab.sfnmf.dictionaries import PUBLISHED, Settings, source_dictionary
 from melodylab.sfnmf.updates import _GUARD, factorise, random_start
@@ -67,6 +69,7 @@ def salience(song, settings=PUBLISHED, *, hearing=Hearing(), seed=0):
     A pitch counts by the geometric mean of two shares of its frame: of the activations H_F0, which resolve pitch well but have
     no level, and of the power after the filter, which is what we hear. Silent frames are all unvoiced.
     """
+    song = as_song(song)
     y = working_signal(song.mono, song.sr, settings)
     grid, n_frames = settings.grid, stft.n_frames(len(y), settings.hop_samples)
     evidence = np.zeros((grid.n_bins, n_frames), dtype=np.float32)
@@ -103,7 +106,8 @@ def analyse(y, settings=PUBLISHED, *, seed=0):
     """
     blocks = block_frames(stft.n_frames(len(y), settings.hop_samples), settings)
     W_F0 = source_dictionary(settings)
-    for b, ((first, stop), weight) in enumerate(zip(blocks, block_weights(blocks), strict=True)):
+    parts = list(enumerate(zip(blocks, block_weights(blocks), strict=True)))
+    for b, ((first, stop), weight) in progress.steps(parts, "source-filter NMF"):
         spectra = stft.stft(
             y,
             window=settings.window,

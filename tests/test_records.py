@@ -210,7 +210,12 @@ def test_pictures_check_their_axes(make):
         ValueError, match=r"values are \(3, 2\) \(freq, time\) but the axes have 2 and 3"
     ):
         make(np.zeros((3, 2)), **AXES)
-    for axis, wrong in [("freqs_hz", [200.0, 100.0]), ("times_s", [0.0, 0.1, 0.1])]:
+    assert np.isnan(make(np.zeros((2, 3)), **{**AXES, "freqs_hz": [np.nan] * 2}).freqs_hz).all()
+    for axis, wrong in [
+        ("freqs_hz", [200.0, 100.0]),
+        ("freqs_hz", [100.0, np.nan]),
+        ("times_s", [0.0, 0.1, 0.1]),
+    ]:
         with pytest.raises(ValueError, match=f"{axis} must rise"):
             make(np.zeros((2, 3)), **{**AXES, axis: wrong})
     with pytest.raises(ValueError, match="dimension"):

@@ -12,7 +12,7 @@ Conventions
 - Silence is a picture of zeros. Signed values stay signed.
 """
 
-from melodylab.explain.attribution import Attribution, attribution
+from melodylab.explain.attribution import NO_MELODY, Attribution, attribution
 from melodylab.explain.maps import (
     AttentionMaps,
     KernelResponses,
@@ -23,7 +23,6 @@ from melodylab.explain.maps import (
 )
 from melodylab.explain.reach import Reading, ablate, clearest_reading, patch, pitch_line
 from melodylab.explain.taps import (
-    NO_MELODY,
     activations,
     as_picture,
     is_there_a_melody,

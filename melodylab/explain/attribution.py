@@ -6,9 +6,11 @@ import numpy as np
 import torch
 
 from melodylab.errors import InputError, missing_package
-from melodylab.explain.taps import NO_MELODY, _forward
+from melodylab.explain.taps import _forward
 from melodylab.models import run
 from melodylab.records import Features
+
+NO_MELODY = "no melody"  # the class of that meaning, as a target
 
 # --- what a decision rests on ---------------------------------------------------------------------
 

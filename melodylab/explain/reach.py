@@ -1,6 +1,5 @@
 """Reach into a network: channels switched off, features exchanged, and what it then says."""
 
-import contextlib
 from typing import NamedTuple
 
 import numpy as np
@@ -8,7 +7,7 @@ from torch import nn
 
 from melodylab.dsp import grids
 from melodylab.errors import InputError
-from melodylab.explain.taps import _channels_last, _named
+from melodylab.explain.taps import _at_each_call, _channels_last
 from melodylab.records import Melody
 
 
@@ -121,23 +120,16 @@ def patch(model, name, activation, channel=None):
     return _changed(model, name, change)
 
 
-@contextlib.contextmanager
 def _changed(model, name, change):
-    """The named layers hand on change(output, axis of its channels) while this lasts."""
+    """While it lasts, the named layers hand on change(output, axis of its channels)."""
     last = _channels_last(model)
 
-    def hook_of(layer):
-        def hook(module, inputs, output):
-            tensor = output[0] if isinstance(output, tuple) else output
-            changed = change(tensor, tensor.ndim - 1 if last[layer] and tensor.ndim < 4 else 1)
-            return (changed, *output[1:]) if isinstance(output, tuple) else changed
+    def act(layer, number, output):
+        tensor = output[0] if isinstance(output, tuple) else output
+        changed = change(tensor, tensor.ndim - 1 if last[layer] and tensor.ndim < 4 else 1)
+        return (changed, *output[1:]) if isinstance(output, tuple) else changed
 
-        return hook
-
-    with contextlib.ExitStack() as hooks:
-        for layer, module in _named(model, name).items():
-            hooks.callback(module.register_forward_hook(hook_of(layer)).remove)
-        yield
+    return _at_each_call(model, name, act)
 
 
 def _chosen(name, n, channel):

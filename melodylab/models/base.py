@@ -19,6 +19,8 @@ from melodylab.errors import InputError
 # C#2 to F6: the lowest and the highest tone of the synthetic leads, moved by up to three semitones.
 TAUGHT_HZ = (69.3, 1397.0)
 
+EXAMPLE_FRAMES = 23  # no number of channels, so that the time can be told from them
+
 
 class Network(nn.Module):
     """What all networks here tell; a class sets what departs from the defaults.
@@ -115,6 +117,19 @@ class Network(nn.Module):
         )
         channels, rows = ("any number of" if n is None else n for n in self.input_shape)
         return "" if fits else f"{channels} channels of {rows} rows"
+
+    def example(self) -> torch.Tensor:
+        """Some frames of noise that it can hear, always the same.
+
+        Returns
+        -------
+        torch.Tensor
+            (1, channels, rows, `EXAMPLE_FRAMES`).
+        """
+        channels, rows = self.input_shape
+        rows = rows or (self.grid.n_bins if self.grid is not None else 64)
+        made = torch.Generator().manual_seed(0)
+        return torch.rand(1, channels or 1, rows, EXAMPLE_FRAMES, generator=made)
 
     def shares(self, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The lead's share of each cell, and whether there is a melody at all, of a network that learns a mask.

@@ -73,7 +73,7 @@ class DrumCNN(Network):
                 f"three poolings by 5 leave nothing of {bands} bands and {frames} frames; give at least 125 of each"
             )
         self.n_classes, self.reading, self.bands, self.frames = n_classes, reading, bands, frames
-        self.gives_profile = reading == "R5"
+        self.gives_profile, self.input_shape = reading == "R5", (1, bands)
         self.block1 = _pair(1, 32, 32, norm)
         self.block2 = _pair(32, 128, 128, norm)
         self.block3 = _pair(128, 64, 32, norm)
@@ -109,6 +109,17 @@ class DrumCNN(Network):
             return ""
         frames = "" if self.gives_profile else f" and {self.frames} frames"
         return f"1 channel of {self.bands} rows or a multiple{frames}"
+
+    def example(self) -> torch.Tensor:
+        """Some frames of noise that it can hear; where it takes a fixed number of frames, that many.
+
+        Returns
+        -------
+        torch.Tensor
+            (1, 1, bands, time).
+        """
+        x = super().example()
+        return x if self.gives_profile else F.interpolate(x, (self.bands, self.frames))
 
     def forward(self, x):
         """Logits (batch, classes, time) of a mel spectrogram (batch, 1, bands, time); (batch, classes) in R1. Sizes: 512 bands."""

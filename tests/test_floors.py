@@ -46,7 +46,7 @@ LIBRARIES = {  # library -> the rooms or modules that may import it; the standar
     "lazy_loader": "io dsp melody course",
     "librosa": "dsp.stft dsp.features melody.decode melody.pyin io.songs",
     "lightning": "training",
-    "matplotlib": "plot course.panel course.panels",
+    "matplotlib": "plot course.cards course.panel course.panels",
     "mir_eval": "evaluate",
     "nbformat": "cli.lab",
     "pretty_midi": "io.midi",

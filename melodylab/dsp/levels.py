@@ -1,4 +1,4 @@
-"""How loud a recording is to a listener: by what is heard often, not by one knock on the microphone.
+"""How loud a recording is to a listener: by what is heard often, not by a knock on the microphone.
 
 A tenth of the frames that can be heard lie above the usual level. In songs and drum loops the
 loudest frame lies at most 11 dB above it (pictures, samples and powers of seven real songs, eight

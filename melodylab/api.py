@@ -15,7 +15,7 @@ from melodylab import drums, methods, separation, sfnmf, synth, weights
 from melodylab.errors import InputError
 from melodylab.io import songs
 from melodylab.io.songs import SongOrPath, as_melody, as_song
-from melodylab.melody import decode, pyin
+from melodylab.melody import decode, pyin, ranges
 from melodylab.models import inputs, run
 from melodylab.records import DrumOnsets, DrumParts, Melody, Salience
 
@@ -109,7 +109,7 @@ def extract_melody(
     -------
     Melody
         A pitch guess in every frame that is not silent, voicing 0..1 (>= 0.5: sung). Silence gives
-        no guess and nothing sung.
+        no guess and nothing sung; so do, but for the guess, pitches outside the method's range.
 
     Raises
     ------
@@ -117,17 +117,19 @@ def extract_melody(
         For a song that cannot be read, a method that does not exist, a network without weights, and
         a threshold beyond 0..1.
     """
-    found = methods.find(method, "melody")
+    found, song = methods.find(method, "melody"), as_song(song)
     if found.by == "pyin":
         if settings is not None or hearing is not None:
             raise InputError("settings and hearing belong to sfnmf; leave them out with pyin")
-        melody = pyin.extract(as_song(song))
+        melody = pyin.extract(song)
     else:
         if heard is None:
             heard = salience(song, method, seed=seed, settings=settings, hearing=hearing)
         # as published, a network's frames decide alone; decode.viterbi takes the same salience
         melody = decode.viterbi(heard) if found.by == "sfnmf" else decode.peak(heard)
-    return melody if threshold is None else with_threshold(melody, threshold)
+    if threshold is not None:
+        melody = with_threshold(melody, threshold)
+    return ranges.within(melody, song, found.range_hz)
 
 
 def with_threshold(melody: Melody, threshold: float) -> Melody:

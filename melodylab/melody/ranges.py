@@ -78,7 +78,7 @@ def within(melody: Melody, song: Song, range_hz: tuple[float, float] | None) -> 
 
 
 def _outside(power, frames, f0_hz, low_hz, high_hz):
-    """For each pitch f0_hz of a frame of the power (freq, time): is a pitch outside the better one?"""
+    """For each pitch of a frame of the power (freq, time): is a pitch outside the better one?"""
     summed = np.vstack([np.zeros(power.shape[1]), np.cumsum(power, axis=0, dtype=float)])
     outside = np.zeros(len(f0_hz), bool)
     for k in (2, 3):
@@ -103,7 +103,8 @@ def _sounds_higher(summed, frames, f0_hz, k):
 
 def _sounds_lower(summed, frames, f0_hz, k):
     """Are the partials of f / k that f has not there like those that it has, and stand out?"""
-    h = np.arange(1, 4 * k + 1)[:, None]
+    h = np.arange(1, 13)[:, None]
+    h = h[h[:, 0] <= 4 * k]
     found = _near(summed, frames, h * f0_hz / k)
     between = _near(summed, frames, (h - 0.5) * f0_hz / k)
     shared = found[k - 1 :: k].repeat(k, axis=0)  # the partial of f at or above each one of f / k

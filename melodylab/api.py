@@ -62,8 +62,8 @@ def salience(
     given = {name: value for name, value in given.items() if value is not None}
     if given and found.by != "sfnmf":
         raise InputError(
-            f"{' and '.join(given)} belong to sfnmf and not to {found.name}; leave them out or take "
-            'method="sfnmf"'
+            f"{' and '.join(given)} belong to sfnmf and not to {found.name}; leave them out or "
+            'take method="sfnmf"'
         )
     if found.by == "sfnmf":
         return sfnmf.salience(as_song(song), seed=seed, **given)

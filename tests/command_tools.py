@@ -1,4 +1,4 @@
-"""What the tests of the commands share: a tone as a file, what lies in a folder, an environment for own processes."""
+"""What the tests of the commands share: a tone as a file, what lies in a folder, an environment."""
 
 import os
 from pathlib import Path
@@ -14,7 +14,7 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}  # for processes started i
 
 
 def tone(path, seconds=1.0, sr=SR, f0_hz=220.0, channels=1):
-    """A WAV file with ten harmonics of one pitch, 35 cents of vibrato on it (what never moves is no voice to the method)."""
+    """A WAV file: ten harmonics, 35 cents of vibrato (what never moves is no voice to sfnmf)."""
     t = np.arange(round(seconds * sr)) / sr
     phase = 2 * np.pi * f0_hz * (t + 0.02 / (2 * np.pi * 5.5) * np.sin(2 * np.pi * 5.5 * t))
     y = sum(np.sin(h * phase) / h for h in range(1, 11)) * 0.1

@@ -1,6 +1,6 @@
-"""What the tests share: development data where it lies beside the checkout, a seeded generator, no network, no silent skips.
+"""What the tests share: development data beside the checkout, no network, no silent skips.
 
-Set MELODYLAB_NO_SKIP=1 to turn every skipped test into a failure, so that a test cannot vanish unseen.
+Set MELODYLAB_NO_SKIP=1 to turn every skipped test into a failure: none can vanish unseen.
 """
 
 import ipaddress
@@ -62,7 +62,7 @@ def reference_dir():
 
 @pytest.fixture(scope="session")
 def demo():
-    """Six seconds of the demo song with stems and truth; records are read-only, so all tests may share it."""
+    """Six seconds of the demo song with stems and truth; read-only, so all tests may share it."""
     from melodylab import synth
 
     return synth.demo_song(seed=0, seconds=6)
@@ -91,7 +91,7 @@ def _random_pairs(tmp_path_factory):
 
 @pytest.fixture
 def random_weights(_random_pairs, tmp_path_factory, monkeypatch):
-    """A folder of random weights of every network in place of the shipped ones, to be damaged at will."""
+    """Random weights of every network in place of the shipped ones, to be damaged at will."""
     from melodylab import api, weights
 
     folder = shutil.copytree(_random_pairs, tmp_path_factory.mktemp("weights"), dirs_exist_ok=True)
@@ -102,7 +102,7 @@ def random_weights(_random_pairs, tmp_path_factory, monkeypatch):
 
 
 class NetworkRefused(ConnectionError):
-    """Raised in place of a connection; a ConnectionError, so code meets what it would meet offline."""
+    """Raised in place of a connection; a ConnectionError, as code meets it offline."""
 
 
 def _is_local(address):
@@ -159,7 +159,7 @@ def pytest_make_collect_report():
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    """Run `melodylab ...` in an empty folder; it must end with a status and never with an exception."""
+    """Run `melodylab ...` in an empty folder; it must end with a status, not an exception."""
     from click.testing import CliRunner
 
     from melodylab import cli
@@ -214,7 +214,7 @@ def quick(monkeypatch):
 
 @pytest.fixture(scope="session")
 def training_folder(tmp_path_factory):
-    """Folder with `features` that all runs share and `songs` to validate on: one, of two seconds."""
+    """Folder with `features` that all runs share and `songs` to validate on: one of 2 s."""
     import soundfile as sf
 
     from melodylab import synth

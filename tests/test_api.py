@@ -1,4 +1,4 @@
-"""The front door: every method by name, songs from files and by librosa's names, sentences for what does not exist."""
+"""The front door: every method by name, songs from files, sentences for what does not exist."""
 
 import json
 from pathlib import Path

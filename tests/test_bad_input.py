@@ -1,8 +1,8 @@
-"""Difficult, broken and unreadable files through `melodylab melody`, `separate` and `drums`, with the real methods.
+"""Difficult, broken and unreadable files through the commands, with the real methods.
 
-Whatever decodes gives complete and finite results; whatever does not gives exit status 2, one line that names the file and
-the next step, and no file at all. Where the sound itself is difficult the method runs all its updates; where only the file
-is, two of them.
+Whatever decodes gives complete and finite results; whatever does not gives exit status 2, one line
+that names the file and the next step, and no file at all. Where the sound itself is difficult the
+method runs all its updates; where only the file is, two of them.
 """
 
 import functools
@@ -152,7 +152,7 @@ UNREADABLE = {
 
 
 def check_results(command, name):
-    """The results are complete and finite, and the stems add up to what was read. Returns the melody's or stem's values."""
+    """Results are complete and finite, stems add up to what was read. The melody or first stem."""
     stem = name.rpartition(".")[0]
     if command == "melody":
         rows = np.loadtxt(f"{stem}.melody.csv", delimiter=",", ndmin=2)

@@ -1,5 +1,8 @@
-"""The commands: what they say, how they end. Methods are replaced by quick ones where only the plumbing is on trial;
-test_bad_input.py sends difficult files through the real ones."""
+"""The commands: what they say, how they end.
+
+Methods are replaced by quick ones where only the plumbing is on trial; test_bad_input.py sends
+difficult files through the real ones.
+"""
 
 import os
 import subprocess
@@ -13,11 +16,14 @@ from command_tools import ENVIRONMENT, SR, found, tone
 
 from melodylab import api, methods
 
-# --- the program -----------------------------------------------------------------------------------
+# --- the program ----------------------------------------------------------------------------------
 
 
 def test_help_and_version_load_nothing_heavy():
-    program = "import sys, melodylab.cli as c\ntry: c.main(['--help'])\nfinally: print(*sys.modules, file=sys.stderr)"
+    program = (
+        "import sys, melodylab.cli as c\ntry: c.main(['--help'])\n"
+        "finally: print(*sys.modules, file=sys.stderr)"
+    )
     done = subprocess.run(
         [sys.executable, "-c", program], env=ENVIRONMENT, capture_output=True, text=True
     )
@@ -84,7 +90,7 @@ def test_a_closed_pipe_is_no_traceback(tmp_path):
     process.wait()
 
 
-# --- mistakes --------------------------------------------------------------------------------------
+# --- mistakes -------------------------------------------------------------------------------------
 
 
 def test_an_input_is_never_overwritten(run, quick):

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -153,20 +152,29 @@ def test_lab_opens_the_tour_with_the_same_python(run, shipped, monkeypatch, opti
     class Server:
         def __init__(self, command, cwd):
             started.append((command[:4], Path(cwd)))
+            self.options = command[4:]
 
         def wait(self):
             if len(started) == 1:  # a Ctrl-C is the server's to answer
-                started.append(None)
+                started.append(self.options)
                 raise KeyboardInterrupt
             return 0
 
     monkeypatch.setattr(cli.lab.subprocess, "Popen", Server)
-    assert run("lab", "here", *options).exit_code == 0
-    assert started == [([sys.executable, "-m", program, "00_tour.ipynb"], Path("here")), None]
+    assert run("lab", "here", *options, "--no-browser", "--port", "9001").exit_code == 0
+    assert started[0] == ([sys.executable, "-m", program, "00_tour.ipynb"], Path("here"))
+    assert "--no-browser" in started[1] and any("port=9001" in one for one in started[1])
+
+
+def free_port():
+    """A port that nobody uses at the moment."""
+    with socket.socket() as door:
+        door.bind(("127.0.0.1", 0))
+        return door.getsockname()[1]
 
 
 def running_server(folder):
-    """What a Jupyter server notes about itself, as soon as it is whole and the door is open; else None."""
+    """What a Jupyter server notes about itself, as soon as its door is open; else None."""
     for note in folder.glob("jpserver-*.json"):
         with contextlib.suppress(ValueError), socket.socket() as door:
             server = json.loads(note.read_text())
@@ -180,7 +188,7 @@ def test_lab_really_opens_jupyterlab(tmp_path):
         f"JUPYTER_{kind}_DIR": str(tmp_path / kind) for kind in ("DATA", "RUNTIME", "CONFIG")
     }
     environment = {**ENVIRONMENT, **folders, "BROWSER": "true"}
-    command = [sys.executable, "-m", "melodylab.cli", "lab", "here"]
+    command = [sys.executable, "-m", "melodylab.cli", "lab", "here", "--port", str(free_port())]
     with open(tmp_path / "log", "w") as log:
         process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=log, stderr=log)
         try:
@@ -194,8 +202,11 @@ def test_lab_really_opens_jupyterlab(tmp_path):
             address = f"http://127.0.0.1:{server['port']}/api/contents/00_tour.ipynb?token={server['token']}"
             with urllib.request.urlopen(address) as answer:
                 assert json.load(answer)["type"] == "notebook"
-            os.kill(server["pid"], signal.SIGTERM)
+            assert str(server["port"]) == command[-1]
+            process.send_signal(signal.SIGTERM)  # the command hands it on and ends with the server
             process.wait(60)
+            with socket.socket() as door:
+                assert door.connect_ex(("127.0.0.1", server["port"])) != 0
         finally:
             process.kill()
     assert "Traceback" not in (tmp_path / "log").read_text()

@@ -1,4 +1,4 @@
-"""The parcel: what is declared, pinned, built and promised fits together, and the built wheel works in an empty folder."""
+"""The parcel: what is declared, pinned, built and promised fits together; the wheel works."""
 
 import ast
 import importlib.metadata
@@ -81,7 +81,7 @@ def test_dependencies_are_the_promised_ones():
 
 
 def test_every_import_is_declared():
-    """Library: core. Commands and tests: an extra may be needed, too. Names are those of the distributions."""
+    """Library: core; commands and tests: an extra, too. Names are those of the distributions."""
     distributions = importlib.metadata.packages_distributions()
     brought_along = {
         "packaging",
@@ -126,7 +126,10 @@ def test_one_address():
     owner_and_name = re.fullmatch(
         r"https://github\.com/([\w.-]+/[\w.-]+)", CITATION["repository-code"]
     )[1]
-    places = r"(?:github\.com|mybinder\.org/v2/gh|colab\.research\.google\.com/github|raw\.githubusercontent\.com)"
+    places = (
+        r"(?:github\.com|mybinder\.org/v2/gh|colab\.research\.google\.com/github|"
+        r"raw\.githubusercontent\.com)"
+    )
     mention = re.compile(places + r"/([\w.-]+/melodylab)\b")
     found = {(name, m) for name, text in tracked_texts().items() for m in mention.findall(text)}
     assert {m for _, m in found} == {owner_and_name}, found

@@ -80,7 +80,7 @@ def labels(methods: Iterable[str]) -> dict[str, str]:
     """
     named = {method: Path(method.rstrip("/" + os.sep)).name for method in methods}
     short = {m: n.removesuffix(".safetensors").removesuffix(".json") for m, n in named.items()}
-    return dict(zip(short, unique_names_of(short.values())))
+    return dict(zip(short, unique_names_of(short.values()), strict=True))
 
 
 def unique_names_of(names: Iterable[str]) -> list[str]:

@@ -18,7 +18,7 @@ from melodylab.errors import InputError, missing_package
 
 @main.command()
 def doctor():
-    """Check this installation: a mark or a sentence with the next step per line; status 1 if something is wrong."""
+    """Check this installation: a mark or the next step on each line; status 1 if it is wrong."""
     fancy = "utf" in (sys.stdout.encoding or "").lower()
     marks = {True: "✓" if fancy else "+", False: "✗" if fancy else "!", None: "-"}
     wrong = False
@@ -30,7 +30,7 @@ def doctor():
 
 
 def _findings():
-    """Yield (True, what was found), (False, what is wrong; next step) or (None, what is missing but not needed)."""
+    """Yield (True, what was found), (False, what is wrong), (None, what may be missing)."""
     pip = f"{sys.executable} -m pip install"
     yield True, f"melodylab {__version__}, Python {sys.version.split()[0]}"
     for name in [
@@ -51,7 +51,8 @@ def _findings():
         except Exception as error:  # a broken library may raise anything
             yield (
                 False,
-                f"{name} cannot be imported ({type(error).__name__}: {error}); run: {pip} --force-reinstall {name}",
+                f"{name} cannot be imported ({type(error).__name__}: {error}); "
+                f"run: {pip} --force-reinstall {name}",
             )
             continue
         yield True, f"{name} {_version(name)}"
@@ -81,7 +82,8 @@ def _findings():
         folder = notebooks_folder()
         yield (
             True,
-            f"notebooks in {folder}: {', '.join(path.stem for path in sorted(folder.glob('*.ipynb')))}",
+            f"notebooks in {folder}: "
+            f"{', '.join(path.stem for path in sorted(folder.glob('*.ipynb')))}",
         )
     except InputError as error:
         yield False, str(error)
@@ -90,7 +92,8 @@ def _findings():
     except Exception as error:
         yield (
             False,
-            f"melodylab cannot be loaded ({type(error).__name__}: {error}); mend the lines above first",
+            f"melodylab cannot be loaded ({type(error).__name__}: {error}); mend the lines above "
+            "first",
         )
     else:
         yield True, f"methods {', '.join(api.METHODS)}"
@@ -104,7 +107,8 @@ def _weight_findings():
     if not weights.names():
         yield (
             None,
-            "no trained weights in this copy; only networks need them, and melodylab train makes them",
+            "no trained weights in this copy; only networks need them, and melodylab train makes "
+            "them",
         )
     for name in weights.names():
         try:
@@ -123,7 +127,7 @@ def _weight_findings():
 
 
 def _widget_findings(pip):
-    """ipywidgets names the versions of its two other halves; with another major version sliders stay blank."""
+    """ipywidgets names the versions of its other halves; with another one sliders stay blank."""
     for wanted in importlib.metadata.requires("ipywidgets") or [] if _version("ipywidgets") else []:
         match = re.match(r"(jupyterlab_widgets|widgetsnbextension)\D+(\d+)", wanted)
         if not match:
@@ -136,7 +140,8 @@ def _widget_findings(pip):
             found = f"is {version}" if version else "is missing"
             yield (
                 False,
-                f"{name} {found} where ipywidgets needs {major}; run: {pip} --upgrade ipywidgets {name}",
+                f"{name} {found} where ipywidgets needs {major}; "
+                f"run: {pip} --upgrade ipywidgets {name}",
             )
 
 

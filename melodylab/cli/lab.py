@@ -8,6 +8,7 @@ import importlib.util
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -37,11 +38,13 @@ TOUR = "00_tour.ipynb"
 )
 @click.option("--copy-only", is_flag=True, help="Copy and stop.")
 @click.option("--app", is_flag=True, help="Open the tour as a page without code (Voila).")
-def lab(folder, solutions, dated, copy_only, app):
+@click.option("--no-browser", is_flag=True, help="Start the server and print its address.")
+@click.option("--port", type=click.IntRange(1, 65535), metavar="N", help="Port of the server.")
+def lab(folder, solutions, dated, copy_only, app, no_browser, port):
     """Copy the notebooks into FOLDER (default melodylab-notebooks) and open JupyterLab on the tour.
 
-    Copies what is missing and overwrites nothing: where you edited your copy, a newer edition comes beside it as
-    NN_name.new.ipynb.
+    Copies what is missing and overwrites nothing: where you edited your copy, a newer edition
+    comes beside it as NN_name.new.ipynb.
     """
     program = "voila" if app else "jupyterlab"
     if not copy_only and importlib.util.find_spec(program) is None:
@@ -56,24 +59,26 @@ def lab(folder, solutions, dated, copy_only, app):
             if copy is not None:
                 _say(click.format_filename(copy))
     if not copy_only:
-        _open(program, folder)
+        _open(program, folder, _server_options(program, no_browser, port))
 
 
 def notebooks_folder():
-    """Path of the notebooks: inside an installed package, or those of the checkout in an editable install."""
+    """Path of the notebooks: in an installed package, or in the checkout."""
     package = Path(__file__).resolve().parents[1]
     for folder in (package / "_notebooks", package.parent / "notebooks"):
         if (folder / TOUR).is_file():
             return folder
     raise InputError(
-        "the notebooks did not come with this copy of melodylab; install it again from its repository"
+        "the notebooks did not come with this copy of melodylab; install it again from its "
+        "repository"
     )
 
 
 def _copy_beside(notebook, folder):
-    """Copy under the first free name of NN_name, NN_name.new, NN_name.new2...: its path, None where it is there already.
+    """Copy under the first free name of NN_name, NN_name.new...: its path, None where it is there.
 
-    A hidden record remembers which edition a folder has had, so that a copy that was edited brings no second one of the same.
+    A hidden record remembers which edition a folder has had, so that a copy that was edited brings
+    no second one of the same.
     """
     record = folder / ".melodylab.json"
     had = _read_record(record)
@@ -113,7 +118,7 @@ def _cells(path):
 
 
 def _sign(path):
-    """Tell Jupyter that this copy is ours, so that its players and pictures show before the first run."""
+    """Tell Jupyter that this copy is ours, so that its players show before the first run."""
     try:
         import nbformat
         from nbformat.sign import NotebookNotary
@@ -123,23 +128,37 @@ def _sign(path):
         NotebookNotary().sign(nbformat.read(path, as_version=4))
 
 
-def _open(program, folder):
-    # containers and some class machines have no user but root; the server still asks for its token
-    as_root = (
-        ["--allow-root"]
-        if program == "jupyterlab" and getattr(os, "geteuid", lambda: 1)() == 0
-        else []
-    )
-    # so that the address it prints leads to the tour as well, where no browser can be opened
-    to_tour = [f"--LabApp.default_url=/lab/tree/{TOUR}"] if program == "jupyterlab" else []
-    server = subprocess.Popen([sys.executable, "-m", program, TOUR, *to_tour, *as_root], cwd=folder)
-    while True:
-        try:
-            status = server.wait()
-            break
-        except KeyboardInterrupt:  # reached the server, too, which asks whether to stop
-            continue
+def _server_options(program, no_browser, port):
+    options = ["--no-browser"] if no_browser else []
+    if program == "jupyterlab":
+        # so that the address it prints leads to the tour as well, where no browser can be opened
+        options.append(f"--LabApp.default_url=/lab/tree/{TOUR}")
+        # containers and some class machines have no user but root; the server still asks for its
+        # token
+        if getattr(os, "geteuid", lambda: 1)() == 0:
+            options.append("--allow-root")
+        return options + ([f"--ServerApp.port={port}"] if port else [])
+    return options + ([f"--port={port}"] if port else [])
+
+
+def _open(program, folder, options):
+    server = subprocess.Popen([sys.executable, "-m", program, TOUR, *options], cwd=folder)
+
+    def pass_on(number, frame):  # else the server would outlive us
+        server.send_signal(number)
+
+    before = signal.signal(signal.SIGTERM, pass_on)
+    try:
+        while True:
+            try:
+                status = server.wait()
+                break
+            except KeyboardInterrupt:  # reached the server, too, which asks whether to stop
+                continue
+    finally:
+        signal.signal(signal.SIGTERM, before)
     if status:
         raise InputError(
-            f"{program} ended with status {status}; its own message stands above, melodylab doctor may help"
+            f"{program} ended with status {status}; its own message stands above, "
+            "melodylab doctor may help"
         )

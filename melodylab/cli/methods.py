@@ -80,7 +80,7 @@ def checked(names: Iterable[str], task: str) -> list[str]:
 
     wanted = list(names)
     found = [methods.find(name, task) for name in wanted or [methods.DEFAULT[task]]]
-    for name, method in zip(wanted, found):
+    for name, method in zip(wanted, found, strict=False):  # nothing wanted: the best
         if method.name != name:
             _complain(f"{name} is {method.name}")
     for method in found:

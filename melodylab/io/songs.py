@@ -9,10 +9,9 @@ from melodylab.errors import InputError
 from melodylab.io import audio
 from melodylab.records import Melody, Song
 
-AUDIO_ENDINGS = frozenset(
-    ".wav .flac .ogg .oga .opus .mp3 .aif .aiff .aifc .au .w64 .rf64 .caf".split()
-    + ".m4a .mp4 .aac .wma .mka .mkv .webm .mov .avi".split()
-)
+AUDIO_ENDINGS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc")
+AUDIO_ENDINGS += (".au", ".w64", ".rf64", ".caf", ".m4a", ".mp4", ".aac", ".wma", ".mka")
+AUDIO_ENDINGS += (".mkv", ".webm", ".mov", ".avi")
 SongOrPath = Song | str | os.PathLike
 
 

@@ -24,9 +24,9 @@ _THRESHOLDS = np.arange(0.1, 0.75, 0.05).round(2)
 class Hits(Objective):
     """Onset profiles of five drums.
 
-    Validated by the onset F-measure (50 ms) of each class at the one threshold that suits all loops and
-    classes best; the finished network gets one a class. Classes that neither play nor are found do not
-    count.
+    Validated by the onset F-measure (50 ms) of each class at the one threshold that suits all loops
+    and classes best; the finished network gets one a class. Classes that neither play nor are found
+    do not count.
     """
 
     bank, score = Loops, "F"

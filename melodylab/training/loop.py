@@ -1,7 +1,7 @@
 """The loop: Lightning's trainer, checkpoints, validation, weights with their card at the end.
 
-A training's folder holds recipe.toml, log.csv (a row a validation), checkpoints/, features/ unless they are
-kept elsewhere, and at the end NAME.safetensors with its card NAME.json.
+A training's folder holds recipe.toml, log.csv (a row a validation), checkpoints/, features/ unless
+they are kept elsewhere, and at the end NAME.safetensors with its card NAME.json.
 """
 
 import contextlib
@@ -74,15 +74,15 @@ def fit(
     model : torch.nn.Module
         In evaluation mode, with the weights of the best validation.
     history : list of dict
-        One a validation: step, mean loss since the one before, learning_rate, the objective's figures,
-        wall_s; for melodies RPA, RCA, AUC of the voicing, OA as published, best_OA at the one best
-        constant, that constant.
+        One a validation: step, mean loss since the one before, learning_rate, the objective's
+        figures, wall_s; for melodies RPA, RCA, AUC of the voicing, OA as published, best_OA at the
+        one best constant, that constant.
 
     Raises
     ------
     InputError
-        One sentence, for whatever is given and cannot be used, for a missing package, for a full disk
-        and for a loss of NaN.
+        One sentence, for whatever is given and cannot be used, for a missing package, for a full
+        disk and for a loss of NaN.
     """
     lightning_module = _lightning_module()
     recipe = recipe if isinstance(recipe, Recipe) else Recipe.from_dict(recipe)

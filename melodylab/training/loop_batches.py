@@ -1,8 +1,8 @@
 """Batches for drums without end: synthetic loops as mel spectrograms; (seed, step) determines each.
 
 A loop is made and analysed once (8 s: a seventh of a second on one core) and kept (`store`). Every
-excerpt is cut out anew, played faster or slower, through another equaliser, louder or softer, over more
-or less noise.
+excerpt is cut out anew, played faster or slower, through another equaliser, louder or softer, over
+more or less noise.
 """
 
 import functools

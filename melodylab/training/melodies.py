@@ -24,8 +24,9 @@ _CONSTANTS = 2.0 ** np.arange(-4, 4.25, 0.5)
 class Melodies(Objective):
     """Pitch and voicing.
 
-    Validated by decoding frame by frame, as published, and by asking which one constant for the voicing
-    would have suited all songs best: voicing swings between checkpoints while pitch hardly moves.
+    Validated by decoding frame by frame, as published, and by asking which one constant for the
+    voicing would have suited all songs best: voicing swings between checkpoints while pitch hardly
+    moves.
     """
 
     score = "best_OA"
@@ -96,8 +97,8 @@ class Melodies(Objective):
     def scores(cls, model, items, device):
         """Three times the figures per song and their means.
 
-        Decoded as usual, at the constant that suits all songs best, and at the one that suits all others
-        best, which alone is fair to compare; the means of these come first.
+        Decoded as usual, at the constant that suits all songs best, and at the one that suits all
+        others best, which alone is fair to compare; the means of these come first.
         """
         option, usual = _usual_constant(model)
         model = copy.deepcopy(model).to(device)

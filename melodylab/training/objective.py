@@ -1,7 +1,7 @@
 """What a network can be taught, as the loop asks for it, and what all kinds share.
 
-An objective is found by what its network `learns` (`objectives.of`). Sources: Basaran 2018 and Bittner
-2017 for the melodies' losses. The masks' stand with their networks.
+An objective is found by what its network `learns` (`objectives.of`). Sources: Basaran 2018 and
+Bittner 2017 for the melodies' losses. The masks' stand with their networks.
 """
 
 import dataclasses

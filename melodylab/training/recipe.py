@@ -38,8 +38,8 @@ class Training:
     learning_rate : float
         Of the optimizer, at its highest.
     schedule : str
-        Of the learning rate: "cosine" (down to zero), "constant", or "plateau" (a tenth whenever more than
-        `plateau_patience` validations have brought no better score).
+        Of the learning rate: "cosine" (down to zero), "constant", or "plateau" (a tenth whenever
+        more than `plateau_patience` validations have brought no better score).
     plateau_patience : int
         For the schedule plateau.
     warmup_steps : int
@@ -73,8 +73,8 @@ class Training:
     regularise : bool
         Add the model's own penalty to the loss.
     start_from : str
-        Name or path of weights to begin with; what fits in name and shape is copied, and the new card
-        tells their history.
+        Name or path of weights to begin with; what fits in name and shape is copied, and the new
+        card tells their history.
     """
 
     steps: int = _number(4000, 1)
@@ -184,7 +184,8 @@ class Recipe:
         Parameters
         ----------
         tables : dict
-            {"model": {"name": ...}, "data": {...}, "training": {...}}; only the name has no default.
+            {"model": {"name": ...}, "data": {...}, "training": {...}}; only the name has no
+            default.
         source : str
             What errors call it.
 

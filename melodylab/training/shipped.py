@@ -2,8 +2,8 @@
 
     python -m melodylab.training.recipes
 
-writes them anew; a test compares. Weights that were trained in several stages have a recipe for each:
-NAME.1, NAME.2, ..., NAME; a stage says in `start_from` which one it goes on from.
+writes them anew; a test compares. Weights that were trained in several stages have a recipe for
+each: NAME.1, NAME.2, ..., NAME; a stage says in `start_from` which one it goes on from.
 """
 
 import difflib

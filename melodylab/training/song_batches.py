@@ -1,9 +1,9 @@
 """Batches without end from a bank of synthetic songs; (seed, step) determines each.
 
-The front ends are the slow part, not the songs (30 s of song: 1 s to make, 0.4 s as CQT, 1 s as HCQT,
-3 s as H_F0, on one core), so the features of the bank are computed once and kept (`store`). Every
-excerpt is then cut out anew and moved up or down by whole bins, so that one song comes in many keys
-and tunings.
+The front ends are the slow part, not the songs (30 s of song: 1 s to make, 0.4 s as CQT, 1 s as
+HCQT, 3 s as H_F0, on one core), so the features of the bank are computed once and kept (`store`).
+Every excerpt is then cut out anew and moved up or down by whole bins, so that one song comes in
+many keys and tunings.
 """
 
 import functools
@@ -148,7 +148,8 @@ class SongBatches:
         There, this share of the excerpts has no melody at all, 0..1.
     seed : int
     steps : int
-        Length of the training, for banks that go from easy to hard; 0 takes all mixes from the start.
+        Length of the training, for banks that go from easy to hard; 0 takes all mixes from the
+        start.
     cache : path or None
         Folder for the features; it may be shared and can be deleted.
     memory_gb : float

@@ -1,10 +1,10 @@
 """The one store of features: in memory up to a limit, in a folder if one is given.
 
-What the features depend on is hashed into the folder's name: the package's version, the source of the
-front ends and of the synthetic songs, the versions of the libraries that compute, the settings of the
-front end, and the bank. Whatever changes, the old features stay where they are and are not read.
-Several processes may share a folder: a file is complete or absent, and one that cannot be read is made
-anew.
+What the features depend on is hashed into the folder's name: the package's version, the source of
+the front ends and of the synthetic songs, the versions of the libraries that compute, the settings
+of the front end, and the bank. Whatever changes, the old features stay where they are and are not
+read. Several processes may share a folder: a file is complete or absent, and one that cannot be
+read is made anew.
 """
 
 import functools

@@ -31,6 +31,8 @@ HZ = [220, -110, 0, 231, 232, 0]
 OF_OTHERS = {
     "mir_eval, tabs": table(TIMES_S, HZ, sign="\t"),
     "mir_eval, blanks": table(TIMES_S, HZ, sign="   "),
+    "two tabs": table(TIMES_S, HZ, sign="\t\t"),
+    "a comma at the end": table(TIMES_S, HZ, [""] * 6),
     "semicolons": table(TIMES_S, HZ, sign=";"),
     "semicolons, decimal commas": table(TIMES_S, HZ, sign=";", point=","),
     "tabs, decimal commas": table(TIMES_S, HZ, sign="\t", point=","),

@@ -20,7 +20,7 @@ FLOORS = [  # from the ground up; a name may be a module or a whole room
     "records dsp.stft io.audio",
     "io.songs",
     "synth dsp.cfp",
-    "io.folders dsp.features",
+    "io.folders io.corpora dsp.features",
     "sfnmf melody.decode melody.pyin melody.ranges drums.steps",
     "models",
     "weights explain separation drums",

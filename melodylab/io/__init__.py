@@ -3,5 +3,6 @@
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__, submodules=["audio", "columns", "csv", "folders", "midi", "songs", "tables"]
+    __name__,
+    submodules=["audio", "columns", "corpora", "csv", "folders", "midi", "songs", "tables"],
 )

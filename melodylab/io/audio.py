@@ -247,7 +247,34 @@ def _ogg_breaks_off(path: Path) -> bool:
     return len(page) < header + sum(page[27:header])
 
 
-def _decode_with_ffmpeg(path: Path) -> tuple[np.ndarray, int]:
+def read_stream(path: str | os.PathLike, stream: int) -> tuple[np.ndarray, int]:
+    """Read one of several sounds in a file, such as a stem of a multitrack .mp4, through ffmpeg.
+
+    Parameters
+    ----------
+    path : str or path
+        The file.
+    stream : int
+        Which sound, from 0.
+
+    Returns
+    -------
+    ndarray of shape (channels, samples)
+        Float32.
+    int
+        The sampling rate in Hz.
+
+    Raises
+    ------
+    InputError
+        Where the file is missing, ffmpeg is not installed, or there is no such sound.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"{path} is no file; check the name")
+    return _decode_with_ffmpeg(Path(path), stream)
+
+
+def _decode_with_ffmpeg(path: Path, stream: int = 0) -> tuple[np.ndarray, int]:
     ffmpeg = shutil.which("ffmpeg")
     if ffmpeg is None:
         raise InputError(
@@ -258,8 +285,10 @@ def _decode_with_ffmpeg(path: Path) -> tuple[np.ndarray, int]:
         wav = Path(folder) / "decoded.wav"
         # the file: prefix keeps names such as "concat:x" names
         command = [ffmpeg, "-v", "error", "-nostdin", "-protocol_whitelist", "file"]
-        command += ["-i", f"file:{path}", "-map", "0:a:0", "-c:a", "pcm_f32le", str(wav)]
+        command += ["-i", f"file:{path}", "-map", f"0:a:{stream}", "-c:a", "pcm_f32le", str(wav)]
         done = subprocess.run(command, capture_output=True)
+        if b"matches no streams" in done.stderr and stream:
+            raise InputError(f"{path} has no sound number {stream}; count from 0")
         if b"matches no streams" in done.stderr:
             raise InputError(f"{path} has pictures but no sound; choose a file with an audio track")
         if not wav.exists() or wav.stat().st_size == 0:

@@ -117,7 +117,7 @@ def read_song(folder: str | os.PathLike, stems: bool = True) -> Song:
     mix, sr = audio.read(paths.pop("mix"))
     mix.flags.writeable = False  # nobody else holds it, so that the song need not copy it
     parts = (
-        {name: _read_stem(path, mix.shape, sr) for name, path in sorted(paths.items())}
+        {name: read_stem(path, mix.shape, sr) for name, path in sorted(paths.items())}
         if stems
         else {}
     )
@@ -175,17 +175,56 @@ def _finite(samples: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(samples), samples, np.float32(0))
 
 
-def _read_stem(path: Path, shape: tuple[int, int], sr: int) -> np.ndarray:
-    """A stem in the mix's shape (channels, samples) and rate."""
+def read_stem(path: str | os.PathLike, shape: tuple[int, int], sr: int) -> np.ndarray:
+    """Read a stem so that it fits its mix.
+
+    Parameters
+    ----------
+    path : str or path
+        An audio file of any rate.
+    shape : tuple of int
+        (channels, samples) of the mix. Missing channels are filled from the mean of the stem's, up
+        to a second too much or too little is cut or padded with silence.
+    sr : int
+        Rate of the mix in Hz.
+
+    Returns
+    -------
+    ndarray of shape (channels, samples)
+        Float32; NaN and infinity are 0.
+
+    Raises
+    ------
+    InputError
+        For a file that cannot be read, or that lasts more than a second more or less.
+    """
     stem, stem_sr = audio.read(path)
     stem = stft.resample(_finite(stem), stem_sr, sr)
-    channels, samples = shape
-    if abs(stem.shape[1] - samples) > _SLACK_S * sr:
-        lengths = f"it lasts {stem.shape[1] / sr:.1f} s and the mix {samples / sr:.1f} s"
+    if abs(stem.shape[1] - shape[1]) > _SLACK_S * sr:
+        lengths = f"it lasts {stem.shape[1] / sr:.1f} s and the mix {shape[1] / sr:.1f} s"
         raise InputError(
             f"the stem {path} does not fit: {lengths}; export it at the mix's length or move it "
             "elsewhere"
         )
+    return fitted(stem, shape)
+
+
+def fitted(stem: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """A stem in the shape of its mix.
+
+    Parameters
+    ----------
+    stem : ndarray of shape (channels, samples)
+        Any number of both.
+    shape : tuple of int
+        (channels, samples) of the mix.
+
+    Returns
+    -------
+    ndarray of that shape
+        Cut or padded with silence; other channels than asked become their mean.
+    """
+    channels, samples = shape
     if len(stem) != channels:
         stem = np.repeat(stem.mean(axis=0, keepdims=True), channels, axis=0)
     return np.pad(stem[:, :samples], ((0, 0), (0, max(0, samples - stem.shape[1]))))

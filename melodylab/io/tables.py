@@ -85,7 +85,7 @@ def read(
             numbers.append(at)
             lines.append(re.sub(r"\s#.*", "", line).strip(" "))
     delimiter = _delimiter(lines)
-    rows = [_cells(line, delimiter) for line in lines]
+    rows = _without_gaps([_cells(line, delimiter) for line in lines])
     if rows and are_names(rows[0]):
         return Table([plain(cell) for cell in rows[0]], numbers[1:], rows[1:])
     for sign in (",", delimiter):
@@ -112,6 +112,15 @@ def _cells(line: str, delimiter: str | None) -> list[str]:
         return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter))]
     except csv.Error:
         return [cell.strip() for cell in line.split(delimiter)]
+
+
+def _without_gaps(rows: list[list[str]]) -> list[list[str]]:
+    """Without columns that are empty in every row, such as those between two tabs."""
+    width = max(map(len, rows), default=0)
+    kept = [n for n in range(width) if any(row[n : n + 1] not in ([], [""]) for row in rows)]
+    if len(kept) == width or len(kept) < 2:
+        return rows
+    return [[row[n] for n in kept if n < len(row)] for row in rows]
 
 
 def plain(name: str) -> str:

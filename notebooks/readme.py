@@ -77,9 +77,9 @@ def melody_text():
         "songs. The voicing threshold of\neach song was chosen on the six others; for `sfnmf` that "
         "gives the same threshold seven times, so the command prints the same\nscores, for "
         "networks it does not: with the one threshold that it ships with, chosen on all seven, "
-        f"`sf-crnn-1` has an OA of {one}.\n`{weights.BEST}` learned from 660 synthetic songs, mixed afresh at "
-        "every step, the others from 97 to 300;\nAUC is how often a sung frame has more voicing "
-        "than one without melody."
+        f"`sf-crnn-1` has an OA of {one}.\n`{weights.BEST}` learned from 660 synthetic songs, "
+        "mixed afresh at every step, the others from 97 to 300;\nAUC is how often a sung frame has "
+        "more voicing than one without melody."
     )
 
 

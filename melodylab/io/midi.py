@@ -1,93 +1,350 @@
 """Notes from melodies and hits; pretty_midi lives only here.
 
-Works on plain arrays, so that it can lie beneath `records` and `Melody.to_midi` can be an ordinary method.
+Works on plain arrays, so that it can lie beneath `records` and `Melody.to_midi` can be an ordinary
+method.
+Whatever is meant in time is in seconds, so the same line gives the same notes at any hop.
 """
+
+from collections.abc import Iterable, Sequence
+from os import PathLike
+from typing import Protocol
 
 import numpy as np
 
 from melodylab import files
-from melodylab.dsp import grids
+from melodylab.dsp import grids, pulse
 from melodylab.errors import InputError
 
-
-def notes_from_f0(times_s, f0_hz, voiced, *, min_note_s=0.08, split_semitones=0.7, smooth_s=0.15):
-    """Turn a frame-wise pitch line into notes: list of (start_s, end_s, midi_note).
-
-    A note ends where voicing ends or where the pitch, median-filtered over `smooth_s` against vibrato, leaves the note's
-    running median by more than `split_semitones`. Shorter notes than `min_note_s` are dropped. Silence in, empty list out.
-    times_s, f0_hz, voiced: shape (frames,); f0 in Hz, NaN allowed where not voiced.
-    """
-    times_s = np.asarray(times_s, dtype=float)
-    midi = grids.hz_to_midi(f0_hz)
-    voiced = np.asarray(voiced, dtype=bool) & np.isfinite(midi)
-    hop_s = float(np.median(np.diff(times_s))) if len(times_s) > 1 else 0.01
-    edges = np.flatnonzero(np.diff(voiced, prepend=False, append=False))
-    notes = []
-    for first, end in edges.reshape(-1, 2):  # one stretch of voicing after the other
-        smooth = _median_filter(midi[first:end], half_width=int(smooth_s / hop_s / 2))
-        start = 0
-        for n in range(1, end - first + 1):
-            # the median of the last 30 frames follows a slow slide
-            if (
-                n == end - first
-                or abs(smooth[n] - np.median(smooth[max(start, n - 30) : n])) > split_semitones
-            ):
-                start_s, end_s = times_s[first + start], times_s[first + n - 1] + hop_s
-                if end_s - start_s >= min_note_s:
-                    notes.append(
-                        (
-                            float(start_s),
-                            float(end_s),
-                            int(np.round(np.median(midi[first + start : first + n]))),
-                        )
-                    )
-                start = n
-    return notes
-
-
-def _median_filter(line, half_width):
-    """Running median over 2 half_width + 1 frames, held at the ends: mirrored, half a swing of vibrato looks like a step."""
-    half_width = min(half_width, (len(line) - 1) // 2)
-    inner = np.median(np.lib.stride_tricks.sliding_window_view(line, 2 * half_width + 1), axis=1)
-    return np.pad(inner, half_width, mode="edge")[: len(line)]
-
-
-def write_melody(path, times_s, f0_hz, voiced, **options):
-    """Write the notes of a melody as a one-track MIDI file (complete or absent). Options: see `notes_from_f0`."""
-    import pretty_midi  # slow to load, and every record stands on this module
-
-    score = pretty_midi.PrettyMIDI()
-    track = pretty_midi.Instrument(
-        program=65, name="melody"
-    )  # alto sax: sustained, so note lengths can be heard
-    for start_s, end_s, note in notes_from_f0(times_s, f0_hz, voiced, **options):
-        track.notes.append(
-            pretty_midi.Note(
-                velocity=90, pitch=int(np.clip(note, 0, 127)), start=start_s, end=end_s
-            )
-        )
-    score.instruments.append(track)
-    with files.complete_or_absent(path) as temporary:
-        score.write(str(temporary))
-
-
-DRUM_NOTES = {
+DRUM_NOTES = {  # of General MIDI's drum channel
     "kick": 36,
     "snare": 38,
     "open_hihat": 46,
     "closed_hihat": 42,
     "toms": 45,
-}  # of General MIDI's drum channel
+}
+MIN_NOTE_S, MIN_GAP_S = 0.08, 0.03
+
+# What a change of note costs, in semitones times seconds off the line: a semitone up and back is an
+# ornament below 0.1 s. Vibrato of 4.5 to 7 Hz and a semitone to either side stays one note.
+_CHANGE = 0.05
+_FARTHEST = 2.0  # semitones off the line that count: how far a slip goes does not matter
+_GLIDE = 0.25  # semitones between a note's first and last third, if it slides
+_SLIDE_SEMITONES = 2  # one note of a slow slide covers so many
+_IN_TUNE = 0.3  # length of the notes' mean arrow on the circle of a semitone
+_BEND_CENTS = 2.0  # smaller changes are not written
+_DEFAULT_BPM = 120.0
+
+Notes = list[tuple[float, float, int]]
+
+
+class Hits(Protocol):
+    """What `write_hits` asks of hits, and a `DrumOnsets` has."""
+
+    times_s: np.ndarray
+    classes: tuple[str, ...]
+    velocity: np.ndarray
+
+
+def notes_from_f0(
+    times_s: np.ndarray,
+    f0_hz: np.ndarray,
+    voiced: np.ndarray,
+    *,
+    min_note_s: float = MIN_NOTE_S,
+    min_gap_s: float = MIN_GAP_S,
+    tuning_cents: float | None = None,
+) -> Notes:
+    """Turn a frame-wise pitch line into notes.
+
+    Of all lines of steps the one is taken that lies nearest to the pitch with few changes; vibrato
+    stays one note, and a slow slide becomes a note every two or three semitones.
+
+    Parameters
+    ----------
+    times_s : numpy.ndarray
+        (frames,) evenly spaced, seconds; the hop changes nothing.
+    f0_hz : numpy.ndarray
+        (frames,) in Hz, NaN allowed where not voiced.
+    voiced : numpy.ndarray
+        (frames,) bool.
+    min_note_s : float
+        Shorter notes, in seconds, go to their neighbour, or away where they stand alone.
+    min_gap_s : float
+        Shorter interruptions of the voicing, in seconds, end no note.
+    tuning_cents : float, optional
+        How far above equal temperament at 440 Hz the notes lie; found by `tuning` if not given.
+
+    Returns
+    -------
+    list of (float, float, int)
+        Start and end in seconds and MIDI note of each, counted from the tuning, so that intervals
+        are kept. Silence gives an empty list.
+    """
+    if tuning_cents is None:
+        tuning_cents = tuning(times_s, f0_hz, voiced, min_gap_s=min_gap_s)
+    offset = tuning_cents / 100
+    times_s = np.asarray(times_s, dtype=float)
+    hop_s = _hop_s(times_s)
+    notes = []
+    for first, midi in _stretches(times_s, f0_hz, voiced, min_gap_s):
+        parts = _steps(midi - offset, hop_s, 1.0)
+        parts = _short_joined(parts, min_note_s / hop_s, 2 * _CHANGE / hop_s)
+        for a, b in _slides_joined(parts, midi - offset):
+            if (b - a) * hop_s >= min_note_s - 1e-9:
+                note = int(np.floor(np.median(midi[a:b]) - offset + 0.5))
+                start_s, end_s = times_s[first + a], times_s[first + b - 1] + hop_s
+                notes.append((float(start_s), float(end_s), note))
+    return notes
+
+
+def tuning(
+    times_s: np.ndarray,
+    f0_hz: np.ndarray,
+    voiced: np.ndarray,
+    *,
+    min_gap_s: float = MIN_GAP_S,
+) -> float:
+    """How far the notes of a whole tune lie above the nearest ones of equal temperament at 440 Hz.
+
+    Parameters
+    ----------
+    times_s, f0_hz, voiced, min_gap_s
+        As in `notes_from_f0`.
+
+    Returns
+    -------
+    float
+        Cents, -50..50: the mean direction of the notes on a circle of a semitone, long notes weigh
+        more. 0 in silence, and where the notes have no tuning in common.
+    """
+    hop_s, arrow, total = _hop_s(times_s), 0j, 0.0
+    for _, midi in _stretches(times_s, f0_hz, voiced, min_gap_s):
+        for a, b, _ in _steps(midi, hop_s, 0.5):
+            arrow += (b - a) * np.exp(2j * np.pi * np.median(midi[a:b]))
+            total += b - a
+    return float(np.angle(arrow) / (2 * np.pi) * 100) if abs(arrow) > _IN_TUNE * total else 0.0
+
+
+def _hop_s(times_s):
+    return float(np.median(np.diff(times_s))) if len(times_s) > 1 else 0.01
+
+
+def _stretches(times_s, f0_hz, voiced, min_gap_s):
+    """(first frame, midi (frames,)) of each stretch of voicing; short gaps are bridged."""
+    midi = grids.hz_to_midi(f0_hz)
+    voiced = np.asarray(voiced, dtype=bool) & np.isfinite(midi)
+    edges = np.flatnonzero(np.diff(voiced, prepend=False, append=False)).reshape(-1, 2)
+    if not len(edges):
+        return
+    gaps = (edges[1:, 0] - edges[:-1, 1]) * _hop_s(times_s) > min_gap_s + 1e-9
+    inside = np.flatnonzero(voiced)
+    for group in np.split(edges, np.flatnonzero(gaps) + 1):
+        first, end = group[0, 0], group[-1, 1]
+        yield first, np.interp(np.arange(first, end), inside, midi[inside])
+
+
+def _steps(midi, hop_s, spacing):
+    """[(first, end, level)]: the line of levels `spacing` semitones apart nearest to `midi`.
+
+    Least sum of distance times seconds plus _CHANGE for each change, by dynamic programming.
+    """
+    low = np.floor(midi.min() / spacing)
+    levels = spacing * np.arange(low, np.ceil(midi.max() / spacing) + 1)
+    cost = np.zeros(len(levels))
+    changed, best = np.zeros((len(midi), len(levels)), dtype=bool), np.zeros(len(midi), int)
+    for n, pitch in enumerate(midi):
+        best[n] = np.argmin(cost)
+        changed[n] = cost > cost[best[n]] + _CHANGE
+        cost = np.minimum(cost, cost[best[n]] + _CHANGE)
+        cost = cost + hop_s * np.minimum(np.abs(levels - pitch), _FARTHEST)
+    at, end, parts = int(np.argmin(cost)), len(midi), []
+    for n in range(len(midi) - 1, -1, -1):
+        if n == 0 or changed[n, at]:
+            parts.append((n, end, float(levels[at])))
+            at, end = int(best[n]), n
+    return parts[::-1]
+
+
+def _short_joined(parts, min_frames, change_frames):
+    """The same without short parts: each goes to the neighbour nearest in pitch.
+
+    The first and the last part could change once for half the price: they last `change_frames`.
+    """
+    parts = list(parts)
+
+    def missing(n):
+        wanted = change_frames if n in (0, len(parts) - 1) else min_frames
+        return max(wanted, min_frames) - (parts[n][1] - parts[n][0])
+
+    while len(parts) > 1:
+        n = max(range(len(parts)), key=missing)
+        if missing(n) <= 1e-6:
+            break
+        beside = [i for i in (n - 1, n + 1) if 0 <= i < len(parts)]
+        to = min(beside, key=lambda i: (abs(parts[i][2] - parts[n][2]), parts[i][0] - parts[i][1]))
+        a, b = min(n, to), max(n, to)
+        parts[a : b + 1] = [(parts[a][0], parts[b][1], parts[to][2])]
+        for first in (a, a - 1):  # what it parted is one again
+            if 0 <= first < len(parts) - 1 and parts[first][2] == parts[first + 1][2]:
+                (start, _, level), (_, end, _) = parts[first : first + 2]
+                parts[first : first + 2] = [(start, end, level)]
+    return parts
+
+
+def _slides_joined(parts, midi):
+    """[(first, end)]: neighbours a semitone apart that slide the same way are one note."""
+
+    def glide(first, end):
+        third = max(1, (end - first) // 3)
+        return np.median(midi[end - third : end]) - np.median(midi[first : first + third])
+
+    groups = []
+    for a, b, level in parts:
+        slides = glide(a, b)
+        if groups:
+            first, _, lowest, highest, last, before = groups[-1]
+            way = level - last
+            low, high = min(lowest, level), max(highest, level)
+            if abs(way) == 1 and high - low <= _SLIDE_SEMITONES:
+                if before * way > _GLIDE and slides * way > _GLIDE:
+                    groups[-1] = (first, b, low, high, level, slides)
+                    continue
+        groups.append((a, b, level, level, level, slides))
+    return [group[:2] for group in groups]
+
+
+def write_melody(
+    path: str | PathLike,
+    times_s: np.ndarray,
+    f0_hz: np.ndarray,
+    voiced: np.ndarray,
+    *,
+    tempo_bpm: float | None = None,
+    bends: bool = False,
+    loudness: np.ndarray | None = None,
+    min_note_s: float = MIN_NOTE_S,
+    min_gap_s: float = MIN_GAP_S,
+) -> float:
+    """Write the notes of a melody as a one-track MIDI file (complete or absent).
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file; its track's name tells the tuning.
+    times_s, f0_hz, voiced
+        (frames,) each, as in `notes_from_f0`.
+    tempo_bpm : float, optional
+        Beats a minute that the file's bars are drawn by, 4..1000; found from the notes if not
+        given, 120 where there are few. The notes stay at their seconds.
+    bends : bool
+        Follow the line inside each note, vibrato, slides and tuning, by pitch bends of up to 12
+        semitones. Without them the notes are those of a keyboard in equal temperament.
+    loudness : numpy.ndarray, optional
+        (frames,) in 0..1; the mean over a note is its velocity. All are 90 of 127 without it.
+    min_note_s, min_gap_s : float
+        Seconds, as in `notes_from_f0`.
+
+    Returns
+    -------
+    float
+        Cents in -50..50 by which the tune lies above the notes that were written; 0 in silence,
+        which gives a file without notes.
+
+    Raises
+    ------
+    InputError
+        For a tempo outside 4..1000, or a loudness of another length.
+    """
+    import pretty_midi  # slow to load, and every record stands on this module
+
+    if tempo_bpm is not None and not 4 <= tempo_bpm <= 1000:
+        raise InputError(f"a tempo of {tempo_bpm} beats a minute cannot be; give 4 to 1000")
+    if loudness is not None and np.shape(loudness) != np.shape(times_s):
+        raise InputError(
+            f"the loudness has the shape {np.shape(loudness)} and the melody {np.shape(times_s)}; "
+            "give one value a frame"
+        )
+    cents = tuning(times_s, f0_hz, voiced, min_gap_s=min_gap_s)
+    notes = notes_from_f0(
+        times_s,
+        f0_hz,
+        voiced,
+        min_note_s=min_note_s,
+        min_gap_s=min_gap_s,
+        tuning_cents=cents,
+    )
+    if tempo_bpm is None:
+        tempo_bpm = pulse.tempo_bpm(np.array([start_s for start_s, *_ in notes]))
+    score = pretty_midi.PrettyMIDI(initial_tempo=tempo_bpm or _DEFAULT_BPM, resolution=960)
+    # alto sax: sustained, so note lengths can be heard
+    track = pretty_midi.Instrument(65, name=f"melody, {cents:+.0f} cents from A4 = 440 Hz")
+    times_s = np.asarray(times_s, dtype=float)
+    for start_s, end_s, note in notes:
+        velocity = 90
+        if loudness is not None:
+            within = (times_s >= start_s) & (times_s < end_s)
+            velocity = round(1 + 126 * float(np.clip(np.mean(loudness[within]), 0, 1)))
+        track.notes.append(pretty_midi.Note(velocity, int(np.clip(note, 0, 127)), start_s, end_s))
+    if bends:
+        _bend(track, _bends(notes, times_s, f0_hz, voiced))
+    score.instruments.append(track)
+    with files.complete_or_absent(path) as temporary:
+        score.write(str(temporary))
+    return cents
+
+
+def _bends(notes, times_s, f0_hz, voiced):
+    """[(time_s, semitones)] that lead the notes along the line; small changes are left out."""
+    midi = grids.hz_to_midi(f0_hz)
+    known = np.flatnonzero(np.asarray(voiced, dtype=bool) & np.isfinite(midi))
+    moments = []
+    for start_s, end_s, note in notes:
+        at = np.flatnonzero((times_s >= start_s - 1e-9) & (times_s < end_s - 1e-9))
+        line = np.interp(at, known, midi[known]) - int(np.clip(note, 0, 127))
+        last = np.inf
+        for time_s, semitones in zip(times_s[at].tolist(), line.tolist(), strict=True):
+            if abs(semitones - last) >= _BEND_CENTS / 100:
+                moments.append((time_s, semitones))
+                last = semitones
+    return moments
+
+
+def _bend(track, moments):
+    """Bend a track at (time_s, semitones in -12..12), and set that bends may go so far."""
+    import pretty_midi
+
+    # registered parameter 0: how far a bend goes; a tick or two apart, for pretty_midi sorts what
+    # is simultaneous by its number
+    setting = ((101, 0), (100, 0), (6, int(BEND_SEMITONES)))
+    track.control_changes += [
+        pretty_midi.ControlChange(number, value, 1e-3 * i)
+        for i, (number, value) in enumerate(setting)
+    ]
+    for time_s, semitones in moments:
+        value = int(np.clip(np.round(8191 * semitones / BEND_SEMITONES), -8192, 8191))
+        track.pitch_bends.append(pretty_midi.PitchBend(value, time_s))
 
 
 _HIT_S = 0.05
 
 
-def write_hits(path, onsets):
-    """Write drum hits (`times_s`, `classes`, `velocity` 0..1 of a `DrumOnsets`) as General MIDI drums on channel 10.
+def write_hits(path: str | PathLike, onsets: Hits) -> None:
+    """Write drum hits as General MIDI drums on channel 10 (complete or absent).
 
-    Times are exact to a third of a millisecond. Two hits of a class within one tick of 0.5 ms are one note.
-    Raises InputError for a class that is not in DRUM_NOTES. Complete or absent.
+    Times are exact to a third of a millisecond. Two hits of a class within one tick of 0.5 ms are
+    one note.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+    onsets : DrumOnsets or alike
+        Hits of the classes in DRUM_NOTES; none give a file without notes.
+
+    Raises
+    ------
+    InputError
+        For a class that is not in DRUM_NOTES.
     """
     import pretty_midi
 
@@ -118,11 +375,26 @@ def write_hits(path, onsets):
 BEND_SEMITONES = 12.0  # as far as a part with bends of its own can go
 
 
-def write_parts(path, parts, *, tuning=0.0, bends=()):
-    """Write parts of (program, is_drum, [(start_s, end_s, midi_note, velocity 0..1)]) as a MIDI file, for a synthesiser.
+def write_parts(
+    path: str | PathLike,
+    parts: Sequence[tuple[int, bool, Iterable[tuple[float, float, int, float]]]],
+    *,
+    tuning: float = 0.0,
+    bends: Sequence[tuple[float, float]] = (),
+) -> None:
+    """Write parts as a MIDI file for a synthesiser (complete or absent).
 
-    tuning: semitones in -2..2 that every pitched part is bent up by. bends: (time_s, semitones in -12..12) of the first part,
-    in order of time, instead.
+    Parameters
+    ----------
+    path : str or path-like
+        The file.
+    parts : sequence of (int, bool, notes)
+        General MIDI program, whether it is the drums, and notes of (start_s, end_s, midi note,
+        velocity 0..1).
+    tuning : float
+        Semitones in -2..2 that every pitched part is bent up by.
+    bends : sequence of (float, float)
+        (time_s, semitones in -12..12) of the first part, in order of time, instead.
     """
     import pretty_midi
 
@@ -130,22 +402,7 @@ def write_parts(path, parts, *, tuning=0.0, bends=()):
     for number, (program, is_drum, notes) in enumerate(parts):
         track = pretty_midi.Instrument(program, is_drum)
         if number == 0 and len(bends):
-            setting = (
-                (101, 0),
-                (100, 0),
-                (6, int(BEND_SEMITONES)),
-            )  # registered parameter 0: how far a bend goes
-            # a tick or two apart, for pretty_midi sorts what is simultaneous by its number
-            track.control_changes += [
-                pretty_midi.ControlChange(c, value, 1e-3 * i)
-                for i, (c, value) in enumerate(setting)
-            ]
-            values = np.clip(
-                np.round(8191 * np.array(bends)[:, 1] / BEND_SEMITONES), -8192, 8191
-            ).astype(int)
-            track.pitch_bends += [
-                pretty_midi.PitchBend(int(v), t) for v, (t, _) in zip(values, bends, strict=True)
-            ]
+            _bend(track, bends)
         elif tuning and not is_drum:
             track.pitch_bends.append(pretty_midi.PitchBend(round(8191 * tuning / 2), 0.0))
         for start_s, end_s, note, velocity in notes:

@@ -193,36 +193,50 @@ class Melody:
         self,
         path: str | os.PathLike,
         *,
-        min_note_s: float = 0.08,
-        split_semitones: float = 0.7,
-        smooth_s: float = 0.15,
-    ) -> None:
+        tempo_bpm: float | None = None,
+        bends: bool = False,
+        loudness: np.ndarray | None = None,
+        min_note_s: float = midi.MIN_NOTE_S,
+        min_gap_s: float = midi.MIN_GAP_S,
+    ) -> float:
         """Write the melody's notes as a MIDI file; complete or absent. See `io.midi`.
 
         Parameters
         ----------
         path : str or path
-            The file.
+            The file; its track's name tells the tuning.
+        tempo_bpm : float, optional
+            Beats a minute that the bars are drawn by; found from the notes if not given.
+        bends : bool
+            Follow vibrato, slides and tuning inside the notes by pitch bends.
+        loudness : ndarray, optional
+            (frames,) in 0..1; the mean over a note is its velocity. All are 90 of 127 without it.
         min_note_s : float
-            Shorter notes, in seconds, are dropped.
-        split_semitones : float
-            A pitch that leaves a note by more begins a new one.
-        smooth_s : float
-            Length of the median filter against vibrato, in seconds.
+            Shorter notes, in seconds, are dropped or go to their neighbours.
+        min_gap_s : float
+            Shorter interruptions of the voicing, in seconds, end no note.
+
+        Returns
+        -------
+        float
+            Cents in -50..50 by which the tune lies above the notes that were written.
 
         Raises
         ------
         InputError
-            If the place cannot be written.
+            If the place cannot be written, for a tempo outside 4..1000, or a loudness of another
+            length.
         """
-        midi.write_melody(
+        return midi.write_melody(
             path,
             self.times_s,
             self.f0_hz,
             self.voiced,
+            tempo_bpm=tempo_bpm,
+            bends=bends,
+            loudness=loudness,
             min_note_s=min_note_s,
-            split_semitones=split_semitones,
-            smooth_s=smooth_s,
+            min_gap_s=min_gap_s,
         )
 
 

@@ -31,8 +31,41 @@ _SNARES = {"break": ((4, 7, 9, 12), (4, 12), (4, 9, 12, 15)), "trap": ((8,),), "
 _BACKBEAT = ((4, 12),)
 
 
-def groove(style, bars, rng):
-    """`bars` bars of `Hit`s of a style in `STYLES`; `time_s` in sixteenths, `tune` counts a class's voices (toms...) from 0."""
+def tempi_bpm(style: str) -> tuple[float, float]:
+    """Between which tempi a style is played.
+
+    Parameters
+    ----------
+    style : str
+        One of `STYLES`.
+
+    Returns
+    -------
+    tuple of float
+        Lowest and highest, beats a minute.
+    """
+    return {"trap": (60, 85), "half": (60, 100), "four": (110, 140), "shuffle": (80, 150)}.get(
+        style, (75, 175)
+    )
+
+
+def groove(style: str, bars: int, rng: np.random.Generator) -> list[Hit]:
+    """Bars of a style, as they are written.
+
+    Parameters
+    ----------
+    style : str
+        One of `STYLES`.
+    bars : int
+        How many, of sixteen sixteenths.
+    rng : numpy.random.Generator
+        Draws patterns, fills and accents.
+
+    Returns
+    -------
+    list of Hit
+        `time_s` in sixteenths; `tune` counts a class's voices (toms...) from 0.
+    """
     if style == "free":
         density = rng.beta(1.2, 3, len(DRUM_CLASSES))
         pattern = {
@@ -129,11 +162,29 @@ _LEVELS_DB = {
 _SMALLEST_GAP_S = 0.018  # no drum is struck twice within
 
 
-def drum_loop(seed=0, seconds=8.0, *, sr=44100):
-    """A loop and its truth: mono `Song` with the five stems of `DRUM_CLASSES`, silent where a class does not play, and `onsets`.
+def drum_loop(seed: int = 0, seconds: float = 8.0, *, sr: int = 44100) -> Song:
+    """A loop of drums and its truth. Same seed, same bits.
 
-    Peak 0.8. The stems sum to the mix exactly, in any order; onsets are those of the sounds' first samples, velocities 0..1.
-    Same seed, same bits. Raises InputError unless seconds >= 0.1, sr >= 8000 and seed is a whole number >= 0.
+    Parameters
+    ----------
+    seed : int
+        Draws kit, groove and mix; 0 or more.
+    seconds : float
+        Length, at least 0.1.
+    sr : int
+        Rate in Hz, at least 8000.
+
+    Returns
+    -------
+    Song
+        Mono, peak 0.8, with the five stems of `DRUM_CLASSES`, silent where a class does not play;
+        they sum to the mix exactly, in any order. `onsets` are those of the sounds' first samples,
+        velocities 0..1.
+
+    Raises
+    ------
+    InputError
+        For a length, rate or seed below these.
     """
     _check(seed, sr)
     if not 0.1 <= seconds < np.inf:
@@ -155,12 +206,9 @@ def drum_loop(seed=0, seconds=8.0, *, sr=44100):
 
 
 def _played(rng, seconds):
-    """The hits of a groove as somebody plays them: swing, haste, uneven strokes; at least one. Sorted, in seconds."""
+    """A groove as somebody plays it: swing, haste, uneven strokes. At least one hit, in order."""
     style = STYLES[rng.integers(len(STYLES))]
-    low, high = {"trap": (60, 85), "half": (60, 100), "four": (110, 140), "shuffle": (80, 150)}.get(
-        style, (75, 175)
-    )
-    sixteenth_s = 15 / rng.uniform(low, high)
+    sixteenth_s = 15 / rng.uniform(*tempi_bpm(style))
     swing = 1 / 3 if style == "shuffle" else rng.choice([0, 0, 0.1, 0.2, 0.3])
     haste_s, uneven = rng.choice([0, 0.003, 0.006, 0.012]), rng.uniform(0.02, 0.2)
     drag_s = dict(zip(DRUM_CLASSES, rng.normal(0, 0.004, 5), strict=True))
@@ -192,7 +240,7 @@ def _played(rng, seconds):
 
 
 def _struck(hits, kit, samples, sr, rng):
-    """Dry stems {class: (samples,)} and their `DrumOnsets`. Each stroke on a hi-hat ends an open one."""
+    """Dry stems {class: (samples,)}, their `DrumOnsets`. A stroke on a hi-hat ends an open one."""
     stems, onsets = {kind: np.zeros(samples) for kind in DRUM_CLASSES}, []
     hats_s = np.array([hit.time_s for hit in hits if "hihat" in hit.kind])
     chokes = rng.random() < 0.9
@@ -215,7 +263,7 @@ def _struck(hits, kit, samples, sr, rng):
 
 
 def _mixed(stems, rng, sr):
-    """Levels, equalisers, a room, compression and saturation; the sum of what comes back is the mix."""
+    """Levels, equalisers, a room, compression, saturation; what comes back sums to the mix."""
     samples = len(stems["kick"])
     wet = rng.uniform(0, 0.3) * rng.choice([0, 1, 1, 2])
     t = np.arange(round(rng.uniform(0.1, 0.9) * sr)) / sr
@@ -271,7 +319,7 @@ def _peaking(sound, centre_hz, gain_db, sr):
 
 
 def _compression(mix, threshold_db, ratio, attack_s, release_s, sr):
-    """A compressor's gain over time, (samples,): what rises above the threshold is turned down, and let up again."""
+    """A compressor's gain over time, (samples,): down above the threshold, and up again."""
     step = 64
     blocks = -(-len(mix) // step)
     peaks = np.abs(np.pad(mix, (0, blocks * step - len(mix)))).reshape(blocks, step).max(axis=1)

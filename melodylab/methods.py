@@ -1,8 +1,7 @@
 """The one registry: every method by name, with its task, what it is in one line, and how it runs.
 
-The command line, the panels, the tables and every "there is no method ..., did you mean ..." read it. A network is a
-method as soon as its weights are there: nothing else names it.
-"""
+The command line, the panels, the tables and every "there is no method ..., did you mean ..." read
+it. A network is a method as soon as its weights are there: nothing else names it."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -14,7 +13,8 @@ from melodylab.errors import InputError, did_you_mean
 
 TASKS = ("melody", "separation", "drums")
 
-# What is taken where nothing is asked for. Means over the development songs: sfnmf+best 5.22 dB SDR of the lead and 9.3
+# What is taken where nothing is asked for. Means over the development songs: sfnmf+best 5.22 dB SDR
+# of the lead and 9.3
 # of the accompaniment, unet+best 4.89 and 9.2.
 DEFAULT = {"melody": "best", "separation": "sfnmf+best", "drums": "drum-cnn"}
 
@@ -34,7 +34,8 @@ class Method:
     Attributes
     ----------
     name : str
-        What it is asked for by, with aliases resolved: a name, the path of weights, or METHOD+MELODY.
+        What it is asked for by, with aliases resolved: a name, the path of weights, or
+        METHOD+MELODY.
     task : str
         "melody", "separation" or "drums".
     line : str
@@ -44,7 +45,8 @@ class Method:
     year : int
         Of the publication, 0 for our own.
     range_hz : tuple or None
-        The lowest and the highest pitch in Hz that it can be trusted with; None where there are no pitches.
+        The lowest and the highest pitch in Hz that it can be trusted with; None where there are no
+        pitches.
     by : str
         How it runs: "sfnmf", "pyin" or "network".
     weights : str
@@ -159,9 +161,9 @@ def find(name: str | os.PathLike, task: str) -> Method:
     Parameters
     ----------
     name : str or path
-        A name of `of_task`, the path of weights that you trained (a file, or a folder with one pair), for a separation
-        also METHOD+MELODY: led by the melody that another method finds. What bears the name of a method is that
-        method; a folder of that name is "./NAME".
+        A name of `of_task`, the path of weights that you trained (a file, or a folder with one
+        pair), for a separation also METHOD+MELODY: led by the melody that another method finds.
+        What bears the name of a method is that method; a folder of that name is "./NAME".
     task : str
         "melody", "separation" or "drums".
 
@@ -173,8 +175,8 @@ def find(name: str | os.PathLike, task: str) -> Method:
     Raises
     ------
     InputError
-        For a name that does not exist, a method of another task, a network without weights, weights that cannot be
-        read, and a melody for a method that cannot be led.
+        For a name that does not exist, a method of another task, a network without weights, weights
+        that cannot be read, and a melody for a method that cannot be led.
     """
     known = of_task(task)
     if isinstance(name, str) and name in known:
@@ -215,7 +217,8 @@ def _of_network(declared, of_weights, name=None):
 def _led(method, leader):
     if not method.led:
         raise InputError(
-            f"{method.name} cannot be led by a melody; take {method.name} alone or unet+{leader.name}"
+            f"{method.name} cannot be led by a melody; take {method.name} alone or "
+            f"unet+{leader.name}"
         )
     name, line = f"{method.name}+{leader.name}", f"{method.line}; led by {leader.name}"
     range_hz = leader.range_hz and method.range_hz
@@ -243,7 +246,8 @@ def _refuse_known(name, task, known):
         instead = models.NETWORKS[name].instead
         take = f", or take {instead}" if instead in known else ""
         raise InputError(
-            f"{name} is here untrained: this copy of melodylab has no trained weights for {name}; train "
+            f"{name} is here untrained: this copy of melodylab has no trained weights for {name}; "
+            "train "
             f"it with `melodylab train` and give the path of what that writes{take}"
         )
 

@@ -55,7 +55,8 @@ def test_integrated_gradients_add_up(crnn, rng, around_s):
     assert found.baseline_score == pytest.approx(log_odds(crnn, quiet, 26, target), abs=1e-4)
     difference = found.score - found.baseline_score
     assert abs(difference) > 0.1
-    # coarse, for 40 steps over the many kinks of random numbers; the planted network below adds up exactly
+    # coarse, for 40 steps over the many kinks of random numbers; the planted network below adds up
+    # exactly
     assert found.values.sum() == pytest.approx(difference, rel=0.1)
 
 

@@ -7,6 +7,10 @@ import pytest
 from numpydoc.docscrape import FunctionDoc
 from test_floors import module_files, public
 
+# Functions that cannot name what they take: which arguments a network has, its own class says, and
+# `create_model` refuses any other in a sentence that lists them.
+WITH_ANY_NAME = {"create_model"}
+
 
 def faces(module):
     """{name: function} of a module's public functions and of its public classes' public methods."""
@@ -32,7 +36,9 @@ def faults(function):
     """What a reader or a type checker misses of a function, one string each."""
     wanted, kinds = parameters(function), inspect.signature(function).parameters
     missing = [f"{n} has no annotation" for n in wanted if n not in function.__annotations__]
-    missing += [f"**{n} hides its names" for n in wanted if kinds[n].kind is kinds[n].VAR_KEYWORD]
+    if function.__qualname__ not in WITH_ANY_NAME:
+        hide = [n for n in wanted if kinds[n].kind is kinds[n].VAR_KEYWORD]
+        missing += [f"**{n} hides its names" for n in hide]
     if "return" not in function.__annotations__:
         missing.append("no annotation of what it returns")
     told = FunctionDoc(function)["Parameters"] + FunctionDoc(function)["Other Parameters"]

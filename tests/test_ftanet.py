@@ -1,4 +1,6 @@
-"""FTANet and SegNet: numbers layer by layer, attention that sums to one, fusion both ways, blocks, and what is refused."""
+"""FTANet and SegNet: numbers layer by layer, attention that sums to one, fusion both ways, blocks,
+and what is refused.
+"""
 
 import numpy as np
 import pytest

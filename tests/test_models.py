@@ -1,4 +1,6 @@
-"""The CRNN family and Deep Salience are those of the papers: numbers layer by layer, what each output can see, what stays fixed."""
+"""The CRNN family and Deep Salience are those of the papers: numbers layer by layer, what each
+output can see, what stays fixed.
+"""
 
 import numpy as np
 import pytest
@@ -24,7 +26,9 @@ def shape_of_input(name, frames, batch=1):
 
 
 def lively(model):
-    """The model with other biases and scales than the plain first ones, and with running means and variances of noise."""
+    """The model with other biases and scales than the plain first ones, and with running means and
+    variances of noise.
+    """
     norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
     for key, tensor in model.state_dict().items():
         if key.endswith(("bias", "bias_ih_l0", "bias_ih_l0_reverse")):
@@ -60,7 +64,8 @@ def seen(model, x, *names):
 
 CNN1 = [(384, 128), (61_504, 128), (36_928, 128), (46_096, 32), (17, 0)]
 CNN2 = [(3328, 256), (204_864, 128), (36_928, 128), (36_928, 128), (107_528, 16), (9, 0)]
-# (numbers of the convolution, trainable numbers of its norm: there are as many running ones), GRU, dense, sum
+# (numbers of the convolution, trainable numbers of its norm: there are as many running ones), GRU,
+# dense, sum
 PUBLISHED = {
     "sf-crnn-1": (CNN1, 145_920, 15_934, 307_199, 307_615),
     "sf-crnn-2": (CNN2, 443_520, 19_902, 853_663, 854_319),

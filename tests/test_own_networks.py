@@ -114,7 +114,9 @@ def test_a_waveform_played_faster_is_higher():
 
 
 def test_harmonics_of_a_pitch_share_its_row():
-    """A spectrum with a line at each harmonic of one pitch: after the shift, all nine layers have it in the same row."""
+    """A spectrum with a line at each harmonic of one pitch: after the shift, all nine layers have
+    it in the same row.
+    """
     spectra, row = harmonic_crnn.SPECTRA, 60
     pitch_hz = harmonic_crnn.BINS.freqs_hz[row]
     assert spectra.freqs_hz[36] == pytest.approx(harmonic_crnn.BINS.fmin_hz)
@@ -173,7 +175,9 @@ def test_these_are_all():
 
 
 def test_voicing_does_not_depend_on_how_sure_the_pitch_is():
-    """Two frames with the same answer to "is there any": one knows the pitch, one wavers between two."""
+    """Two frames with the same answer to "is there any": one knows the pitch, one wavers between
+    two.
+    """
 
     class Planted(Network):
         grid, has_unvoiced_class, voicing_apart, block_frames, context_frames = (

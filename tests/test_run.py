@@ -1,4 +1,6 @@
-"""From a song to a network's salience: blocks on an absolute grid, and front ends on one frame clock."""
+"""From a song to a network's salience: blocks on an absolute grid, and front ends on one frame
+clock.
+"""
 
 import types
 
@@ -26,7 +28,9 @@ def picture(values, grid=inputs.FRONT_ENDS["sf"].grid):
 
 
 class Labelled(Network):
-    """Answers each frame with what it got there, the number of the call, and where in its block it stands: (3, time)."""
+    """Answers each frame with what it got there, the number of the call, and where in its block it
+    stands: (3, time).
+    """
 
     grid = grids.PitchGrid(55.0, 12, 2)
 
@@ -194,7 +198,9 @@ def test_features_of_another_front_end_are_refused(networks):
 
 @pytest.mark.parametrize("name", models.NETWORKS)
 def test_every_network_says_what_it_hears(name):
-    """Its own front end's pictures fit, and no other kind's; a mask's network takes any number of bands where it says so."""
+    """Its own front end's pictures fit, and no other kind's; a mask's network takes any number of
+    bands where it says so.
+    """
     model, fits = models.create_model(name, **SMALL.get(name, {})), set()
     for kind, end in inputs.FRONT_ENDS.items():
         if not model.misfit((end.channels, len(end.freqs_hz), 9)):

@@ -1,4 +1,6 @@
-"""A new network is a model file, its weights and a test: a toy of 20 lines works like any method."""
+"""A new network is a model file, its weights and a test: a toy of 20 lines works like any
+method.
+"""
 
 import importlib
 import sys

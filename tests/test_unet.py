@@ -149,7 +149,7 @@ def test_the_gate_opens_where_the_network_is_sure_and_looks_a_minute_far():
     heard, sure = np.ones((2, 312, 4000), np.float32), np.full((312, 4000), 0.02, np.float32)
     sure[100:110] = 0.9
     unsure = np.full((312, 4000), 0.2, np.float32)
-    gate = unet.UNet.gate
+    gate = unet.UNet().gate
     assert gate(heard, sure, 43.0).min() > 0.9 and gate(heard, unsure, 43.0).max() < 0.31
     changing = np.concatenate([sure, unsure], axis=1)
     opened = gate(np.concatenate([heard] * 2, axis=2), changing, 43.0)
@@ -228,7 +228,9 @@ def test_masks_are_trained_validated_and_kept(name, tmp_path):
 
 
 def test_a_validation_tells_what_a_perfect_mask_is_worth(monkeypatch):
-    """The ideal share of each row, in place of a network's: far above the mix, and nothing where the melody was taken out."""
+    """The ideal share of each row, in place of a network's: far above the mix, and nothing where
+    the melody was taken out.
+    """
     song = ml.demo_song(seed=0, seconds=8)
     song = Song(song.audio, song.sr, song.name, {"melody": song.stems["melody"]}, song.melody)
     (item,) = masks.Masks.validation_set(training.Recipe("unet"), [song], None)

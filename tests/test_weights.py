@@ -1,5 +1,5 @@
-"""Trained weights come back as they were saved, and whatever is wrong with them is one sentence. Numbers are random here;
-the shipped files are tried at the end."""
+"""Trained weights come back as they were saved, and whatever is wrong with them is one sentence.
+Numbers are random here; the shipped files are tried at the end."""
 
 import hashlib
 import json
@@ -53,7 +53,9 @@ def probabilities(model, x):
 
 
 def decided(name, seed=0, **changes):
-    """A network with an opinion on noise, as trained ones have on songs: norms that fit it, logits one or two apart."""
+    """A network with an opinion on noise, as trained ones have on songs: norms that fit it, logits
+    one or two apart.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = models.create_model(name, **changes)
@@ -170,7 +172,9 @@ def test_saving_again_what_was_loaded_gives_the_same_files(path, tmp_path):
 
 
 def test_an_old_card_does_not_speak_for_new_numbers(path, tmp_path):
-    """Training on from weights passes their card on; what `save` finds out replaces what it says."""
+    """Training on from weights passes their card on; what `save` finds out replaces what it
+    says.
+    """
     other = decided("sf-crnn-1", seed=1, units=16)
     again = weights.load_model(
         weights.save(other, weights.card(path) | {"model": "sf-cnn", "steps": 7}, tmp_path, "b")

@@ -8,6 +8,7 @@ import torch
 from melodylab.errors import InputError, missing_package
 from melodylab.explain.taps import _forward
 from melodylab.models import run
+from melodylab.models.base import Network
 from melodylab.records import Features
 
 NO_MELODY = "no melody"  # the class of that meaning, as a target
@@ -17,10 +18,12 @@ NO_MELODY = "no melody"  # the class of that meaning, as a target
 
 @dataclass(frozen=True, eq=False)
 class Attribution(Features):
-    """How much each cell of the input spoke for a decision, in nats of its log odds: values signed (channels, freq, time).
+    """How much each cell of the input spoke for a decision, in nats of its log odds: values signed
+    (channels, freq, time).
 
-    time_s: of the frame in question. f_hz: the pitch in question, NaN for "no melody". score: its log odds with the whole
-    input; baseline_score: the same with these cells silenced. Integrated gradients add up to the difference of the two.
+    time_s: of the frame in question. f_hz: the pitch in question, NaN for "no melody". score: its
+    log odds with the whole input; baseline_score: the same with these cells silenced. Integrated
+    gradients add up to the difference of the two.
     """
 
     time_s: float
@@ -30,26 +33,57 @@ class Attribution(Features):
 
 
 def attribution(
-    model,
-    features,
-    time_s,
-    f_hz=None,
+    model: Network,
+    features: Features,
+    time_s: float,
+    f_hz: float | str | None = None,
     *,
-    method="integrated_gradients",
-    around_s=1.0,
-    steps=32,
-    window_semitones=3.0,
-    window_s=0.15,
-):
-    """Which cells of the input speak for a pitch at a time, and which against it? An `Attribution` on the input's axes.
+    method: str = "integrated_gradients",
+    around_s: float | None = 1.0,
+    steps: int = 32,
+    window_semitones: float = 3.0,
+    window_s: float = 0.15,
+) -> Attribution:
+    """Which cells of the input speak for a pitch at a time, and which against it?
 
-    f_hz: the pitch (its nearest class is taken), "no melody", or None for what the network decided there. What is explained
-    is the class's log odds against all others, log(p / (1 - p)). Silence, 0 everywhere, is the alternative to what was
-    heard. method: "integrated_gradients" (gradients averaged over `steps` inputs between silence and the song; they add up)
-    or "occlusion" (a window of window_semitones x window_s is silenced, place by place; what the log odds then lose).
-    around_s: look this far to either side of the time, None: at the whole block of the network, beyond which it does not
-    hear. Costs `steps` forward and backward runs, or one run for each place of the window. Raises InputError for a time or
-    pitch outside the song or the network's range, and without the package captum, which does the work.
+    What is explained is the class's log odds against all others, log(p / (1 - p)). Silence, 0
+    everywhere, is the alternative to what was heard.
+
+    Parameters
+    ----------
+    model : Network
+        One that finds melodies; left as it was.
+    features : Features
+        (channels, rows, time) as the model's front end makes them.
+    time_s : float
+        Within the song.
+    f_hz : float, "no melody" or None
+        The pitch (its nearest class is taken); None for what the network decided there.
+    method : str
+        "integrated_gradients" (gradients averaged over `steps` inputs between silence and the song;
+        they add up) or "occlusion" (a window is silenced, place by place; what the log odds then
+        lose).
+    around_s : float or None
+        Look this far to either side of the time; None: at the whole block of the network, beyond
+        which it does not hear.
+    steps : int
+        Of integrated gradients: so many forward and backward runs.
+    window_semitones, window_s : float
+        Of occlusion: one run for each place of the window.
+
+    Returns
+    -------
+    Attribution
+        On the input's axes.
+
+    Raises
+    ------
+    InputError
+        For a time or pitch outside the song or the network's range, and without the package captum,
+        which does the work.
+
+    Notes
+    -----
     Sources: Sundararajan et al. 2017; Zeiler and Fergus 2014.
     """
     attribute = _captum(method)
@@ -149,7 +183,9 @@ def _frame_at(features, time_s):
 
 
 def _heard_frames(model, features, frame):
-    """(first, stop) of the frames that the network hears for its decision at `frame`, as `models.run` feeds it."""
+    """(first, stop) of the frames that the network hears for its decision at `frame`, as
+    `models.run` feeds it.
+    """
     n_frames = features.values.shape[2]
     block = [b for b in run.blocks(model, n_frames) if b[0] <= frame < b[1]][-1]
     first, _, start, end = block
@@ -176,6 +212,7 @@ def _target(model, f_hz, logits):
     if isinstance(f_hz, str) or (pitch := int(model.grid.nearest_bin(f_hz))) < 0:
         low_hz, high_hz = model.grid.freqs_hz[[0, -1]]
         raise InputError(
-            f'this network knows {low_hz:.0f} to {high_hz:.0f} Hz, not {f_hz!r}; give a pitch or "{NO_MELODY}"'
+            f"this network knows {low_hz:.0f} to {high_hz:.0f} Hz, not {f_hz!r}; give a pitch or "
+            f'"{NO_MELODY}"'
         )
     return pitch + int(model.has_unvoiced_class)

@@ -1,23 +1,41 @@
 """Reach into a network: channels switched off, features exchanged, and what it then says."""
 
+import contextlib
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from torch import nn
 
 from melodylab.dsp import grids
 from melodylab.errors import InputError
 from melodylab.explain.taps import _at_each_call, _channels_last
-from melodylab.records import Melody
+from melodylab.records import Features, Melody
 
 
-def pitch_line(activation, channel=None, semitones=0.0):
-    """The strongest row of each frame as a Melody, every frame voiced: what this layer alone would call the melody.
+def pitch_line(activation: Features, channel: int | None = None, semitones: float = 0.0) -> Melody:
+    """The strongest row of each frame: what this layer alone would call the melody.
 
-    activation: Features with pitches, such as one of `activations` or a network's input. channel: one of them, or None for
-    their mean. semitones: added to the line, for a layer may write a pitch some rows off (see `clearest_reading`). A frame
-    whose rows are all alike, as in silence, has no pitch (NaN) and voicing 0. Raises InputError where rows have no pitch;
-    the output's line is `decode.peak(models.run.salience(model, features))`.
+    Parameters
+    ----------
+    activation : Features
+        With pitches, such as one of `activations` or a network's input.
+    channel : int or None
+        One of its channels; None takes their mean.
+    semitones : float
+        Added to the line, for a layer may write a pitch some rows off (see `clearest_reading`).
+
+    Returns
+    -------
+    Melody
+        Every frame voiced; one whose rows are all alike, as in silence, has no pitch (NaN) and
+        voicing 0.
+
+    Raises
+    ------
+    InputError
+        Where rows have no pitch, and for a channel that does not exist.
     """
     _need_pitches(activation)
     if channel is not None and not 0 <= channel < len(activation.values):
@@ -38,12 +56,30 @@ class Reading(NamedTuple):
     semitones: int
 
 
-def clearest_reading(activation, melody):
-    """Where a layer shows a true melody best: `pitch_line(activation, *clearest_reading(activation, melody))`.
+def clearest_reading(activation: Features, melody: Melody) -> Reading:
+    """Where a layer shows a true melody best: `pitch_line(activation, *clearest_reading(...))`.
 
-    Convolutions may write a pitch some rows off, always the same number, because what follows can read any row. So the
-    channel and the transposition are chosen together: the two with which most voiced frames are right (within 50 cents).
-    They are chosen with the truth at hand; to compare layers, choose on one song and count on another.
+    Convolutions may write a pitch some rows off, always the same number, because what follows can
+    read any row. So the channel and the transposition are chosen together: the two with which most
+    voiced frames are right (within 50 cents). They are chosen with the truth at hand; to compare
+    layers, choose on one song and count on another.
+
+    Parameters
+    ----------
+    activation : Features
+        With pitches, such as one of `activations`.
+    melody : Melody
+        The truth.
+
+    Returns
+    -------
+    Reading
+        Of equals the transposition nearest to none.
+
+    Raises
+    ------
+    InputError
+        Where rows have no pitch.
     """
     _need_pitches(activation)
     lines_hz = activation.freqs_hz[activation.values.argmax(axis=1)]  # (channels, time)
@@ -73,16 +109,40 @@ def _last(module):
 # --- reaching in ----------------------------------------------------------------------------------
 
 
-def ablate(model, name, channel, value="zero"):
-    """While it lasts, one channel of a layer says the same everywhere: `with ablate(model, "cnn.layer4", 3): ...`.
+def ablate(
+    model: nn.Module, name: str, channel: int | Sequence[int], value: str | float = "zero"
+) -> contextlib.AbstractContextManager[None]:
+    """While it lasts, one channel of a layer says the same everywhere: `with ablate(model, "gru",
+    3): ...`.
 
-    channel: a number or several of them. value: "zero", "mean" (of the channel over all frames, rows and songs of the call)
-    or a number. After a batch norm 0 is about the channel's average, after a ReLU it is silence. Raises InputError for an
-    unknown layer or value, and, when the model runs, for a channel the layer does not have.
+    After a batch norm 0 is about the channel's average, after a ReLU it is silence.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Left as it was.
+    name : str
+        As in `taps`; "pool[1]" is the second call of a layer that is called several times.
+    channel : int or sequence of int
+        A number or several of them.
+    value : "zero", "mean" or float
+        The mean is that of the channel over all frames, rows and songs of the call.
+
+    Returns
+    -------
+    context manager
+        For `with`.
+
+    Raises
+    ------
+    InputError
+        For an unknown layer or value, and, when the model runs, for a channel that the layer does
+        not have.
     """
     if value not in ("zero", "mean") and (isinstance(value, str) or not np.isfinite(value)):
         raise InputError(
-            f'a channel can be set to "zero", "mean" or a number, not to {value!r}; choose one of these'
+            f'a channel can be set to "zero", "mean" or a number, not to {value!r}; choose one of '
+            "these"
         )
 
     def change(tensor, axis):
@@ -95,18 +155,43 @@ def ablate(model, name, channel, value="zero"):
     return _changed(model, name, change)
 
 
-def patch(model, name, activation, channel=None):
+def patch(
+    model: nn.Module,
+    name: str,
+    activation: torch.Tensor,
+    channel: int | Sequence[int] | None = None,
+) -> contextlib.AbstractContextManager[None]:
     """While it lasts, a layer hands on another song's activation in place of its own.
 
-    activation: a tensor as `taps` collects it, from one call, of the same shape as the layer's own: so take songs of one
-    length and of at most one block (500 frames, 5.8 s). channel: put in only this one, or these. Raises InputError for an
-    unknown layer and, when the model runs, for another shape or a channel the layer does not have.
+    Parameters
+    ----------
+    model : nn.Module
+        Left as it was.
+    name : str
+        As in `taps`.
+    activation : torch.Tensor
+        As `taps` collects it, from one call, of the same shape as the layer's own: so take songs of
+        one length and of at most one block (500 frames, 5.8 s, of a CRNN).
+    channel : int, sequence of int or None
+        Put in only this one, or these.
+
+    Returns
+    -------
+    context manager
+        For `with`.
+
+    Raises
+    ------
+    InputError
+        For an unknown layer and, when the model runs, for another shape or a channel that the layer
+        does not have.
     """
 
     def change(tensor, axis):
         if tensor.shape != activation.shape:
             raise InputError(
-                f"{name} makes {tuple(tensor.shape)} of this song, the activation to put in is {tuple(activation.shape)}; "
+                f"{name} makes {tuple(tensor.shape)} of this song, the activation to put in is "
+                f"{tuple(activation.shape)}; "
                 "take two songs of the same length, at most one block long"
             )
         other = activation.to(tensor)

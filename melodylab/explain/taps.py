@@ -31,9 +31,9 @@ def tap_names(model: Network) -> dict[str, str]:
     Returns
     -------
     dict
-        Name -> what this layer hands on, in the order of the definition, the model itself left out. A layer that is
-        called several times stands there as "pool[0]", "pool[1]"...; one that is never called, or hands on several
-        maps at once, is left out.
+        Name -> what this layer hands on, in the order of the definition, the model itself left out.
+        A layer that is called several times stands there as "pool[0]", "pool[1]"...; one that is
+        never called, or hands on several maps at once, is left out.
     """
     calls, y = _calls(model)
     found = {}
@@ -46,7 +46,9 @@ def tap_names(model: Network) -> dict[str, str]:
 
 
 def _calls(model):
-    """({name: [Call, one for each time that it ran]}, the model's output) of some frames of noise."""
+    """({name: [Call, one for each time that it ran]}, the model's output) of some frames of
+    noise.
+    """
     calls, taken = {}, []
     with run.evaluating(model), torch.inference_mode(), contextlib.ExitStack() as hooks:
         for name, module in model.named_modules():
@@ -63,13 +65,16 @@ def _calls(model):
 
 
 def _one(output):
-    """The tensor that a layer hands on, the sequence alone of a GRU; None for several maps at once."""
+    """The tensor that a layer hands on, the sequence alone of a GRU; None for several maps at
+    once.
+    """
     output = output[0] if isinstance(output, tuple) else output
     return output if isinstance(output, torch.Tensor) else None
 
 
 def _named(model, names):
-    """{name: module} of all that match a pattern or a list of them, or a sentence with the nearest names.
+    """{name: module} of all that match a pattern or a list of them, or a sentence with the nearest
+    names.
 
     "pool[1]" names the second call of "pool" in a run; it stays in the key.
     """
@@ -97,7 +102,9 @@ _NUMBERED = re.compile(r"(.+)\[(\d+)\]")
 
 @contextlib.contextmanager
 def _at_each_call(model, names, act: Callable) -> Iterator[None]:
-    """While it lasts, act(name, number of the call in this run, output) may replace what the named layers hand on."""
+    """While it lasts, act(name, number of the call in this run, output) may replace what the named
+    layers hand on.
+    """
     counts, wanted = Counter(), {}
     for name, module in _named(model, names).items():
         numbered = _NUMBERED.fullmatch(name)
@@ -144,10 +151,11 @@ def is_there_a_melody(model: Network, features: Features) -> np.ndarray:
 
 @contextlib.contextmanager
 def taps(model: nn.Module, names: str | Sequence[str] = "*") -> Iterator[dict[str, torch.Tensor]]:
-    """Collect what named layers hand on while the model runs: `with taps(model, "cnn.*.relu") as seen: model(x)`.
+    """Collect what named layers hand on while the model runs: `with taps(model, "cnn.*.relu") as
+    seen: model(x)`.
 
-    What is not named is not kept, so name few layers of a long song. In a CRNN convolutions give (batch * patches,
-    channels, freq, 25): `as_picture` puts them back on the clock.
+    What is not named is not kept, so name few layers of a long song. In a CRNN convolutions give
+    (batch * patches, channels, freq, 25): `as_picture` puts them back on the clock.
 
     Parameters
     ----------
@@ -159,9 +167,10 @@ def taps(model: nn.Module, names: str | Sequence[str] = "*") -> Iterator[dict[st
     Yields
     ------
     dict
-        {name: float32 tensor on the CPU, a copy without gradient}, in the order of computation, each of the shape
-        that the layer made; the sequence alone of a GRU. Of several runs the last one counts. A layer that is called
-        several times in a run gives "pool[0]", "pool[1]"...; one that hands on several maps at once gives nothing.
+        {name: float32 tensor on the CPU, a copy without gradient}, in the order of computation,
+        each of the shape that the layer made; the sequence alone of a GRU. Of several runs the last
+        one counts. A layer that is called several times in a run gives "pool[0]", "pool[1]"...; one
+        that hands on several maps at once gives nothing.
 
     Raises
     ------
@@ -192,14 +201,14 @@ def taps(model: nn.Module, names: str | Sequence[str] = "*") -> Iterator[dict[st
 def as_picture(activation: torch.Tensor, channels_last: bool = True) -> np.ndarray:
     """A layer's output for one song as an array on the song's own frames.
 
-    A CRNN fills its last patch up, so the picture may be up to 24 frames longer than the song. For a batch of songs:
-    `activation.unflatten(0, (batch, -1))[n]`.
+    A CRNN fills its last patch up, so the picture may be up to 24 frames longer than the song. For
+    a batch of songs: `activation.unflatten(0, (batch, -1))[n]`.
 
     Parameters
     ----------
     activation : torch.Tensor
-        (patches, channels, freq, frames of a patch), joined in order, which (1, channels, freq, time) is a case of; or
-        (1, time, units), as a GRU or a dense layer gives it.
+        (patches, channels, freq, frames of a patch), joined in order, which (1, channels, freq,
+        time) is a case of; or (1, time, units), as a GRU or a dense layer gives it.
     channels_last : bool
         False where it is (1, channels, time), as a convolution in one dimension gives it.
 
@@ -219,7 +228,8 @@ def as_picture(activation: torch.Tensor, channels_last: bool = True) -> np.ndarr
     if values.ndim == 3 and len(values) == 1:
         return values[0].T[:, None] if channels_last else values[0][:, None]
     raise InputError(
-        f"an activation of shape {values.shape} is no picture of one song; give one song's at a time"
+        f"an activation of shape {values.shape} is no picture of one song; give one song's at a "
+        "time"
     )
 
 
@@ -228,8 +238,8 @@ def activations(
 ) -> dict[str, Features]:
     """What named layers make of a whole song, on the song's own clock.
 
-    Computed block by block like `models.run.salience`, in evaluation mode; memory: channels * freq * time * 4 bytes a
-    layer (CNN2's first: 13 MB for each second of song).
+    Computed block by block like `models.run.salience`, in evaluation mode; memory: channels * freq
+    * time * 4 bytes a layer (CNN2's first: 13 MB for each second of song).
 
     Parameters
     ----------
@@ -243,23 +253,24 @@ def activations(
     Returns
     -------
     dict
-        {name: Features (channels, freq, time)}, kind being the layer's name. freqs_hz: the rows' pitches (61 semitones
-        or 301 bins in a CRNN), after pooling those in the middle of what was pooled; NaN where a layer's rows have
-        none, such as the kernels of a filter bank or the single row of GRU units and output classes. Frames that were
-        pooled are repeated.
+        {name: Features (channels, freq, time)}, kind being the layer's name. freqs_hz: the rows'
+        pitches (61 semitones or 301 bins in a CRNN), after pooling those in the middle of what was
+        pooled; NaN where a layer's rows have none, such as the kernels of a filter bank or the
+        single row of GRU units and output classes. Frames that were pooled are repeated.
 
     Raises
     ------
     InputError
-        For unknown names, unfitting features, and layers that are not on the song's frames, such as FTANet's
-        attention over frequency (see `attention`).
+        For unknown names, unfitting features, and layers that are not on the song's frames, such as
+        FTANet's attention over frequency (see `attention`).
     """
     n_frames, pictures = run.check_fit(model, features).shape[2], {}
     if timeless := [
         n for n in _named(model, names) for p in model.timeless if fnmatch.fnmatchcase(n, p)
     ]:
         raise InputError(
-            f"{timeless[0]} is not on the song's frames; look at one block with taps or `explain.attention`"
+            f"{timeless[0]} is not on the song's frames; look at one block with taps or "
+            "`explain.attention`"
         )
     last = _channels_last(model)
     with run.evaluating(model), torch.inference_mode(), taps(model, names) as seen:
@@ -300,7 +311,9 @@ _OF_CHANNELS = (
 
 
 def _channels_last(model):
-    """{name: whether its output has its channels in the last dimension}: a GRU's and a dense layer's, and what follows these."""
+    """{name: whether its output has its channels in the last dimension}: a GRU's and a dense
+    layer's, and what follows these.
+    """
     found, last = {}, False
     for name, module in model.named_modules():
         leaves = [

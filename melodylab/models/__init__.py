@@ -1,6 +1,8 @@
-"""The networks by name, untrained, one file per paper; `run` takes them from features to a salience or a mask.
+"""The networks by name, untrained, one file per paper; `run` takes them from features to a salience
+or a mask.
 
-A network is what a file in this folder declares: `NETWORKS` is gathered from there, and `base` says what to write.
+A network is what a file in this folder declares: `NETWORKS` is gathered from there, and `base` says
+what to write.
 """
 
 import importlib
@@ -39,15 +41,16 @@ NETWORKS = gather()
 def create_model(name: str, **changes: object) -> Network:
     """The network as published, untrained, in evaluation mode.
 
-    Its first numbers come from torch's own generator: torch.manual_seed(seed) before it gives the same ones again.
+    Its first numbers come from torch's own generator: torch.manual_seed(seed) before it gives the
+    same ones again.
 
     Parameters
     ----------
     name : str
         One of `NETWORKS`.
     **changes : object
-        Arguments of the network's class that depart from the paper, such as across_patches=True. Which there are,
-        the class says: a name that it lacks is refused.
+        Arguments of the network's class that depart from the paper, such as across_patches=True.
+        Which there are, the class says: a name that it lacks is refused.
 
     Returns
     -------

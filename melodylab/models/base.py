@@ -1,9 +1,8 @@
 """The written interface of a network: what it tells about itself, declared once, with defaults.
 
-A new network is a file in this folder with a class that derives from `Network` and a tuple `NETWORKS` of what is
-`Declared`; its weights; its test. Nothing else names it: the list of networks, the methods, the panels and the command
-line read what stands here.
-"""
+A new network is a file in this folder with a class that derives from `Network` and a tuple
+`NETWORKS` of what is `Declared`; its weights; its test. Nothing else names it: the list of
+networks, the methods, the panels and the command line read what stands here."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,9 +24,10 @@ EXAMPLE_FRAMES = 23  # no number of channels, so that the time can be told from 
 class Network(nn.Module):
     """What all networks here tell; a class sets what departs from the defaults.
 
-    Shapes: `forward` takes (batch, channels, rows, time) and gives logits with the time last. A network that learns a
-    melody gives (batch, classes, time), a class a pitch of its grid, behind "no melody" where it has that class; one that
-    learns hits (batch, drums, time); one that learns a mask what its `shares` reads.
+    Shapes: `forward` takes (batch, channels, rows, time) and gives logits with the time last. A
+    network that learns a melody gives (batch, classes, time), a class a pitch of its grid, behind
+    "no melody" where it has that class; one that learns hits (batch, drums, time); one that learns
+    a mask what its `shares` reads.
 
     Attributes
     ----------
@@ -38,16 +38,20 @@ class Network(nn.Module):
     grid : PitchGrid or None
         Pitches of its classes, or of its mask's rows; None where rows are no pitches.
     block_frames, context_frames : int
-        A song is worked on in blocks of so many frames, with so many of the song on either side of a block.
+        A song is worked on in blocks of so many frames, with so many of the song on either side of
+        a block.
     last_block : str
-        What becomes of the rest behind the last whole block: "short", a shorter block; "overlap", the song's last
-        `block_frames` frames, whose predictions overwrite (Basaran 2018); "filled", zeros up to the block's length.
+        What becomes of the rest behind the last whole block: "short", a shorter block; "overlap",
+        the song's last `block_frames` frames, whose predictions overwrite (Basaran 2018); "filled",
+        zeros up to the block's length.
     patch_frames : int
         Layers that look across no border of patches of so many frames; 1: there are none.
     has_unvoiced_class : bool
-        Class 0 says "no melody", and a softmax decides; else each class has a sigmoid and a threshold decides.
+        Class 0 says "no melody", and a softmax decides; else each class has a sigmoid and a
+        threshold decides.
     voicing_apart : bool
-        "Is there any" was asked apart from "which pitch": voicing is the answer to the first question alone.
+        "Is there any" was asked apart from "which pitch": voicing is the answer to the first
+        question alone.
     led : bool
         It can be told a melody to follow, by `lead_picture`.
     highest_hz : float
@@ -132,7 +136,8 @@ class Network(nn.Module):
         return torch.rand(1, channels or 1, rows, EXAMPLE_FRAMES, generator=made)
 
     def shares(self, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The lead's share of each cell, and whether there is a melody at all, of a network that learns a mask.
+        """The lead's share of each cell, and whether there is a melody at all, of a network that
+        learns a mask.
 
         Parameters
         ----------
@@ -142,12 +147,14 @@ class Network(nn.Module):
         Returns
         -------
         tuple of torch.Tensor
-            Shares (..., rows, time), not below 0; answers (..., time) in 0..1, ones where nobody asked.
+            Shares (..., rows, time), not below 0; answers (..., time) in 0..1, ones where nobody
+            asked.
         """
         return torch.sigmoid(y), torch.ones(y.shape[:-2] + y.shape[-1:])
 
     def gate(self, heard: np.ndarray, share: np.ndarray, frames_per_s: float) -> np.ndarray:
-        """How far the lead's fader is open, for a network that learns a mask; by default all the way.
+        """How far the lead's fader is open, for a network that learns a mask; by default all the
+        way.
 
         Parameters
         ----------
@@ -217,7 +224,9 @@ class Network(nn.Module):
         return torch.zeros(())
 
     def start_again(self) -> None:
-        """Called when a training begins with only a part of its tensors taken from other weights; nothing by default."""
+        """Called when a training begins with only a part of its tensors taken from other weights;
+        nothing by default.
+        """
 
 
 @dataclass(frozen=True)
@@ -241,10 +250,11 @@ class Declared:
     arguments : Mapping
         Of the class, where they depart from its defaults.
     range_hz : tuple or None
-        The lowest and the highest pitch in Hz that it can be trusted with; None takes those pitches of its grid that
-        training songs hold.
+        The lowest and the highest pitch in Hz that it can be trusted with; None takes those pitches
+        of its grid that training songs hold.
     instead : str
-        A network that carries weights in place of this one, where this is too large to be trained or shipped here.
+        A network that carries weights in place of this one, where this is too large to be trained
+        or shipped here.
     """
 
     name: str
@@ -264,7 +274,9 @@ class Declared:
 
     @property
     def reliable_hz(self) -> tuple[float, float] | None:
-        """`range_hz`, or what its grid and the training songs share; None for a network that knows no pitches."""
+        """`range_hz`, or what its grid and the training songs share; None for a network that knows
+        no pitches.
+        """
         grid = self.network.grid
         if self.range_hz is not None or grid is None:
             return self.range_hz

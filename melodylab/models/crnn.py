@@ -1,14 +1,17 @@
-"""The CRNN family of Basaran, Essid and Peeters 2018: a convolutional net on each 25-frame patch, a recurrent one over 20 patches.
+"""The CRNN family of Basaran, Essid and Peeters 2018: a convolutional net on each 25-frame patch, a
+recurrent one over 20 patches.
 
     sf-crnn-1    CNN1 + BiGRU(128)    H_F0     307,199 trainable numbers
-    sf-crnn-2    CNN2 + BiGRU(160)    H_F0     853,663    (854,319 with running means and variances, as published)
+    sf-crnn-2    CNN2 + BiGRU(160)    H_F0     853,663    (854,319 with running statistics)
     cqt-crnn-2   CNN2 + BiGRU(160)    CQT      853,663
     sf-cnn       CNN2, no recurrence  H_F0     408,965
 
-Shapes: (batch, channel, freq, time); kernels are (freq, time), as in the paper; its code has them the other way round (trap T16).
-Input: (batch, 1, 301, time), 20 cents a bin from 55 Hz. Output: logits (batch, 62, time); class 0 says "no melody", class c = 1..61
-is the semitone 55 * 2 ** ((c - 1) / 12) Hz.
-Sources: the paper and its release (crnn:CRNN/C-RNN_model1.py, MIT) for CNN1; the paper alone for CNN2, no code of it was published.
+Shapes: (batch, channel, freq, time); kernels are (freq, time), as in the paper; its code has them
+the other way round (trap T16).
+Input: (batch, 1, 301, time), 20 cents a bin from 55 Hz. Output: logits (batch, 62, time); class 0
+says "no melody", class c = 1..61 is the semitone 55 * 2 ** ((c - 1) / 12) Hz.
+Sources: the paper and its release (crnn:CRNN/C-RNN_model1.py, MIT) for CNN1; the paper alone for
+CNN2, no code of it was published.
 """
 
 from collections import OrderedDict
@@ -25,7 +28,9 @@ SEQUENCE_FRAMES = 500  # 20 patches, 5.8 s
 
 
 def _layer(n_in, n_out, kernel, stride=(1, 1), norm=True):
-    """Convolution, ReLU, then batch norm (trap T14); zero padding keeps the size, or the size over the stride."""
+    """Convolution, ReLU, then batch norm (trap T14); zero padding keeps the size, or the size over
+    the stride.
+    """
     parts = OrderedDict(
         conv=nn.Conv2d(n_in, n_out, kernel, stride, padding=(kernel[0] // 2, kernel[1] // 2)),
         relu=nn.ReLU(),
@@ -40,8 +45,10 @@ def _layer(n_in, n_out, kernel, stride=(1, 1), norm=True):
     return nn.Sequential(parts)
 
 
-def cnn1():
-    """From 301 bins of 20 cents to 61 semitones: the first stride of 5 centres each output on a semitone."""
+def cnn1() -> nn.Sequential:
+    """From 301 bins of 20 cents to 61 semitones: the first stride of 5 centres each output on a
+    semitone.
+    """
     return nn.Sequential(
         OrderedDict(
             layer1=_layer(1, 64, (5, 1), stride=(5, 1)),  # (64, 61, 25)
@@ -53,8 +60,10 @@ def cnn1():
     )
 
 
-def cnn2():
-    """The Deep Salience network (`deep_salience`) without norm on its input and with ReLU at its end: 301 bins throughout."""
+def cnn2() -> nn.Sequential:
+    """The Deep Salience network (`deep_salience`) without norm on its input and with ReLU at its
+    end: 301 bins throughout.
+    """
     return nn.Sequential(
         OrderedDict(
             layer1=_layer(1, 128, (5, 5)),  # (128, 301, 25)
@@ -68,10 +77,12 @@ def cnn2():
 
 
 class BiGRU(nn.GRU):
-    """GRU in both directions with one bias per gate, as in Keras 2.0: torch's second one, bias_hh, is held at zero.
+    """GRU in both directions with one bias per gate, as in Keras 2.0: torch's second one, bias_hh,
+    is held at zero.
 
-    What cannot be had from torch, and keeps weights from travelling (trap T12): Keras 2.0 resets before the recurrent product and
-    uses hard sigmoids at its gates; torch resets after it and uses plain ones.
+    What cannot be had from torch, and keeps weights from travelling (trap T12): Keras 2.0 resets
+    before the recurrent product and uses hard sigmoids at its gates; torch resets after it and uses
+    plain ones.
     """
 
     def __init__(self, n_in, units):
@@ -88,11 +99,13 @@ class BiGRU(nn.GRU):
 
 
 class CRNN(Network):
-    """Convolutions that never look across the border of a patch (trap T13), a BiGRU that does, a softmax over 62 classes.
+    """Convolutions that never look across the border of a patch (trap T13), a BiGRU that does, a
+    softmax over 62 classes.
 
-    cnn: "cnn1" or "cnn2". units: of the BiGRU in each direction; 0 leaves it out. across_patches: True lets the convolutions see
-    beyond their patch, a departure that costs nothing and that the paper did not take. The last incomplete patch is filled
-    up with zeros for the time of the computation.
+    cnn: "cnn1" or "cnn2". units: of the BiGRU in each direction; 0 leaves it out. across_patches:
+    True lets the convolutions see beyond their patch, a departure that costs nothing and that the
+    paper did not take. The last incomplete patch is filled up with zeros for the time of the
+    computation.
     """
 
     input_shape, grid, regularises = (1, 301), NOTES, True
@@ -113,7 +126,9 @@ class CRNN(Network):
                 nn.init.zeros_(module.bias)
 
     def forward(self, x):
-        """Logits (batch, 62, time) of H_F0 or CQT (batch, 1, 301, time), each frame as `frontends` makes it."""
+        """Logits (batch, 62, time) of H_F0 or CQT (batch, 1, 301, time), each frame as `frontends`
+        makes it.
+        """
         batch, channels, n_bins, frames = x.shape
         if not self.across_patches:
             x = nn.functional.pad(x, (0, -frames % PATCH_FRAMES))
@@ -137,8 +152,10 @@ class CRNN(Network):
         return PATCH_FRAMES if self.gru is None else None
 
     def penalty(self) -> torch.Tensor:
-        """The release's regularisers, to be added to the loss: L2 1e-5 on the first convolution and the output, L1 1e-4 and
-        L2 1e-2 on what enters the GRU, L2 1e-2 on the output bias (traps T15). A scalar."""
+        """The release's regularisers, to be added to the loss: L2 1e-5 on the first convolution and
+        the output, L1 1e-4 and L2 1e-2 on what enters the GRU, L2 1e-2 on the output bias (traps
+        T15). A scalar.
+        """
         first = self.cnn.layer1.conv.weight
         total = (
             1e-5 * (first.square().sum() + self.dense.weight.square().sum())

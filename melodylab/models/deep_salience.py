@@ -1,10 +1,12 @@
-"""Deep Salience, Bittner, McFee, Salamon, Li and Bello 2017: convolutions alone, from a harmonic CQT to a salience of 360 bins.
+"""Deep Salience, Bittner, McFee, Salamon, Li and Bello 2017: convolutions alone, from a harmonic
+CQT to a salience of 360 bins.
 
     deep-salience    HCQT    406,253 trainable numbers
 
-Shapes: (batch, channel, freq, time), kernels (freq, time). Input: (batch, 6, 360, time), one channel a harmonic. Output: logits
-(batch, 360, time); their sigmoid is the salience of each bin, 20 cents apart from 32.7 Hz. Nothing says "no melody" here: a frame
-is voiced where the salience reaches a threshold.
+Shapes: (batch, channel, freq, time), kernels (freq, time). Input: (batch, 6, 360, time), one
+channel a harmonic. Output: logits (batch, 360, time); their sigmoid is the salience of each bin, 20
+cents apart from 32.7 Hz. Nothing says "no melody" here: a frame is voiced where the salience
+reaches a threshold.
 Source: the paper and its release (deepsal:deepsalience/experiment_datasets.py, MIT).
 """
 
@@ -55,7 +57,9 @@ class DeepSalience(Network):
                 nn.init.zeros_(module.bias)
 
     def forward(self, x):
-        """Logits (batch, 360, time) of an HCQT (batch, 6, 360, time) in 0..1; the sigmoid is left to the reader."""
+        """Logits (batch, 360, time) of an HCQT (batch, 6, 360, time) in 0..1; the sigmoid is left
+        to the reader.
+        """
         x = self.layer1(x)  # (batch, 128, 360, time)
         x = self.layer2(x)  # (batch, 64, 360, time)
         x = self.layer3(x)

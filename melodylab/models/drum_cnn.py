@@ -1,20 +1,24 @@
-"""The transcription network of Koretzky and Rajashekharappa 2021: a mel spectrogram in, the onsets of five drums out.
+"""The transcription network of Koretzky and Rajashekharappa 2021: a mel spectrogram in, the onsets
+of five drums out.
 
     drum-cnn    mel    319,941 trainable numbers as printed, for 5 classes
 
-The paper prints its layers and says that the network returns an onset profile per class; the two do not meet. Three readings:
+The paper prints its layers and says that the network returns an onset profile per class; the two do
+not meet. Three readings:
 
-    R1    as printed: one sigmoid per class for a segment of 344 frames, "does it play in here?"        319,941
-    R2    the last layer writes the profile, 5 x 344 numbers out of 128                                  541,176
-    R5    pooling over frequency alone, and a 1 x 1 convolution to the classes in place of the dense layers: a profile with
-          all its frames, for music of any length                                                        287,045
+    R1    319,941    as printed: a sigmoid a class for 344 frames, "does it play in here?"
+    R2    541,176    the last layer writes the profile, 5 x 344 numbers out of 128
+    R5    287,045    pooling over frequency alone, and a 1 x 1 convolution to the classes in place
+                     of the dense layers: a profile with all its frames, for music of any length
 
-The shipped weights are R5 with 128 bands and two additions that the paper lacks, each an argument: `norm`, batch norm before
-every ReLU, without which training takes many times longer, and `units`, a GRU in both directions ahead of the classes. Six 3 x 3
-convolutions see 70 ms to either side, and what tells an open hi-hat from a closed one is whether it still rings after that.
+The shipped weights are R5 with 128 bands and two additions that the paper lacks, each an argument:
+`norm`, batch norm before every ReLU, without which training takes many times longer, and `units`, a
+GRU in both directions ahead of the classes. Six 3 x 3 convolutions see 70 ms to either side, and
+what tells an open hi-hat from a closed one is whether it still rings after that.
 
-Shapes: (batch, channel, freq, time). Input: (batch, 1, bands, time); where a multiple of `bands` comes in, neighbours are averaged
-first. Output: logits (batch, classes, time), in R1 (batch, classes).
+Shapes: (batch, channel, freq, time). Input: (batch, 1, bands, time); where a multiple of `bands`
+comes in, neighbours are averaged first. Output: logits (batch, classes, time), in R1 (batch,
+classes).
 """
 
 from collections import OrderedDict
@@ -43,10 +47,12 @@ def _pair(n_in, n_middle, n_out, norm):
 
 
 class DrumCNN(Network):
-    """reading: "R1", "R2" or "R5" (above). bands, frames: of the input; R5 takes any number of frames. dropout: as printed,
-    after the second pooling, after the third and before the last layer. norm, units (0 = none): what the paper lacks.
+    """reading: "R1", "R2" or "R5" (above). bands, frames: of the input; R5 takes any number of
+    frames. dropout: as printed, after the second pooling, after the third and before the last
+    layer. norm, units (0 = none): what the paper lacks.
 
-    Raises InputError for a reading that does not exist and for fewer than 125 bands or, but in R5, 125 frames.
+    Raises InputError for a reading that does not exist and for fewer than 125 bands or, but in R5,
+    125 frames.
     """
 
     learns, has_unvoiced_class = "hits", False
@@ -70,7 +76,8 @@ class DrumCNN(Network):
             )
         if bands < 125 or (frames < 125 and reading != "R5"):
             raise InputError(
-                f"three poolings by 5 leave nothing of {bands} bands and {frames} frames; give at least 125 of each"
+                f"three poolings by 5 leave nothing of {bands} bands and {frames} frames; give at "
+                "least 125 of each"
             )
         self.n_classes, self.reading, self.bands, self.frames = n_classes, reading, bands, frames
         self.gives_profile, self.input_shape = reading == "R5", (1, bands)
@@ -102,7 +109,8 @@ class DrumCNN(Network):
         Returns
         -------
         str
-            Empty where the picture fits: `bands` rows or a multiple, and but in R5 `frames` of them.
+            Empty where the picture fits: `bands` rows or a multiple, and but in R5 `frames` of
+            them.
         """
         fits = shape[0] == 1 and shape[1] and shape[1] % self.bands == 0
         if fits and (self.gives_profile or shape[2] == self.frames):
@@ -111,7 +119,8 @@ class DrumCNN(Network):
         return f"1 channel of {self.bands} rows or a multiple{frames}"
 
     def example(self) -> torch.Tensor:
-        """Some frames of noise that it can hear; where it takes a fixed number of frames, that many.
+        """Some frames of noise that it can hear; where it takes a fixed number of frames, that
+        many.
 
         Returns
         -------
@@ -122,7 +131,9 @@ class DrumCNN(Network):
         return x if self.gives_profile else F.interpolate(x, (self.bands, self.frames))
 
     def forward(self, x):
-        """Logits (batch, classes, time) of a mel spectrogram (batch, 1, bands, time); (batch, classes) in R1. Sizes: 512 bands."""
+        """Logits (batch, classes, time) of a mel spectrogram (batch, 1, bands, time); (batch,
+        classes) in R1. Sizes: 512 bands.
+        """
         x = F.avg_pool2d(x, (x.shape[2] // self.bands, 1)) if x.shape[2] > self.bands else x
         x = self.pool(self.block1(x))  # (batch, 32, 102, 68), in R5 (batch, 32, 102, time)
         x = self.pool(self.block2(x))  # (batch, 128, 20, 13), (batch, 128, 20, time)

@@ -1,16 +1,19 @@
-"""FTANet, Yu, Sun, Yu and Li 2021: attention over frequency and over time, weighed against each other by selective fusion.
+"""FTANet, Yu, Sun, Yu and Li 2021: attention over frequency and over time, weighed against each
+other by selective fusion.
 
     ftanet                 CFP    3,386,007 trainable numbers
-    ftanet-thin                     850,975    half the channels: not in the paper, for weak machines
+    ftanet-thin                     850,975    half the channels, for weak machines
     ftanet-no-frequency           1,724,850    the branch with attention over frequency taken out
     ftanet-no-temporal            1,724,850    the branch with attention over time taken out
     ftanet-no-fusion              3,340,622    the three maps are simply added
     ftanet-no-detection           3,383,638    no branch that says "no melody"
 
-Shapes: (batch, channel, freq, time); kernels are (freq, time), as in the release. Input: (batch, 3, 320, time), 20 cents a bin from
-31 Hz. Output: logits (batch, 321, time); class 0 says "no melody", class c = 1..320 is the pitch 31 * 2 ** ((c - 1) / 60) Hz, its
-own row of the input. (The release labels a pitch with the first bin above it and reads it back one bin higher: traps T33, T34.)
-No connection skips a level. Attention is a softmax over all frames of a block, so a block's length belongs to the network: 128.
+Shapes: (batch, channel, freq, time); kernels are (freq, time), as in the release. Input: (batch, 3,
+320, time), 20 cents a bin from 31 Hz. Output: logits (batch, 321, time); class 0 says "no melody",
+class c = 1..320 is the pitch 31 * 2 ** ((c - 1) / 60) Hz, its own row of the input. (The release
+labels a pitch with the first bin above it and reads it back one bin higher: traps T33, T34.) No
+connection skips a level. Attention is a softmax over all frames of a block, so a block's length
+belongs to the network: 128.
 Source: the paper and its release (ftanet:network/ftanet.py; no licence, so: read, not copied).
 """
 
@@ -32,7 +35,9 @@ _EPS = 1e-3  # of Keras's batch norm; its momentum 0.99 is torch's 0.01
 
 
 def _attention(n_in, n_out):
-    """Where to look along one axis: (batch, n_in, positions) -> (batch, n_out, positions), each channel summing to 1."""
+    """Where to look along one axis: (batch, n_in, positions) -> (batch, n_out, positions), each
+    channel summing to 1.
+    """
     return nn.Sequential(
         OrderedDict(
             conv1=nn.Conv1d(n_in, n_out, 3, padding=1),
@@ -57,9 +62,11 @@ def _features(n_in, n_out):
 
 
 class Attend(nn.Module):
-    """Frequency-temporal attention: the input's own colour, and two views of it, each weighed along one axis.
+    """Frequency-temporal attention: the input's own colour, and two views of it, each weighed along
+    one axis.
 
-    The weights multiply element by element, broadcast over the other axis (the paper says matrix multiplication, trap T31).
+    The weights multiply element by element, broadcast over the other axis (the paper says matrix
+    multiplication, trap T31).
     Taps: `time_map` (batch, C, time) and `frequency_map` (batch, C, freq), the paper's A_t and A_f.
     """
 
@@ -92,8 +99,9 @@ class Attend(nn.Module):
 class Fuse(nn.Module):
     """Selective fusion: how much of each map, channel by channel, decided from their averages.
 
-    over: "channels", as released, normalises each map's weights over its channels: with one channel all weights are 1 and the
-    block adds up (trap T30). "branches" normalises over the maps, as in the selective-kernel networks that the paper cites.
+    over: "channels", as released, normalises each map's weights over its channels: with one channel
+    all weights are 1 and the block adds up (trap T30). "branches" normalises over the maps, as in
+    the selective-kernel networks that the paper cites.
     Tap: `softmax`, the weights (batch, C, maps).
     """
 
@@ -110,7 +118,8 @@ class Fuse(nn.Module):
         average = sum(maps).mean(dim=(2, 3))  # (batch, C)
         if self.training and len(average) == 1:
             raise InputError(
-                "selective fusion takes statistics over a batch; train FTANet with a batch_size of 2 or more"
+                "selective fusion takes statistics over a batch; train FTANet with a batch_size of "
+                "2 or more"
             )
         hidden = self.squeeze(self.norm(average))  # (batch, max(C / 4, 4))
         weights = self.softmax(
@@ -133,12 +142,14 @@ class _Level(nn.Module):
 
 
 class FTANet(Network):
-    """Seven attention blocks down and up again, and beside them a branch that asks whether there is a melody at all.
+    """Seven attention blocks down and up again, and beside them a branch that asks whether there is
+    a melody at all.
 
-    width: channels of the first block, the others have 2, 4, 4, 2 and 1 times as many; 32 is published.
-    frequency, temporal: with that attention and its convolutions. fusion: "channels" as released, "branches", or "sum".
-    detection: with the branch for "no melody"; without it that class has the logit 0 (the paper does not say how its row
-    "w/o MDB" decides on voicing). Raises InputError for a fusion that does not exist.
+    width: channels of the first block, the others have 2, 4, 4, 2 and 1 times as many; 32 is
+    published. frequency, temporal: with that attention and its convolutions. fusion: "channels" as
+    released, "branches", or "sum". detection: with the branch for "no melody"; without it that
+    class has the logit 0 (the paper does not say how its row "w/o MDB" decides on voicing). Raises
+    InputError for a fusion that does not exist.
     """
 
     input_shape, grid = (3, 320), BINS
@@ -164,7 +175,9 @@ class FTANet(Network):
                 nn.init.zeros_(module.bias)
 
     def forward(self, x):
-        """Logits (batch, 321, time) of a CFP (batch, 3, 320, time); frames beyond a multiple of 4 are filled up with zeros."""
+        """Logits (batch, 321, time) of a CFP (batch, 3, 320, time); frames beyond a multiple of 4
+        are filled up with zeros.
+        """
         frames = x.shape[3]
         x = F.pad(x, (0, -frames % 4))
         x = self.norm(x)  # (batch, 3, 320, time)
@@ -182,7 +195,9 @@ class FTANet(Network):
 
 
 def _detection():
-    """One number a frame from the whole height of the input: strides as long as the kernels, in frequency alone."""
+    """One number a frame from the whole height of the input: strides as long as the kernels, in
+    frequency alone.
+    """
     return nn.Sequential(
         OrderedDict(
             conv1=nn.Conv2d(3, 16, (4, 1), (4, 1)),  # (batch, 16, 80, time)

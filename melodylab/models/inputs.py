@@ -1,19 +1,21 @@
-"""What the networks hear: a `Song` of any rate and length in, `Features` (channel, freq, time) on their grid out.
+"""What the networks hear: a `Song` of any rate and length in, `Features` (channel, freq, time) on
+their grid out.
 
-    sf      activations H_F0 of the source-filter NMF, each frame summing to 1    (1, 301, time)   Basaran 2018
-    cqt     constant-Q transform in dB below the song's loudest cell, 0..1        (1, 301, time)   same grid as sf
-    hcqt    the same for six harmonics at once                                    (6, 360, time)   Bittner 2017
-    cfp     spectrum, its transform's transform, its cepstrum, each 0..1          (3, 320, time)   Yu 2021
-    spectra two log-frequency spectra, windows of 186 and 46 ms, scaled like cqt  (2, 312, time)   our own
-    mel     mel power of two channels, in multiples of the song's mean                (2, 128, time)   Sheehan's report
-    wave    the waveform in columns of one hop, at an RMS of 0.1                  (1, 160, time)   Chen 2019
-    drum-mel  mel spectrogram in dB below the song's loudest cell, 0..1           (1, 512, time)   Koretzky 2021
+    sf        (1, 301, time)  activations H_F0 of source-filter NMF, frames of sum 1; Basaran 2018
+    cqt       (1, 301, time)  constant-Q transform in dB below the loudest cell, 0..1; grid as sf
+    hcqt      (6, 360, time)  the same for six harmonics at once; Bittner 2017
+    cfp       (3, 320, time)  spectrum, its transform's transform, its cepstrum, each 0..1; Yu 2021
+    spectra   (2, 312, time)  log-frequency spectra, windows of 186 and 46 ms, as cqt; our own
+    mel       (2, 128, time)  mel power of two channels, in multiples of its mean; Sheehan's report
+    wave      (1, 160, time)  the waveform in columns of one hop, at an RMS of 0.1; Chen 2019
+    drum-mel  (1, 512, time)  mel spectrogram in dB below the loudest cell, 0..1; Koretzky 2021
 
-The first three run at 22,050 Hz with a frame every 256 samples (11.6 ms), spectra with one every 512, cfp at 8 kHz and wave at 16 kHz with one every 10 ms.
-drum-mel has the rate and the hop of the first three: 344 frames of the paper at a hop of 512 would be 8 s, but an onset is to be
-told within 10 ms. Its windows are 46 ms long for the same reason, and padded so that 512 bands find a bin each.
-Silent frames are all zero.
-The release of Basaran 2018 does not say how its CQT was scaled; ours is scaled like the HCQT.
+The first three run at 22,050 Hz with a frame every 256 samples (11.6 ms), spectra with one every
+512, cfp at 8 kHz and wave at 16 kHz with one every 10 ms. drum-mel has the rate and the hop of the
+first three: 344 frames of the paper at a hop of 512 would be 8 s, but an onset is to be told within
+10 ms. Its windows are 46 ms long for the same reason, and padded so that 512 bands find a bin each.
+Silent frames are all zero. The release of Basaran 2018 does not say how its CQT was scaled; ours is
+scaled like the HCQT.
 """
 
 from collections.abc import Callable
@@ -35,11 +37,13 @@ DRUM_SR = _SR
 
 @dataclass(frozen=True)
 class FrontEnd:
-    """`front_end(song)` gives Features of `channels` pictures on `grid`. seed: start of the source-filter NMF, else unused.
+    """`front_end(song)` gives Features of `channels` pictures on `grid`. seed: start of the
+    source-filter NMF, else unused.
 
-    magnitudes: for a front end that is nothing but these, scaled: the magnitudes (channel, freq, time) of a song, so that sounds
-    can be mixed after they were analysed. scale: what makes the picture of magnitudes, which it may overwrite, and their peak.
-    grid: of the rows, where one step is the same interval everywhere, so that a song moved up by some rows is that song in another
+    magnitudes: for a front end that is nothing but these, scaled: the magnitudes (channel, freq,
+    time) of a song, so that sounds can be mixed after they were analysed. scale: what makes the
+    picture of magnitudes, which it may overwrite, and their peak. grid: of the rows, where one step
+    is the same interval everywhere, so that a song moved up by some rows is that song in another
     key; None for mel bands and for a waveform, whose rows are the samples of one hop.
     """
 

@@ -1,21 +1,25 @@
-"""The two-stage model of Chen, Li and Chi 2019: learned filter banks of two lengths, then a 2-D network with Inception blocks.
+"""The two-stage model of Chen, Li and Chi 2019: learned filter banks of two lengths, then a 2-D
+network with Inception blocks.
 
     multires                   both lengths, the stage that reads them
-    multires-1d                the same first stage under a reader that is 1-D, too: its training comes first
+    multires-1d                the same first stage under a reader that is 1-D: trained first
     multires-no-pretraining    multires with that first training left out
     multires-short             kernels of 64 samples alone
     multires-long              kernels of 960 samples alone
 
-The poster states: a waveform at the input; two parallel 1-D convolutions with kernels of 64 and 960 samples, which learn to be
-filter banks; a pre-training of a model of 1-D convolutions alone, since the order of kernels is random and a 2-D kernel finds
-nothing on a shuffled axis; Inception modules on the maps. It states no rate, hop, number of kernels, depth, pitch classes or loss,
-and no code of it could be found. Chosen here: 16 kHz and a hop of 160 samples (10 ms; kernels of 4 and 60 ms); 128 kernels of each
-length, all centred on the frame's centre; magnitude, logarithm and batch norm after them; after the pre-training the kernels are
-sorted by the frequency at which they respond most; three Inception blocks; the pitch classes of SegNet and FTANet.
+The poster states: a waveform at the input; two parallel 1-D convolutions with kernels of 64 and 960
+samples, which learn to be filter banks; a pre-training of a model of 1-D convolutions alone, since
+the order of kernels is random and a 2-D kernel finds nothing on a shuffled axis; Inception modules
+on the maps. It states no rate, hop, number of kernels, depth, pitch classes or loss, and no code of
+it could be found. Chosen here: 16 kHz and a hop of 160 samples (10 ms; kernels of 4 and 60 ms); 128
+kernels of each length, all centred on the frame's centre; magnitude, logarithm and batch norm after
+them; after the pre-training the kernels are sorted by the frequency at which they respond most;
+three Inception blocks; the pitch classes of SegNet and FTANet.
 
-Shapes: (batch, channel, freq, time); in the first stage freq counts kernels. Input: (batch, 1, 160, time), each column the samples
-around one frame's centre, so that columns side by side are the waveform. Output: logits (batch, 321, time); class 0 says "no
-melody", class c = 1..320 is the pitch 31 * 2 ** ((c - 1) / 60) Hz.
+Shapes: (batch, channel, freq, time); in the first stage freq counts kernels. Input: (batch, 1, 160,
+time), each column the samples around one frame's centre, so that columns side by side are the
+waveform. Output: logits (batch, 321, time); class 0 says "no melody", class c = 1..320 is the pitch
+31 * 2 ** ((c - 1) / 60) Hz.
 """
 
 from collections import OrderedDict
@@ -33,10 +37,12 @@ _HOPS = HOP_SAMPLES // STRIDE
 
 
 class FilterBank(nn.Module):
-    """A 1-D convolution on the waveform, read as a filter bank: log magnitudes (batch, kernels, time).
+    """A 1-D convolution on the waveform, read as a filter bank: log magnitudes (batch, kernels,
+    time).
 
-    Kernels of 64 samples step by 32 and the five magnitudes of a frame are averaged; a step of 160 would jump over most samples.
-    Those of 960 step by the hop. Tap: `norm`, what the second stage reads.
+    Kernels of 64 samples step by 32 and the five magnitudes of a frame are averaged; a step of 160
+    would jump over most samples. Those of 960 step by the hop. Tap: `norm`, what the second stage
+    reads.
     """
 
     def __init__(self, kernels, length):
@@ -57,20 +63,38 @@ class FilterBank(nn.Module):
             y = F.avg_pool1d(y, _HOPS)  # (batch, kernels, time)
         return self.norm(torch.log1p(100 * y))
 
-    def responses(self):
-        """How strongly each kernel responds to what frequency: (freqs_hz (freq,), magnitudes (kernels, freq))."""
+    def responses(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """How strongly each kernel responds to what frequency.
+
+        Returns
+        -------
+        tuple of torch.Tensor
+            freqs_hz (freq,) and magnitudes (kernels, freq).
+        """
         n_fft = 4 * LONG
         magnitudes = torch.fft.rfft(self.conv.weight.detach()[:, 0].float(), n_fft).abs()
         return torch.arange(n_fft // 2 + 1) * SR / n_fft, magnitudes
 
-    def centres_hz(self):
-        """The frequency at which each kernel responds most, (kernels,)."""
+    def centres_hz(self) -> torch.Tensor:
+        """The frequency at which each kernel responds most.
+
+        Returns
+        -------
+        torch.Tensor
+            (kernels,) in Hz.
+        """
         freqs_hz, magnitudes = self.responses()
         return freqs_hz[magnitudes.argmax(dim=1)]
 
     @torch.no_grad()
-    def sort(self):
-        """Put the kernels in the order of their centres, lowest first; returns that order."""
+    def sort(self) -> torch.Tensor:
+        """Put the kernels in the order of their centres, lowest first.
+
+        Returns
+        -------
+        torch.Tensor
+            That order, (kernels,).
+        """
         order = self.centres_hz().argsort(stable=True)
         self.conv.weight.copy_(self.conv.weight[order])
         for values in (
@@ -104,7 +128,9 @@ class _TwoBanks(Network):
         )
 
     def start_again(self) -> None:
-        """Sort both banks by frequency: what reads them must learn anew and may as well read them in order."""
+        """Sort both banks by frequency: what reads them must learn anew and may as well read them
+        in order.
+        """
         for bank in (self.short, self.long):
             if bank is not None:
                 bank.sort()
@@ -134,7 +160,9 @@ class Multires1d(_TwoBanks):
 
 
 class Inception(nn.Module):
-    """Kernels of five shapes side by side: points, two squares, tall ones for harmonies, wide ones for steadiness."""
+    """Kernels of five shapes side by side: points, two squares, tall ones for harmonies, wide ones
+    for steadiness.
+    """
 
     def __init__(self, n_in, n_each):
         super().__init__()
@@ -161,9 +189,11 @@ class Inception(nn.Module):
 
 
 class Multires(_TwoBanks):
-    """Three Inception blocks over the maps of both banks, each halving the axis of kernels; then all kernels at once.
+    """Three Inception blocks over the maps of both banks, each halving the axis of kernels; then
+    all kernels at once.
 
-    kernels: of each length. each: channels of each of an Inception block's five branches. lengths: "short", "long" or both.
+    kernels: of each length. each: channels of each of an Inception block's five branches. lengths:
+    "short", "long" or both.
     """
 
     context_frames = 24  # 3 of the first stage, 7 of each block

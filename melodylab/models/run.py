@@ -1,8 +1,10 @@
-"""From features to a salience or a mask: a network over a song of any length, block by block on an absolute grid.
+"""From features to a salience or a mask: a network over a song of any length, block by block on an
+absolute grid.
 
-Conventions: blocks begin at frames 0, 500, 1000...; what becomes of the rest behind the last whole one, the network
-says (`Network.last_block`), and so it does how many frames of the song it sees on either side of a block, so that no
-border shows. A shorter song is one shorter block. How many blocks are computed at once changes nothing.
+Conventions: blocks begin at frames 0, 500, 1000...; what becomes of the rest behind the last whole
+one, the network says (`Network.last_block`), and so it does how many frames of the song it sees on
+either side of a block, so that no border shows. A shorter song is one shorter block. How many
+blocks are computed at once changes nothing.
 """
 
 import contextlib
@@ -65,7 +67,8 @@ def logits(
 def forward(
     model: Network, values: np.ndarray, spans: list[tuple[int, int]], *, device: str = "cpu"
 ) -> torch.Tensor:
-    """What a network makes of some stretches of a song of equal length; the gradient and its mode are the caller's.
+    """What a network makes of some stretches of a song of equal length; the gradient and its mode
+    are the caller's.
 
     Parameters
     ----------
@@ -185,8 +188,9 @@ def blocks(model: Network, n_frames: int) -> list[tuple[int, int, int, int]]:
     Returns
     -------
     list of tuple
-        (first, stop, start, end): frames first..stop are answered, start..end are heard. With "overlap" the last block
-        begins before the end of the one ahead of it, and its answers overwrite.
+        (first, stop, start, end): frames first..stop are answered, start..end are heard. With
+        "overlap" the last block begins before the end of the one ahead of it, and its answers
+        overwrite.
     """
     length, context, firsts = model.block_frames, model.context_frames, []
     firsts = list(range(0, max(n_frames, 1), length))
@@ -223,10 +227,12 @@ def salience(
     model : Network
         One that learns melodies.
     features : Features
-        (channels, rows, time) as the model's front end makes them. Frames of all zeros (silence) have no evidence.
+        (channels, rows, time) as the model's front end makes them. Frames of all zeros (silence)
+        have no evidence.
     unvoiced_gain : float
-        Weighs p("no melody"), for networks that have the class; at 1 a frame is voiced where another class wins, as
-        published. One that asks for the voicing apart gives the best pitch all of p("some melody").
+        Weighs p("no melody"), for networks that have the class; at 1 a frame is voiced where
+        another class wins, as published. One that asks for the voicing apart gives the best pitch
+        all of p("some melody").
     threshold : float
         0..1, for networks without that class.
     blocks_at_once, device
@@ -275,7 +281,8 @@ def mask(
     model : Network
         One that learns masks.
     features : Features
-        (channels, rows, time) as the model's front end makes them. Frames of all zeros (silence) have the share 0.
+        (channels, rows, time) as the model's front end makes them. Frames of all zeros (silence)
+        have the share 0.
     melody : Melody or None
         One to follow, for networks that can be told.
     blocks_at_once, device
@@ -284,7 +291,8 @@ def mask(
     Returns
     -------
     Mask
-        (freq, time); a share above one is cut to one, and rows that the front end cannot hear are left out.
+        (freq, time); a share above one is cut to one, and rows that the front end cannot hear are
+        left out.
     np.ndarray
         The gate, (time,) in 0..1.
 

@@ -1,11 +1,13 @@
-"""SegNet for melodies, Hsieh, Su and Yang 2019: pooling remembers where its maxima were, unpooling puts them back there.
+"""SegNet for melodies, Hsieh, Su and Yang 2019: pooling remembers where its maxima were, unpooling
+puts them back there.
 
     segnet    CFP    519,624 trainable numbers
 
-Shapes: (batch, channel, freq, time), kernels (freq, time). Input: (batch, 3, 320, time), 20 cents a bin from 31 Hz. Output: logits
-(batch, 321, time): class 0, "no melody", is the innermost map, one number a frame; class c = 1..320 is the pitch of row c - 1.
-Source: the paper and its release (msnet:MSnet/model.py). The release trains a sigmoid of the softmax's output (trap T36); here the
-loss sees the logits.
+Shapes: (batch, channel, freq, time), kernels (freq, time). Input: (batch, 3, 320, time), 20 cents a
+bin from 31 Hz. Output: logits (batch, 321, time): class 0, "no melody", is the innermost map, one
+number a frame; class c = 1..320 is the pitch of row c - 1.
+Source: the paper and its release (msnet:MSnet/model.py). The release trains a sigmoid of the
+softmax's output (trap T36); here the loss sees the logits.
 """
 
 from collections import OrderedDict

@@ -1,16 +1,19 @@
 """U-Nets that answer, for each cell of a picture of a song: how much of this is the melody's?
 
     unet-mel   as the report wrote it (Sheehan): two channels of mel power, a mask without a bound
-    unet       our repair: a share in 0..1 on log-frequency rows, a question of its own for "is there a melody at all",
-               and, if it is known, the melody to follow
+    unet       our repair: a share in 0..1 on log-frequency rows, a question of its own for
+               "is there a melody at all", and, if it is known, the melody to follow
 
-The report leaves open what the mask is compared with (we take mask x mixture against the melody's mel power, which is what its
-text computes), and its last layers: a double convolution with ReLU at the end, an average pooling, and padding back. What the
-repair mends: a share cannot exceed one; it is lifted to the spectra of the song's own channels, whose phases it keeps (see
-`separation`); a song without melody is an example like others, and the gate learns to say so. Attention gates on the skips are the
-report's proposal, after Oktay 2018; Jansson 2017, whom it names for them, has none (trap T50).
+The report leaves open what the mask is compared with (we take mask x mixture against the melody's
+mel power, which is what its text computes), and its last layers: a double convolution with ReLU at
+the end, an average pooling, and padding back. What the repair mends: a share cannot exceed one; it
+is lifted to the spectra of the song's own channels, whose phases it keeps (see `separation`); a
+song without melody is an example like others, and the gate learns to say so. Attention gates on the
+skips are the report's proposal, after Oktay 2018; Jansson 2017, whom it names for them, has none
+(trap T50).
 
-Shapes: (batch, channel, freq, time); kernels are (freq, time). Any number of frames and, for unet-mel, of bands.
+Shapes: (batch, channel, freq, time); kernels are (freq, time). Any number of frames and, for
+unet-mel, of bands.
 """
 
 import numpy as np
@@ -30,7 +33,9 @@ _SHIFTS = [int(round(36 + 36 * np.log2(h))) for h in _PARTIALS]
 
 
 class AttentionGate(nn.Module):
-    """Lets through of a skip connection what the level below asks for: a weight in 0..1 a cell (Oktay 2018)."""
+    """Lets through of a skip connection what the level below asks for: a weight in 0..1 a cell
+    (Oktay 2018).
+    """
 
     def __init__(self, n_skip, n_below, n_between):
         super().__init__()
@@ -39,15 +44,18 @@ class AttentionGate(nn.Module):
         self.weight = nn.Conv2d(n_between, 1, 1)
 
     def forward(self, skip, below):
-        """The skip, weighted. skip (batch, n_skip, freq, time), below (batch, n_below, freq, time) of the same size."""
+        """The skip, weighted. skip (batch, n_skip, freq, time), below (batch, n_below, freq, time)
+        of the same size.
+        """
         return skip * torch.sigmoid(self.weight(F.relu(self.skip(skip) + self.below(below))))
 
 
 class MelUNet(Network):
-    """The report's network, reading A: channels double from 64 to 1024. channels: of the levels, any number of them.
+    """The report's network, reading A: channels double from 64 to 1024. channels: of the levels,
+    any number of them.
 
-    Input: (batch, 2, bands, time), mel power of two channels. Output: a mask (batch, 2, bands, time) that is not below zero
-    and may be anything above; mask x input is the melody's mel power.
+    Input: (batch, 2, bands, time), mel power of two channels. Output: a mask (batch, 2, bands,
+    time) that is not below zero and may be anything above; mask x input is the melody's mel power.
     """
 
     learns, input_shape, highest_hz = "mask", (2, None), 8000.0
@@ -90,12 +98,40 @@ class MelUNet(Network):
         )  # the report's last step: what it takes at the edges comes back
         return x[..., : size[0], : size[1]]
 
-    def loss(self, y, x, share, voiced):
-        """Mean squared error of the melody's mel power, mask x mixture."""
+    def loss(
+        self, y: torch.Tensor, x: torch.Tensor, share: torch.Tensor, voiced: torch.Tensor
+    ) -> torch.Tensor:
+        """Mean squared error of the melody's mel power, mask x mixture.
+
+        Parameters
+        ----------
+        y, x : torch.Tensor
+            Mask and mel powers of the mixture, (batch, 2, bands, time).
+        share : torch.Tensor
+            The lead's true share, of the same shape.
+        voiced : torch.Tensor
+            (batch, time); not asked here.
+
+        Returns
+        -------
+        torch.Tensor
+            A scalar.
+        """
         return F.mse_loss(y * x, share * x)
 
-    def shares(self, y):
-        """(mask, mean of both channels, (..., bands, time); a melody? this network does not ask: ones (..., time))."""
+    def shares(self, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The mask, mean of both channels; whether there is a melody, this network does not ask.
+
+        Parameters
+        ----------
+        y : torch.Tensor
+            (..., 2, bands, time).
+
+        Returns
+        -------
+        tuple of torch.Tensor
+            The mask (..., bands, time), not below 0; ones (..., time).
+        """
         return y.mean(dim=-3), torch.ones(y.shape[:-3] + y.shape[-1:])
 
 
@@ -105,20 +141,25 @@ def _padded(x, size):
 
 
 class UNet(HarmonicCRNN):
-    """channels, units: of harmonic-crnn's U-Net over frequency and of its BiGRU, which are the body. attention: gates on its skips.
+    """channels, units: of harmonic-crnn's U-Net over frequency and of its BiGRU, which are the
+    body. attention: gates on its skips.
 
-    The body stacks the harmonics of each pitch; the way back spreads what it found at a pitch over that pitch's partials, where
-    the mask is drawn. What the GRU knows of the singing becomes the gate.
-    Input: (batch, 2, 312, time), the spectra that harmonic-crnn hears, 23 ms a frame; or with two channels more, `lead_picture`
-    of a melody that is known. Output: logits (batch, 313, time): row 0 of the gate ("is there a melody?"), then the melody's
-    share of each cell, rows as in the input.
+    The body stacks the harmonics of each pitch; the way back spreads what it found at a pitch over
+    that pitch's partials, where the mask is drawn. What the GRU knows of the singing becomes the
+    gate.
+    Input: (batch, 2, 312, time), the spectra that harmonic-crnn hears, 23 ms a frame; or with two
+    channels more, `lead_picture` of a melody that is known. Output: logits (batch, 313, time): row
+    0 of the gate ("is there a melody?"), then the melody's share of each cell, rows as in the
+    input.
     """
 
     learns, grid, led, highest_hz = "mask", SPECTRA, True, 11025.0
     has_unvoiced_class = voicing_apart = False
+    block_frames = 1000  # 23 s: its maps are twice as high as those of harmonic-crnn
 
     def misfit(self, shape: tuple[int, ...]) -> str:
-        """What it hears, in words, where a picture of another shape is given: with a lead's picture, or without.
+        """What it hears, in words, where a picture of another shape is given: with a lead's
+        picture, or without.
 
         Parameters
         ----------
@@ -145,7 +186,9 @@ class UNet(HarmonicCRNN):
         self.attend = nn.ModuleList(gates if attention else [])
 
     def forward(self, x):
-        """Logits (batch, 313, time) of two spectra (batch, 2, 312, time), or of these and a lead's picture (batch, 4, ...)."""
+        """Logits (batch, 313, time) of two spectra (batch, 2, 312, time), or of these and a lead's
+        picture (batch, 4, ...).
+        """
         x = F.pad(
             x, (0, 0, 0, 0, 0, 4 - x.shape[1])
         )  # (batch, 4, 312, time); zeros: nothing is known of the lead
@@ -164,11 +207,25 @@ class UNet(HarmonicCRNN):
             skip = self.attend[(self.up3, self.up2, self.up1).index(block)](skip, below)
         return super()._up(block, below, skip)
 
-    def loss(self, y, x, share, voiced):
-        """Cross entropy of the shares, weighted by how loud a cell is, and of the gate; y as from `forward`, x its input.
+    def loss(
+        self, y: torch.Tensor, x: torch.Tensor, share: torch.Tensor, voiced: torch.Tensor
+    ) -> torch.Tensor:
+        """Cross entropy of the shares, weighted by how loud a cell is, and of the gate.
 
-        share (batch, 2, 312, time) for either window, of which the geometric mean is learned: as an ideal mask it is 0.2 dB better
-        on real songs than the plain one. voiced (batch, time), 1 where there is a melody.
+        Parameters
+        ----------
+        y, x : torch.Tensor
+            Logits (batch, 313, time) and the input (batch, 2 or 4, 312, time).
+        share : torch.Tensor
+            The lead's true share for either window, (batch, 2, 312, time), of which the geometric
+            mean is learned: as an ideal mask it is 0.2 dB better on real songs than the plain one.
+        voiced : torch.Tensor
+            (batch, time), 1 where there is a melody.
+
+        Returns
+        -------
+        torch.Tensor
+            A scalar.
         """
         heard = x[:, :2]
         loud = 10 ** (4 * (heard.mean(dim=1) - 1)) * (
@@ -179,18 +236,43 @@ class UNet(HarmonicCRNN):
         cells = F.binary_cross_entropy_with_logits(y[:, 1:], target, reduction="none")
         return (loud * cells).mean() + 0.3 * F.binary_cross_entropy_with_logits(y[:, 0], voiced)
 
-    def shares(self, y):
-        """(share of each cell (..., 312, time), is there a melody? (..., time)) in 0..1, from logits (..., 313, time)."""
+    def shares(self, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The share of each cell, and whether there is a melody.
+
+        Parameters
+        ----------
+        y : torch.Tensor
+            Logits (..., 313, time).
+
+        Returns
+        -------
+        tuple of torch.Tensor
+            Shares (..., 312, time) and answers (..., time), both in 0..1.
+        """
         y = torch.sigmoid(y)
         return y[..., 1:, :], y[..., 0, :]
 
-    @staticmethod
-    def gate(heard, share, frames_per_s):
-        """How far the lead's fader is open, float32 (time,) in 0.3..1, from the spectra (2, 312, time) and the shares (312, time).
+    def gate(self, heard: np.ndarray, share: np.ndarray, frames_per_s: float) -> np.ndarray:
+        """How far the lead's fader is open.
 
-        A network that separates a melody is sure of what it takes: cells that are half and half mean that it follows some other
-        instrument, for want of a melody. So the mean share, weighted by what was taken, of the minute around each frame
-        opens the gate; below _SHUT 10 dB are taken off. Frame by frame it would cost 1 dB and more where there is a melody.
+        A network that separates a melody is sure of what it takes: cells that are half and half
+        mean that it follows some other instrument, for want of a melody. So the mean share,
+        weighted by what was taken, of the minute around each frame opens the gate; below _SHUT 10
+        dB are taken off. Frame by frame it would cost 1 dB and more where there is a melody.
+
+        Parameters
+        ----------
+        heard : np.ndarray
+            The spectra (2, 312, time).
+        share : np.ndarray
+            (312, time) in 0..1.
+        frames_per_s : float
+            Frames in a second.
+
+        Returns
+        -------
+        np.ndarray
+            float32 (time,) in 0.3..1.
         """
         taken = (10 ** (4 * (heard.mean(axis=0) - 1)) * (heard[0] > 0) * share).astype(float)
         half = max(round(_MINUTE_S * frames_per_s / 2), 1)
@@ -200,9 +282,19 @@ class UNet(HarmonicCRNN):
         opened = np.clip((sure - _SHUT) / (_OPEN - _SHUT), 0, 1)
         return (_LEAST + (1 - _LEAST) * opened).astype(np.float32)
 
-    @staticmethod
-    def lead_picture(f0_hz):
-        """What `lead_picture` of this module draws."""
+    def lead_picture(self, f0_hz: np.ndarray) -> np.ndarray:
+        """What `lead_picture` of this module draws.
+
+        Parameters
+        ----------
+        f0_hz : np.ndarray
+            (..., time) in Hz, NaN where nothing is sung.
+
+        Returns
+        -------
+        np.ndarray
+            float32 (..., 2, 312, time).
+        """
         return lead_picture(f0_hz)
 
 
@@ -214,16 +306,28 @@ def _sum_around(values, half):
 
 
 def _placed(x, shift):
-    """A map on pitches, moved up by so many rows onto the spectra's: (batch, n, 156, time) -> (batch, n, 312, time)."""
+    """A map on pitches, moved up by so many rows onto the spectra's: (batch, n, 156, time) ->
+    (batch, n, 312, time).
+    """
     x = F.pad(x, (0, 0, shift, 0))[:, :, : SPECTRA.n_bins]
     return F.pad(x, (0, 0, 0, SPECTRA.n_bins - x.shape[2]))
 
 
-def lead_picture(f0_hz):
-    """A known melody as the network is told it, float32 (..., 2, 312, time), from f0_hz (..., time), NaN = no melody here.
+def lead_picture(f0_hz: np.ndarray) -> np.ndarray:
+    """A known melody as the network is told it.
 
-    First the partials of each pitch, a bump of about a quarter tone each; then 1 where there is a melody and -1 where there
-    is none. All zero means that nothing is known.
+    First the partials of each pitch, a bump of about a quarter tone each; then 1 where there is a
+    melody and -1 where there is none. All zero means that nothing is known.
+
+    Parameters
+    ----------
+    f0_hz : np.ndarray
+        (..., time) in Hz, NaN = no melody here.
+
+    Returns
+    -------
+    np.ndarray
+        float32 (..., 2, 312, time).
     """
     f0_hz = np.asarray(f0_hz, dtype=float)
     row = SPECTRA.nearest_bin(f0_hz)[..., None, :]  # (..., 1, time), -1 where there is none

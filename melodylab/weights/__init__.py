@@ -1,16 +1,19 @@
-"""Trained weights: NAME.safetensors, and beside it the card NAME.json that says what they are and how they were made.
+"""Trained weights: NAME.safetensors, and beside it the card NAME.json that says what they are and
+how they were made.
 
-Conventions: large tensors of two and more dimensions are stored in half precision, all others (biases, scales, running
-means and variances, small first and last layers) as they are; that moves a probability by less than 1e-4 in the mean and
-by about 1e-3 at most. Nothing in either file is ever executed.
-A pair that is loaded is whole: the SHA-256 on the card is that of the file, and the tensors are those of the network.
-A `model` here is what `models.create_model` gives. Every failure is one InputError that names the file and the next step.
+Conventions: large tensors of two and more dimensions are stored in half precision, all others
+(biases, scales, running means and variances, small first and last layers) as they are; that moves a
+probability by less than 1e-4 in the mean and by about 1e-3 at most. Nothing in either file is ever
+executed. A pair that is loaded is whole: the SHA-256 on the card is that of the file, and the
+tensors are those of the network. A `model` here is what `models.create_model` gives. Every failure
+is one InputError that names the file and the next step.
 """
 
 import contextlib
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import safetensors.torch
@@ -23,14 +26,17 @@ from melodylab.models.drum_cnn import CLASSES
 
 FOLDER = Path(__file__).parent  # the shipped pairs
 FORMAT = 1
-BEST = "harmonic-crnn"  # what "best" names: ours with the highest overall accuracy on the development songs
+# What "best" names: ours with the highest overall accuracy on the development songs.
+BEST = "harmonic-crnn"
 EXPERIMENTS = "experiments.json"  # in the same folder, and no card
 _ENDINGS = (".safetensors", ".json")
-# Where few products are summed, rounding does not average out: halving all matrices would make files smaller by a fifth and
+# Where few products are summed, rounding does not average out: halving all matrices would make
+# files smaller by a fifth and
 # errors twice as large.
 _LARGE = 40_000
 
-# what the trainer says: the front end by its name in `models.frontends`, options for `models.run.salience`, provenance
+# what the trainer says: the front end by its name in `models.frontends`, options for
+# `models.run.salience`, provenance
 TOLD = [
     "front_end",
     "decoding",
@@ -49,8 +55,14 @@ DECODING = {
 }  # the options that `decoding` may have: numbers, for drums one a class
 
 
-def names():
-    """Names of the shipped weights, in order."""
+def names() -> list[str]:
+    """Names of the shipped weights, in order.
+
+    Returns
+    -------
+    list of str
+        One for each pair of files, also where half of it is missing.
+    """
     return sorted(
         {
             path.stem
@@ -60,21 +72,39 @@ def names():
     )
 
 
-def resolved(name):
-    """The network that an alias stands for ("best"), any other name as it is."""
+def resolved(name: str) -> str:
+    """The network that an alias stands for.
+
+    Parameters
+    ----------
+    name : str
+        "best" is an alias.
+
+    Returns
+    -------
+    str
+        Any other name as it is.
+    """
     return BEST if name == "best" else name
 
 
-def experiments():
-    """Scores on real songs after trainings that differ in one thing: {experiment: [row]}, means over the songs.
+def experiments() -> dict[str, list[dict]]:
+    """Scores on real songs after trainings that differ in one thing, means over the songs.
 
-    "ablation": rows with "change" (what was taken out of the training songs); "training_share": rows with "share" (of them,
-    0..1); "inputs": with "input", "recurrence" and "seed" (networks with CNN1); "wide": with "network" (those with CNN2);
-    "multires", "ftanet": with "network", "changes" (arguments of `models.create_model`) and "seed", and with "VR" and "VFA".
-    All with "OA", "RPA", "RCA" and "AUC". Voicing constants were chosen leave-one-song-out; AUC needs none.
-    "development": what the development songs and loops gave that no card tells, rows with "task", "method", "song" (or "mean",
-    "worst") and figures as in `evaluate.Table`. Raises InputError
-    where the file is missing or damaged.
+    Returns
+    -------
+    dict
+        {experiment: [row]}. "ablation": rows with "change" (what was taken out of the training
+        songs); "training_share": rows with "share" (of them, 0..1); "inputs": with "input",
+        "recurrence" and "seed" (networks with CNN1); "wide": with "network" (those with CNN2);
+        "multires", "ftanet": with "network", "changes" (arguments of `models.create_model`) and
+        "seed", and with "VR" and "VFA". All with "OA", "RPA", "RCA" and "AUC". Voicing constants
+        were chosen leave-one-song-out; AUC needs none.
+
+    Raises
+    ------
+    InputError
+        Where the file is missing or damaged.
     """
     path = FOLDER / EXPERIMENTS
     data = _bytes(path)
@@ -84,25 +114,70 @@ def experiments():
         raise InputError(f"{path} is no JSON; {_restore(path)}") from None
 
 
-def card(name_or_path):
-    """The card as a dict, the file with the tensors left unread. Argument and errors as in `load_model`."""
+def card(name_or_path: str | os.PathLike) -> dict:
+    """What the card says, the file with the tensors left unread.
+
+    Parameters
+    ----------
+    name_or_path : str or path
+        As in `load_model`.
+
+    Returns
+    -------
+    dict
+        Everything in `TOLD` and `ADDED`, and what else is told.
+
+    Raises
+    ------
+    InputError
+        As in `load_model`.
+    """
     return _read_card(_pair(name_or_path)[1])
 
 
-def verify(name_or_path):
-    """Compare the file with the SHA-256 on its card; returns the card. Argument and errors as in `load_model`."""
+def verify(name_or_path: str | os.PathLike) -> dict:
+    """Compare the file with the SHA-256 on its card.
+
+    Parameters
+    ----------
+    name_or_path : str or path
+        As in `load_model`.
+
+    Returns
+    -------
+    dict
+        The card.
+
+    Raises
+    ------
+    InputError
+        As in `load_model`.
+    """
     return _read(name_or_path)[1]
 
 
-def load_model(name_or_path):
-    """A trained network in evaluation mode, float32, on the CPU; its card is in `model.card`.
+def load_model(name_or_path: str | os.PathLike) -> models.Network:
+    """A trained network; its card is in `model.card`.
 
-    name_or_path: the name of shipped weights, "best" for the one that scored best, or the path of one's own:
-    NAME.safetensors, NAME.json or a folder that holds one pair. What bears the name of a network means the shipped weights; a
-    folder of that name is "./NAME".
     torch's random numbers go on as if nothing had been loaded.
-    Raises InputError: unknown name, network without shipped weights, file missing, unreadable or damaged, made by a newer
-    melodylab, or tensors that are not those of the network on the card.
+
+    Parameters
+    ----------
+    name_or_path : str or path
+        The name of shipped weights, "best" for the one that scored best, or the path of one's own:
+        NAME.safetensors, NAME.json or a folder that holds one pair. What bears the name of a
+        network means the shipped weights; a folder of that name is "./NAME".
+
+    Returns
+    -------
+    Network
+        In evaluation mode, float32, on the CPU.
+
+    Raises
+    ------
+    InputError
+        Unknown name, network without shipped weights, file missing, unreadable or damaged, made by
+        a newer melodylab, or tensors that are not those of the network on the card.
     """
     data, found, path = _read(name_or_path)
     try:
@@ -115,25 +190,47 @@ def load_model(name_or_path):
     except Exception as error:  # a card that was edited may ask for anything
         reason = " ".join(str(error).split())
         raise InputError(
-            f"{path.with_suffix('.json')} describes no network that can be built ({reason}); {_restore(path)}"
+            f"{path.with_suffix('.json')} describes no network that can be built ({reason}); "
+            f"{_restore(path)}"
         ) from None
     if faults := _misfits(model, tensors):
         other = _network_of(tensors, found["changes"])
         held = f" but {other}" if other else ""
         raise InputError(
-            f"{path} does not hold the network {model.name} of its card{held}: {faults}; save the model again"
+            f"{path} does not hold the network {model.name} of its card{held}: {faults}; save the "
+            "model again"
         )
     model.load_state_dict(tensors)
     model.card = found
     return model
 
 
-def save(model, card, folder, name):
-    """Write folder/NAME.safetensors and folder/NAME.json: both or, where the disk is full, neither. Path of the tensors.
+def save(
+    model: models.Network, card: Mapping[str, object], folder: str | os.PathLike, name: str
+) -> Path:
+    """Write folder/NAME.safetensors and folder/NAME.json: both or, where the disk is full, neither.
 
-    card: a dict with everything in `TOLD` and whatever else is worth keeping; `ADDED` is filled in here.
-    Raises InputError if the card lacks something, the model is none of `create_model`'s or holds NaN or infinity, or the
-    place cannot be written.
+    Parameters
+    ----------
+    model : Network
+        One of `models.create_model`.
+    card : Mapping
+        Everything in `TOLD` and whatever else is worth keeping; `ADDED` is filled in here.
+    folder : str or path
+        Made if need be; what bears these names there is replaced.
+    name : str
+        Without ending.
+
+    Returns
+    -------
+    Path
+        Of the tensors.
+
+    Raises
+    ------
+    InputError
+        If the card lacks something, the model is none of `create_model`'s or holds NaN or infinity,
+        or the place cannot be written.
     """
     path = Path(folder) / f"{name}.safetensors"
     if not isinstance(model, Network) or model.name not in models.NETWORKS:
@@ -145,7 +242,8 @@ def save(model, card, folder, name):
     tensors = {key: _stored(tensor) for key, tensor in model.state_dict().items()}
     if broken := [key for key, tensor in tensors.items() if not tensor.isfinite().all()]:
         raise InputError(
-            f"{path} was not written: {broken[0]} holds numbers that are not finite or above 65504; train again, with a "
+            f"{path} was not written: {broken[0]} holds numbers that are not finite or above "
+            "65504; train again, with a "
             "lower learning rate"
         )
     data = safetensors.torch.save(tensors)
@@ -168,8 +266,10 @@ def save(model, card, folder, name):
     ):
         new_tensors.write_bytes(data)
         new_card.write_text(text + "\n", encoding="utf-8")
-        # Both are on the disk; what is left is to give them their names, the tensors first. A power cut in between must
-        # not leave new tensors beside an old card, which would look like damage: the old card goes before either comes.
+        # Both are on the disk; what is left is to give them their names, the tensors first. A power
+        # cut in between must
+        # not leave new tensors beside an old card, which would look like damage: the old card goes
+        # before either comes.
         path_of_card.unlink(missing_ok=True)
     return path
 
@@ -188,7 +288,8 @@ def _pair(name_or_path):
         path = FOLDER / f"{name}.safetensors"
     elif name in models.NETWORKS and isinstance(name_or_path, str):
         raise InputError(
-            f"this copy of melodylab has no trained weights for {name}; train it with `melodylab train` and load what that "
+            f"this copy of melodylab has no trained weights for {name}; train it with `melodylab "
+            "train` and load what that "
             f"writes by its path{_or_one_of(names())}"
         )
     elif os.path.isdir(path):
@@ -201,7 +302,8 @@ def _pair(name_or_path):
         os.path.exists(path.with_suffix(ending)) for ending in _ENDINGS
     ):
         raise InputError(
-            f"{name!r} is neither the name of trained weights nor a file NAME.safetensors; give the path of one"
+            f"{name!r} is neither the name of trained weights nor a file NAME.safetensors; give "
+            "the path of one"
             f"{_or_one_of(names())}"
         )
     return path.with_suffix(".safetensors"), path.with_suffix(".json")
@@ -218,7 +320,8 @@ def _read(name_or_path):
     data = _bytes(path)
     if hashlib.sha256(data).hexdigest() != found["sha256"]:
         raise InputError(
-            f"{path} is damaged or not the file that {path_of_card.name} was written for (its SHA-256 differs); "
+            f"{path} is damaged or not the file that {path_of_card.name} was written for (its "
+            "SHA-256 differs); "
             f"{_restore(path)}"
         )
     return data, found, path
@@ -238,7 +341,8 @@ def _read_card(path):
         raise InputError(f"{path} is no card of trained weights; {_restore(path)}") from None
     if newer:
         raise InputError(
-            f"{path} has format {found['format']}, this melodylab reads {FORMAT}; install a newer melodylab"
+            f"{path} has format {found['format']}, this melodylab reads {FORMAT}; install a newer "
+            "melodylab"
         )
     if missing := [key for key in ADDED + TOLD if key not in found]:
         raise InputError(f"{path} lacks {', '.join(missing)}; {_restore(path)}")
@@ -256,7 +360,8 @@ def _read_card(path):
     }
     if odd := [key for key in fits if not fits[key]]:
         raise InputError(
-            f"{path} has {found[odd[0]]!r} as {odd[0]}, which this melodylab does not know; install a newer one or "
+            f"{path} has {found[odd[0]]!r} as {odd[0]}, which this melodylab does not know; "
+            "install a newer one or "
             f"{_restore(path)}"
         )
     return found
@@ -306,7 +411,9 @@ def _network_of(tensors, changes):
 
 
 def _misfits(model, tensors):
-    """What keeps these tensors from being this model's, the first of each kind; empty where they fit."""
+    """What keeps these tensors from being this model's, the first of each kind; empty where they
+    fit.
+    """
     own = model.state_dict()
     shared = own.keys() & tensors.keys()
     held = {key for key, parameter in model.named_parameters() if not parameter.requires_grad}

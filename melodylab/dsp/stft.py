@@ -3,6 +3,8 @@
 Conventions: frame n is centred on sample `n * hop_samples`; beyond its ends a signal is zero.
 """
 
+import inspect
+
 import librosa
 import numpy as np
 import soxr
@@ -53,6 +55,8 @@ def stft(y, *, window, hop_samples, first_frame=0, frames=None):
 
 def griffin_lim(magnitudes, *, window, hop_samples, samples, iterations=32, seed=0):
     """Sound (..., samples) for magnitudes (..., len(window) // 2 + 1, frames) whose phases are lost (librosa's Griffin-Lim)."""
+    names = inspect.signature(librosa.griffinlim).parameters  # librosa 1.0 calls it rng
+    start = {"rng" if "rng" in names else "random_state": seed}
     return librosa.griffinlim(
         magnitudes,
         n_iter=iterations,
@@ -60,7 +64,7 @@ def griffin_lim(magnitudes, *, window, hop_samples, samples, iterations=32, seed
         hop_length=hop_samples,
         window=window,
         length=int(samples),
-        random_state=seed,
+        **start,
     )
 
 

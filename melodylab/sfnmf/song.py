@@ -87,6 +87,8 @@ def salience(song, settings=PUBLISHED, *, hearing=Hearing(), seed=0):
             heard, pitches, likely.argmax(axis=0), settings
         )
         mix_power[first:stop] = power.sum(axis=0)
+    for power in (lead_power, mix_power):  # at its ends a song fills half a window
+        power /= _filled(len(y), n_frames, settings)
     peak = evidence.max(axis=0)
     voiced = _voiced_share(lead_power, mix_power, hearing)
     voiced[(mix_power <= 2 * settings.n_freqs * settings.floor) | (peak <= 0)] = 0
@@ -97,6 +99,14 @@ def salience(song, settings=PUBLISHED, *, hearing=Hearing(), seed=0):
         unvoiced=1 - voiced,
         made_by="sfnmf",
     )
+
+
+def _filled(samples, n_frames, settings):
+    """The share of its window that the song fills in each frame, by power: 0.5 at the ends, else 1."""
+    inside = np.concatenate([[0], np.cumsum(settings.window**2)])
+    before = len(settings.window) // 2 - np.arange(n_frames) * settings.hop_samples
+    first, stop = (np.clip(before + at, 0, len(settings.window)) for at in (0, samples))
+    return (inside[stop] - inside[first]) / inside[-1]
 
 
 def analyse(y, settings=PUBLISHED, *, seed=0):

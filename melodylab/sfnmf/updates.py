@@ -1,6 +1,6 @@
 """The multiplicative updates of source-filter NMF, one block of a song or several at a time."""
 
-import contextlib
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -146,44 +146,57 @@ def factorise_batch(
             )
             for b in range(len(power))
         ]
-    with _workers() as for_each:
-        model = _Model(
-            power, settings, starts, W_F0, fixed, dtype or torch.float32, device, for_each
-        )
-        for iteration in range(settings.iterations):
-            model.iterate()
-            if keep is not None:
-                keep(iteration + 1, model.factors())
-        return model.factors()
+    n_threads = torch.get_num_threads()
+    model = _Model(power, settings, starts, W_F0, fixed, dtype or torch.float32, device, n_threads)
+    for iteration in range(settings.iterations):
+        model.iterate()
+        if keep is not None:
+            keep(iteration + 1, model.factors())
+    return model.factors()
 
 
-@contextlib.contextmanager
-def _workers():
-    """A map over blocks of frames on one thread a core, each of which computes alone.
+_POOLS: dict[int, ThreadPoolExecutor] = {}
+_POOLS_LOCK = threading.Lock()
+
+
+def _pool(n_threads):
+    """Threads that compute alone, one a core; made once, for their making is felt by others.
 
     torch would rather split every small operation over the cores; on a machine that others use too, those thousands of
-    meetings an iteration cost twenty times the work.
+    meetings an iteration cost twenty times the work. But its number of threads, once set, is also what every new thread of
+    the process begins with: so it is one for as long as these here start, and then what it was.
     """
-    n_threads = torch.get_num_threads()
-    everyone_started = threading.Barrier(n_threads)
+    with _POOLS_LOCK:
+        if n_threads not in _POOLS:
+            everyone_started = threading.Barrier(n_threads)
 
-    def start():
-        torch.set_num_threads(
-            1
-        )  # holds for the calling thread, but new threads take it as their default...
-        everyone_started.wait()
+            def start():
+                torch.get_num_threads()  # else torch sets this thread's number at its first product
+                torch.set_num_threads(1)
+                everyone_started.wait()
 
-    with ThreadPoolExecutor(n_threads) as pool:
-        for started in [pool.submit(start) for _ in range(n_threads)]:
-            started.result()
-        torch.set_num_threads(n_threads)  # ... so it is put back
-        yield lambda function, blocks: list(pool.map(function, blocks))
+            pool = ThreadPoolExecutor(n_threads, thread_name_prefix="sfnmf")
+            for started in [pool.submit(start) for _ in range(n_threads)]:
+                started.result()
+            torch.set_num_threads(n_threads)
+            _POOLS[n_threads] = pool
+        return _POOLS[n_threads]
+
+
+def _forget_pools():
+    global _POOLS_LOCK
+    _POOLS.clear()
+    _POOLS_LOCK = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):  # a child has the pools of its parent, but not their threads
+    os.register_at_fork(after_in_child=_forget_pools)
 
 
 class _Model:
     """The matrices while they are being estimated, as torch tensors with the songs of a batch in front."""
 
-    def __init__(self, power, settings, starts, W_F0, fixed, dtype, device, for_each):
+    def __init__(self, power, settings, starts, W_F0, fixed, dtype, device, n_threads):
         def tensor(array):
             return torch.tensor(np.asarray(array), dtype=dtype, device=device)
 
@@ -199,7 +212,8 @@ class _Model:
         self.H_F0, self.H_gamma, self.H_phi = stacked("H_F0"), stacked("H_gamma"), stacked("H_phi")
         self.W_B, self.H_B = stacked("W_B"), stacked("H_B")
         self.alpha, self.beta = stacked("alpha"), stacked("beta")  # (B, C) and (B, C, R)
-        self.S_F0 = self.W_F0 @ self.H_F0  # (B, F, N)
+        self.n_threads = n_threads
+        self.S_F0 = self.alone(lambda: self.W_F0 @ self.H_F0)  # (B, F, N)
         self.costs = []
         n_frames = self.V.shape[-1]
         n_blocks = 2 * -(
@@ -211,7 +225,13 @@ class _Model:
             for first, stop in zip(edges, edges[1:], strict=False)
             if first < stop
         ]
-        self.for_each = for_each
+
+    def for_each(self, function, blocks):
+        return list(_pool(self.n_threads).map(function, blocks))
+
+    def alone(self, function):
+        """A product on one core, whose bits do not depend on how many there are."""
+        return _pool(self.n_threads).submit(function).result()
 
     def iterate(self):
         """One round of the five updates (and of the channel gains where there are several channels)."""
@@ -250,7 +270,7 @@ class _Model:
         return A[:, 0] if self.V.shape[1] == 1 else (self.alpha[:, :, None, None] ** 2 * A).sum(1)
 
     def W_phi(self):
-        return self.W_gamma @ self.H_gamma  # (B, F, K)
+        return self.alone(lambda: self.W_gamma @ self.H_gamma)  # (B, F, K)
 
     def W_B_of_channels(self):
         return self.W_B[:, None] * self.beta[:, :, None, :] ** 2  # (B, C, F, R)
@@ -305,7 +325,8 @@ class _Model:
                 [(S_F0 * self.heard_by_lead(x)) @ H_phi for x in self.ratios_now(n, W_phi, W_B)]
             )
 
-        self.H_gamma *= self.step(*(self.W_gamma.T @ sum(self.for_each(gather, self.blocks))))
+        both = sum(self.for_each(gather, self.blocks))
+        self.H_gamma *= self.step(*self.alone(lambda: self.W_gamma.T @ both))
         scale = self.H_gamma.sum(dim=1, keepdim=True)  # (B, 1, K)
         self.H_gamma /= scale.clamp(min=_GUARD)
         self.H_phi *= scale.transpose(1, 2)

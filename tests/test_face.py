@@ -21,9 +21,19 @@ def faces(module):
             continue
         for method, member in vars(thing).items():
             member = getattr(member, "__func__", member)  # what stands behind classmethod
-            if inspect.isfunction(member) and not method.startswith("_") and method != "forward":
+            if method.startswith("_") or method == "forward" or inherited(thing, method):
+                continue
+            if inspect.isfunction(member):
                 found[f"{name}.{method}"] = member
     return found
+
+
+def inherited(kind, method):
+    """Whether a base class of ours tells already what a method takes and gives."""
+    return any(
+        method in vars(base) and base.__module__.startswith("melodylab.")
+        for base in kind.__mro__[1:]
+    )
 
 
 def parameters(function):

@@ -1,4 +1,7 @@
-"""Batches of songs: (seed, step) decides everything, shifts move picture and truth together, the cache changes nothing."""
+"""Batches of songs.
+
+(seed, step) decides everything, shifts move picture and truth together, the cache changes nothing.
+"""
 
 import numpy as np
 import pytest
@@ -78,7 +81,10 @@ def test_a_shift_moves_picture_and_truth_by_the_same_interval(folder):
 
 
 def find(source_, picture, line):
-    """By how many bins an example was moved: the only place and shift at which picture and truth both fit."""
+    """By how many bins an example was moved.
+
+    The only place and shift at which picture and truth both fit.
+    """
     fits = []
     for number in range(2):
         for mix in range(2):

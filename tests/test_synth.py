@@ -44,7 +44,9 @@ def test_the_voice_follows_its_f0_to_the_sample(rng):
     y = synth.sing(f0_hz, np.ones(len(t)), synth.VOWELS_HZ["a"], sr=SR, rng=rng)
 
     def coherence(cents):
-        """Share of the second harmonic's neighbourhood that stands still when the stated phase is taken out."""
+        """Share of the second harmonic's neighbourhood that stands still when the stated phase is
+        taken out.
+        """
         still = (
             y
             * np.exp(-4j * np.pi * np.cumsum(f0_hz * 2 ** (cents / 1200)) / SR)
@@ -248,7 +250,10 @@ def test_truth_lies_on_the_one_frame_clock(demo):
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_harmonics_of_the_melody_stem_peak_at_the_label(seed):
-    """Measured from outside: for each steady frame the pitch whose twelve harmonics hold most energy."""
+    """Measured from outside.
+
+    For each steady frame the pitch whose twelve harmonics hold most energy.
+    """
     song = synth.demo_song(seed, 10)
     y, f0_hz, hop = song.stems["melody"][0], song.melody.f0_hz, 256
     cents, found = np.arange(-60, 61, 4), []

@@ -1,4 +1,7 @@
-"""Training: targets, losses, schedules, averages; the network is the smallest there is, on a few seconds of song."""
+"""Training: targets, losses, schedules, averages.
+
+The network is the smallest there is, on a few seconds of song.
+"""
 
 import math
 import types
@@ -50,7 +53,9 @@ def test_bumps_stand_on_the_nearest_bin_and_nowhere_without_melody():
 
 
 class Tone:
-    """Examples of one pitch for one half of the frames and no melody for the other, the same at every step."""
+    """Examples of one pitch for one half of the frames and no melody for the other, the same at
+    every step.
+    """
 
     bin, f0_hz = 120, 55 * 2 ** (24 / 12)
 
@@ -86,7 +91,10 @@ def test_a_planted_tone_is_learned(fit, monkeypatch):
 
 
 def test_the_loss_is_what_the_papers_say(training_folder):
-    """Cross entropy over 62 classes, with the penalty where asked; binary cross entropy over 360 bins."""
+    """Cross entropy over 62 classes, with the penalty where asked.
+
+    Binary cross entropy over 360 bins.
+    """
     song = [("demo", None, None)]
     for name, channels, bins in (("sf-crnn-1", 1, 301), ("deep-salience", 6, 360)):
         network = models.create_model(name)
@@ -143,7 +151,10 @@ def test_the_learning_rate_follows_its_schedule(schedule, warmup, expected):
 
 
 def test_kept_weights_are_the_average(fit, monkeypatch):
-    """One validation, at the end: the model's weights are the recursion over the weights after every step."""
+    """One validation, at the end.
+
+    The model's weights are the recursion over the weights after every step.
+    """
     seen = []
     original = lightning_module._Module.on_train_batch_end
 

@@ -97,8 +97,8 @@ def test_without_lightning_a_sentence_names_the_pip_command():
         [sys.executable, "-c", program], env=ENVIRONMENT, capture_output=True, text=True
     )
     assert done.returncode == 2 and done.stderr.splitlines() == [
-        "melodylab: training needs the package lightning; run: pip install lightning (or, in a clone of "
-        'melodylab, what else belongs to it, too: pip install ".[lab]")'
+        "melodylab: training needs the package lightning; run: pip install lightning (or, in a "
+        'clone of melodylab, what else belongs to it, too: pip install ".[lab]")'
     ]
 
 

@@ -22,7 +22,10 @@ from melodylab.training import Recipe, melodies, objective, song_batches
 
 @pytest.fixture(scope="module")
 def whole(training_folder, tmp_path_factory):
-    """An uninterrupted run: (folder, model, history). Its rate falls whenever a validation is not better."""
+    """An uninterrupted run: (folder, model, history).
+
+    Its rate falls whenever a validation is not better.
+    """
     out = tmp_path_factory.mktemp("whole") / "run"
     options = {
         "features": training_folder / "features",
@@ -75,7 +78,10 @@ def test_weights_card_log_and_recipe(whole):
 
 
 def test_the_constant_for_a_song_comes_from_the_others(monkeypatch):
-    """Three songs, whose sweeps are planted; the scores only tell which constant they were decoded with."""
+    """Three songs, whose sweeps are planted.
+
+    The scores only tell which constant they were decoded with.
+    """
     peaks = {"a": 3, "b": 3, "c": 10}  # where a song has its best constant
     one = Salience(np.ones((1, 1)), [100.0], [0.0], unvoiced=np.ones(1))
     monkeypatch.setattr(
@@ -109,7 +115,8 @@ def test_the_constant_for_a_song_comes_from_the_others(monkeypatch):
         == [gain[3]] * 3
         == [decoding["unvoiced_gain"]] * 3
     )
-    # without c both others agree on 3; without a or b all between 3 and 10 is equally good, and 8 is the usual one
+    # without c both others agree on 3; without a or b all between 3 and 10 is equally good,
+    # and 8 is the usual one
     assert [scores["leave_one_out"][name]["unvoiced_gain"] for name in "abc"] == [1.0, 1.0, gain[3]]
     assert (
         scores["RPA"] == scores["leave_one_out"]["mean"]["RPA"] == pytest.approx((2 + gain[3]) / 3)
@@ -150,7 +157,8 @@ def on_step(step, loss):
         os.kill(os.getpid(), signal.SIGKILL)
 
 plan = training.Recipe.read({recipe!r})
-training.fit(plan, out={out!r}, validate={songs!r}, features={features!r}, device="cpu", on_step=on_step)
+training.fit(plan, out={out!r}, validate={songs!r}, features={features!r}, device="cpu",
+on_step=on_step)
 """
 
 

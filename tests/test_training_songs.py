@@ -1,4 +1,7 @@
-"""Songs to learn from: exact truth, switches that do what they say, the same bits for the same seed."""
+"""Songs to learn from.
+
+Exact truth, switches that do what they say, the same bits for the same seed.
+"""
 
 import dataclasses
 import shutil

@@ -1,4 +1,7 @@
-"""What the tests of the training share: the smallest run there is, and how two runs are compared."""
+"""What the tests of the training share.
+
+The smallest run there is, and how two runs are compared.
+"""
 
 import os
 from pathlib import Path

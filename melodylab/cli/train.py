@@ -87,8 +87,8 @@ def _list_recipes(ctx, parameter, value):
 def train_network(recipe, out, resume, validate, start_from, device, features, dask):
     """Train a network by RECIPE on synthetic songs; write NAME.safetensors and its card NAME.json.
 
-    RECIPE is a TOML file, or the name of one that comes with melodylab (--list): all weights that come
-    with it were made by these. `melodylab train NAME --out FOLDER` writes its recipe to
+    RECIPE is a TOML file, or the name of one that comes with melodylab (--list): all weights that
+    come with it were made by these. `melodylab train NAME --out FOLDER` writes its recipe to
     FOLDER/recipe.toml, a good one to change.
     """
     from melodylab import training

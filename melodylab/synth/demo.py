@@ -42,7 +42,19 @@ _ACCOMPANIMENTS = {  # a bar of chords: (start, length) in eighths, which notes 
 
 @dataclass(frozen=True)
 class Score:
-    """What is played: parts as lists of `Note`, drums as a list of `Hit`. singer: "woman" or "man"."""
+    """What is played.
+
+    Parameters
+    ----------
+    tempo_bpm : int
+    key : str
+    singer : str
+        "woman" or "man".
+    chord_instrument : str
+        A name in `INSTRUMENTS`.
+    melody, chords, bass : list of Note
+    drums : list of Hit
+    """
 
     tempo_bpm: int
     key: str
@@ -54,11 +66,23 @@ class Score:
     drums: list
 
 
-def compose(seed=0, seconds=20):
-    """Write a `Score` at least `seconds` long; a longer one of the same seed begins with the shorter one.
+def compose(seed: int = 0, seconds: float = 20) -> Score:
+    """Write a score; a longer one of the same seed begins with the shorter one.
 
-    A bar of introduction, then cycles of eight bars: a phrase of two bars, the same with another ending, a bar without
-    melody, a phrase of three bars. Strong beats and long notes take chord tones, the rest moves in steps.
+    A bar of introduction, then cycles of eight bars: a phrase of two bars, the same with another
+    ending, a bar without melody, a phrase of three bars. Strong beats and long notes take chord
+    tones, the rest moves in steps.
+
+    Parameters
+    ----------
+    seed : int
+        0 or more.
+    seconds : float
+        How long it is at least.
+
+    Returns
+    -------
+    Score
     """
     rng = np.random.default_rng([seed, 0])
     mode, chord_instrument = rng.choice(["major", "minor"]), rng.choice(["pluck", "keys", "pad"])
@@ -81,7 +105,10 @@ def compose(seed=0, seconds=20):
     steps = [s for s in range(70) if lowest <= pitch(s) <= lowest + 16]  # an octave and a third
 
     def draw(bars):
-        """A phrase before it meets its chords: [(start, length) in eighths], [moves in scale steps], first up, then down."""
+        """A phrase before it meets its chords.
+
+        [(start, length) in eighths], [moves in scale steps], first up, then down.
+        """
         cells = [
             *(_BARS[i] for i in rng.integers(len(_BARS), size=bars - 1)),
             _CLOSINGS[rng.integers(len(_CLOSINGS))],
@@ -144,7 +171,10 @@ def compose(seed=0, seconds=20):
 
 
 def _drum_bar(kick, rng, *, fill, opens):
-    """A bar of `Hit`s, times in eighths. fill: it ends in a run down the toms. opens: an open hi-hat begins it."""
+    """A bar of `Hit`s, times in eighths.
+
+    fill: it ends in a run down the toms. opens: an open hi-hat begins it.
+    """
     end, opened = (5 if fill else 8), {0} if opens else set()
     if not fill and rng.random() < 0.5:
         opened.add(7)
@@ -164,13 +194,43 @@ _WET = {"melody": 0.2, "chords": 0.3, "drums": 0.12}
 _PANS = {"melody": 0.0, "chords": -0.6, "bass": 0.0, "drums": 0.3}  # -1 left, 1 right
 
 
-def demo_song(seed=0, seconds=20, *, sr=22050, lead_db=1.5, reverb=1.0, stereo=False):
-    """A song and its truth: mix, stems "melody", "chords", "bass", "drums", melody, drum onsets. Mono; peak 0.8.
+def demo_song(
+    seed: int = 0,
+    seconds: float = 20,
+    *,
+    sr: int = 22050,
+    lead_db: float = 1.5,
+    reverb: float = 1.0,
+    stereo: bool = False,
+) -> Song:
+    """A song and its truth, made from nothing but a seed. Same seed, same bits.
 
-    lead_db: the voice against everything else, where it sings. reverb: 1 is a small room, 0 is dry. stereo: two channels,
-    chords to the left and drums to the right. The stems sum to the mix exactly, in any order. `song.melody`: frames
-    every 256 samples, f0 by construction; voicing 0 and NaN in breaths, unvoiced consonants and rests. Same seed, same bits.
-    Raises InputError unless seconds >= 0.1, sr >= 8000 and seed is a whole number >= 0.
+    Parameters
+    ----------
+    seed : int
+        0 or more.
+    seconds : float
+        How long, 0.1 or more.
+    sr : int
+        Samples a second, 8000 or more.
+    lead_db : float
+        The voice against everything else, where it sings.
+    reverb : float
+        1 is a small room, 0 is dry.
+    stereo : bool
+        Two channels, chords to the left and drums to the right, in place of one.
+
+    Returns
+    -------
+    Song
+        Peak 0.8, with stems "melody", "chords", "bass", "drums" that sum to the mix exactly, in any
+        order; its melody: frames every 256 samples, f0 by construction, voicing 0 and NaN in
+        breaths, unvoiced consonants and rests; its drum onsets.
+
+    Raises
+    ------
+    InputError
+        For numbers outside these ranges.
     """
     if not (0.1 <= seconds < np.inf and sr >= 8000 and seed >= 0):
         raise InputError(

@@ -1,4 +1,7 @@
-"""What is struck or plucked: notes of four instruments, hits of five drums, parts made of them, and the room they sound in."""
+"""What is struck or plucked.
+
+Notes of four instruments, hits of five drums, parts made of them, and the room they sound in.
+"""
 
 from typing import NamedTuple
 
@@ -8,13 +11,24 @@ from scipy import signal
 from melodylab.dsp import grids
 from melodylab.errors import InputError
 from melodylab.records import DRUM_CLASSES, DrumOnsets
-from melodylab.synth.sounds import add, noise_band, ramp
+from melodylab.synth.sounds import Note, add, noise_band, ramp
 
 _DRUM_LEVELS = {"kick": 0.8, "snare": 0.9, "open_hihat": 0.3, "closed_hihat": 0.27, "toms": 0.75}
 
 
 class Hit(NamedTuple):
-    """One stroke on a drum: when, a class of `DRUM_CLASSES`, how loud (0..1); tune tells a high tom from a low one."""
+    """One stroke on a drum.
+
+    Attributes
+    ----------
+    time_s : float
+    kind : str
+        A class of `DRUM_CLASSES`.
+    velocity : float
+        How loud, 0..1.
+    tune : float
+        Tells a high tom from a low one; 1 is neither.
+    """
 
     time_s: float
     kind: str
@@ -22,10 +36,29 @@ class Hit(NamedTuple):
     tune: float = 1.0
 
 
-def partials(freqs_hz, amplitudes, decays_s, samples, sr):
-    """Sum of decaying sines a exp(-t / d) sin(2 pi f t), (samples,); partials at or above Nyquist are left out.
+def partials(
+    freqs_hz: np.ndarray | float,
+    amplitudes: np.ndarray | float,
+    decays_s: np.ndarray | float,
+    samples: int,
+    sr: int,
+) -> np.ndarray:
+    """Sum of decaying sines a exp(-t / d) sin(2 pi f t).
 
     One matrix product does it: with n = 128 i + j, z ** n is z ** (128 i) times z ** j.
+
+    Parameters
+    ----------
+    freqs_hz, amplitudes, decays_s : array (partials,) or float
+        Partials at or above Nyquist are left out.
+    samples : int
+        How long.
+    sr : int
+        Samples a second.
+
+    Returns
+    -------
+    ndarray (samples,)
     """
     freqs_hz, amplitudes, decays_s = np.broadcast_arrays(
         np.atleast_1d(freqs_hz), amplitudes, decays_s
@@ -41,7 +74,19 @@ def partials(freqs_hz, amplitudes, decays_s, samples, sr):
 
 
 class Timbre(NamedTuple):
-    """An instrument: its partials as multiples of f0, how strong each is, how long it rings, how softly a note begins."""
+    """An instrument.
+
+    Attributes
+    ----------
+    multiples : ndarray (partials,)
+        Of f0.
+    strengths : ndarray (partials,)
+        How strong each partial is.
+    decays_s : ndarray (partials,) or (1,)
+        How long each rings.
+    attack_s : float
+        How softly a note begins.
+    """
 
     multiples: np.ndarray
     strengths: np.ndarray
@@ -69,8 +114,24 @@ INSTRUMENTS = {
 }
 
 
-def struck(instrument, f0_hz, seconds, *, sr):
-    """A note (samples,) of one of `INSTRUMENTS` or of a `Timbre`, held for `seconds` and let go within another 0.15 s."""
+def struck(instrument: str | Timbre, f0_hz: float, seconds: float, *, sr: int) -> np.ndarray:
+    """A note, held and let go within another 0.15 s.
+
+    Parameters
+    ----------
+    instrument : str or Timbre
+        A name in `INSTRUMENTS`, or one of your own.
+    f0_hz : float
+        Above 0.
+    seconds : float
+        How long it is held.
+    sr : int
+        Samples a second.
+
+    Returns
+    -------
+    ndarray (samples,)
+    """
     timbre = instrument if isinstance(instrument, Timbre) else INSTRUMENTS[instrument]
     samples = round((seconds + 0.15) * sr)
     t = np.arange(samples) / sr
@@ -78,10 +139,29 @@ def struck(instrument, f0_hz, seconds, *, sr):
     return sound * ramp(t / timbre.attack_s) * ramp((seconds + 0.15 - t) / 0.15)
 
 
-def drum_hit(kind, *, sr, rng, tune=1.0):
-    """One hit of a class in `DRUM_CLASSES` (samples,), peak 1, from its first sample on. tune scales its frequencies.
+def drum_hit(kind: str, *, sr: int, rng: np.random.Generator, tune: float = 1.0) -> np.ndarray:
+    """One hit, from its first sample on; each call draws new noise, so that no two are alike.
 
-    Each call draws new noise: no two hits are alike. Raises InputError for an unknown class.
+    Parameters
+    ----------
+    kind : str
+        A class of `DRUM_CLASSES`.
+    sr : int
+        Samples a second.
+    rng : numpy.random.Generator
+        What it draws from.
+    tune : float
+        Scales its frequencies.
+
+    Returns
+    -------
+    ndarray (samples,)
+        Peak 1.
+
+    Raises
+    ------
+    InputError
+        For an unknown class.
     """
     if kind not in DRUM_CLASSES:
         raise InputError(f"unknown drum class {kind!r}; choose one of {', '.join(DRUM_CLASSES)}")
@@ -116,15 +196,54 @@ def drum_hit(kind, *, sr, rng, tune=1.0):
     return hit / np.abs(hit).max()
 
 
-def room(sound, *, sr, rng, wet, seconds=0.6):
-    """`sound` (samples,) plus `wet` times its echo in a small room: decaying noise of unit energy, RT60 `seconds`."""
+def room(
+    sound: np.ndarray,
+    *,
+    sr: int,
+    rng: np.random.Generator,
+    wet: float,
+    seconds: float = 0.6,
+) -> np.ndarray:
+    """A sound and its echo in a small room: decaying noise of unit energy.
+
+    Parameters
+    ----------
+    sound : ndarray (samples,)
+    sr : int
+        Samples a second.
+    rng : numpy.random.Generator
+        What it draws from.
+    wet : float
+        How much of the echo; 0 is none.
+    seconds : float
+        Until it is 60 dB softer.
+
+    Returns
+    -------
+    ndarray (samples,)
+    """
     t = np.arange(round(seconds * sr)) / sr
     echo = noise_band(rng, len(t), 200, 5000, sr) * np.exp(-6.9 * t / seconds) * ramp(t / 0.02)
     return sound + wet * signal.oaconvolve(sound, echo / np.linalg.norm(echo))[: len(sound)]
 
 
-def play(notes, instrument, samples, *, sr):
-    """A part for one of `INSTRUMENTS` or a `Timbre`, (samples,). Equal notes are made once."""
+def play(notes: list[Note], instrument: str | Timbre, samples: int, *, sr: int) -> np.ndarray:
+    """A part for one instrument; equal notes are made once.
+
+    Parameters
+    ----------
+    notes : list of Note
+    instrument : str or Timbre
+        A name in `INSTRUMENTS`, or one of your own.
+    samples : int
+        How long.
+    sr : int
+        Samples a second.
+
+    Returns
+    -------
+    ndarray (samples,)
+    """
     track, made = np.zeros(samples), {}
     for note in notes:
         kind = (note.midi, round(note.end_s - note.start_s, 4))
@@ -134,8 +253,27 @@ def play(notes, instrument, samples, *, sr):
     return track
 
 
-def play_drums(hits, samples, *, sr, rng):
-    """A drum part (samples,) and its truth, `DrumOnsets` exact to the sample. A hi-hat stroke ends an open hi-hat."""
+def play_drums(
+    hits: list[Hit], samples: int, *, sr: int, rng: np.random.Generator
+) -> tuple[np.ndarray, DrumOnsets]:
+    """A drum part and its truth; a hi-hat stroke ends an open hi-hat.
+
+    Parameters
+    ----------
+    hits : list of Hit
+    samples : int
+        How long; what begins later is left out.
+    sr : int
+        Samples a second.
+    rng : numpy.random.Generator
+        What it draws from.
+
+    Returns
+    -------
+    track : ndarray (samples,)
+    onsets : DrumOnsets
+        Exact to the sample.
+    """
     track, onsets = np.zeros(samples), []
     hats_s = np.array([hit.time_s for hit in hits if "hihat" in hit.kind])
     for hit in hits:

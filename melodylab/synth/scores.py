@@ -32,7 +32,10 @@ _CADENCES = (
 
 @dataclass(frozen=True)
 class _Plan:
-    """What all tracks of a song agree on; places are counted in sixteenth notes from the beginning, 16 a bar."""
+    """What all tracks of a song agree on.
+
+    Places are counted in sixteenth notes from the beginning, 16 a bar.
+    """
 
     scale: tuple
     tonic: int
@@ -105,7 +108,10 @@ def _plan(rng, seconds, ingredients):
 
 
 def _line(plan, rng, lowest, compass, pace, only_where=None, dense=False, shortest=0.75):
-    """A melody of phrases: list of `Note`. lowest, compass: MIDI and semitones of its range; pace: mean note in sixteenths."""
+    """A melody of phrases: list of `Note`.
+
+    lowest, compass: MIDI and semitones of its range; pace: mean note in sixteenths.
+    """
     steps = [s for s in range(-7, 90) if lowest <= plan.midi(s) <= lowest + compass]
     step, at, last = steps[len(steps) // 2], int(rng.integers(0, 8)), 16 * plan.bars
     repeats, legato, leaps = rng.uniform(0.05, 0.5), rng.uniform(shortest, 1.0), rng.uniform(0, 0.2)
@@ -247,7 +253,10 @@ def _bass_part(plan, rng):
 
 
 def _drum_part(plan, rng):
-    """Bars of a groove with its own kick, backbeat and cymbals; every fourth or eighth ends in a fill: list of `Hit`."""
+    """Bars of a groove with its own kick, backbeat and cymbals.
+
+    Every fourth or eighth ends in a fill: list of `Hit`.
+    """
     kicks = sorted(
         {
             0,

@@ -1,12 +1,14 @@
-"""Songs to learn from: many kinds of lead over many kinds of backing, every ingredient a switch of `Ingredients`.
+"""Songs to learn from.
 
-One seed writes a song's score and renders its tracks; a mix decides which of them play, how loud, and through what. So a bank
-of songs, mixed several times, costs little more than the songs. The truth is exact: f0 by construction, voiced where the lead
-sounds. What each ingredient is worth was measured: notebook 10_train_your_own shows how.
+Many kinds of lead over many kinds of backing, every ingredient a switch of `Ingredients`.
+
+One seed writes a song's score and renders its tracks; a mix decides which of them play, how loud,
+and through what. So a bank of songs, mixed several times, costs little more than the songs. The
+truth is exact: f0 by construction, voiced where the lead sounds. What each ingredient is worth was
+measured: notebook 10_train_your_own shows how.
 """
 
 import functools
-from dataclasses import dataclass
 
 import numpy as np
 from scipy import fft
@@ -17,6 +19,7 @@ from melodylab.errors import InputError
 from melodylab.records import Melody, Song
 from melodylab.synth import soundfont
 from melodylab.synth.demo import MELODY_HOP_SAMPLES
+from melodylab.synth.ingredients import Ingredients
 from melodylab.synth.instruments import Timbre, play, play_drums, room
 from melodylab.synth.scores import (
     _bass_part,
@@ -33,44 +36,6 @@ from melodylab.synth.voices import perform, pulses, sing
 SR = 22050
 
 
-@dataclass(frozen=True)
-class Ingredients:
-    """What training songs are made of. Booleans switch, shares lie in 0..1."""
-
-    formant_voice: bool = True  # sung leads have moving formants; False: a plain saw sings them
-    instrument_leads: float = (
-        0.3  # share of songs that an instrument leads: clean or driven guitar, wind, keys
-    )
-    clean_guitar: bool = True  # among them a low clean guitar
-    second_voice: float = (
-        0.35  # share of songs with a softer voice beside the lead; the label stays on the louder
-    )
-    riffs: float = 0.6  # share of songs where a line in the lead's range plays that is not the lead
-    rests: bool = True  # bars without lead, several in a row, while the rest plays on
-    dense_leads: bool = True  # most bars have a lead, phrases follow soon, driven guitars play high: as in pop and rock
-    articulation: bool = True  # consonants and early ends cut most phrases into short notes, as in speech and on strings
-    clear_instruments: bool = False  # an instrument that leads is no softer than the rest, and seldom has a riff beside it
-    soft_leads: bool = True  # leads from 8 dB below to 8 dB above the rest, as in real mixes; False: from 4 dB below to 9 above
-    distortion: bool = True  # power chords through an overdriven amplifier
-    drums: bool = True
-    detuned: bool = True  # the whole song up to half a semitone off, as old tapes are
-    processing: bool = True  # equaliser, echo, compression, room; hard mixes more than easy ones
-    easy_first: bool = True  # the first mixes have a loud lead, the last ones a soft one
-    soundfont: float = (
-        0.0  # share of backings played by fluidsynth from a General MIDI soundfont, if installed
-    )
-    soundfont_leads: float = (
-        0.0  # share of the instrument leads played by it, every bend and slide followed
-    )
-
-    def __post_init__(self):
-        for name in ("instrument_leads", "second_voice", "riffs", "soundfont", "soundfont_leads"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise InputError(
-                    f"the ingredient {name} is a share of the songs; give a number from 0 to 1"
-                )
-
-
 _LEVELS_DB = {
     "chords": -4.0,
     "driven": -3.0,
@@ -80,17 +45,45 @@ _LEVELS_DB = {
 }  # power within the backing
 
 
-def training_song(seed, seconds=30, *, ingredients=Ingredients(), mix=0, mixes=1):
-    """Song number `seed`, mixed for the `mix`-th time: mono at 22,050 Hz, stems that sum to it, and its `melody`.
+def training_song(
+    seed: int,
+    seconds: float = 30,
+    *,
+    ingredients: Ingredients = Ingredients(),
+    mix: int = 0,
+    mixes: int = 1,
+) -> Song:
+    """A song to learn from, with its truth.
 
-    mix, mixes: the first of `mixes` mixes are easy (lead 0 to 8 dB above the backing), the last hard (0 to 8 dB below); a
-    single mix may be anything. stems: "melody" and those of "second_voice", "riff", "chords", "driven", "bass", "drums" that play.
-    Same arguments, same bits (with a soundfont: on the same machine). Raises InputError for seconds < 1, a mix
-    outside 0..mixes-1, and where a soundfont is asked for that is not installed.
+    Same arguments, same bits (with a soundfont: on the same machine).
+
+    Parameters
+    ----------
+    seed : int
+        The song's number, 0 or more.
+    seconds : float
+        How long, 1 or more.
+    ingredients : Ingredients
+    mix, mixes : int
+        This is mix number `mix`, 0..mixes-1. The first of `mixes` are easy (lead 0 to 8 dB above
+        the backing), the last hard (0 to 8 dB below); a single mix may be anything.
+
+    Returns
+    -------
+    Song
+        Mono at 22,050 Hz, peak 0.8, with stems that sum to it: "melody" and those of
+        "second_voice", "riff", "chords", "driven", "bass", "drums" that play; its melody, f0 by
+        construction.
+
+    Raises
+    ------
+    InputError
+        For numbers outside these ranges, and where a soundfont is asked for that is not installed.
     """
     if not (1 <= seconds < np.inf and 0 <= mix < mixes):
         raise InputError(
-            f"a training song lasts 1 s or more and mix lies in 0..mixes-1; got {seconds} s, mix {mix} of {mixes}"
+            "a training song lasts 1 s or more and mix lies in 0..mixes-1; got "
+            f"{seconds} s, mix {mix} of {mixes}"
         )
     if ingredients.soundfont or ingredients.soundfont_leads:
         soundfont.find()  # missing for one song in two is missing
@@ -144,17 +137,7 @@ def training_song(seed, seconds=30, *, ingredients=Ingredients(), mix=0, mixes=1
 
 
 def _plays(name, rng):
-    return (
-        rng.random()
-        < {
-            "drums": 0.88,
-            "bass": 0.92,
-            "chords": 0.9,
-            "driven": 0.85,
-            "riff": 0.85,
-            "second_voice": 0.85,
-        }[name]
-    )
+    return rng.random() < {"drums": 0.88, "bass": 0.92, "chords": 0.9}.get(name, 0.85)
 
 
 # ---- the tracks ----------------------------------------------------------------------------------
@@ -162,7 +145,10 @@ def _plays(name, rng):
 
 @functools.lru_cache(maxsize=2)  # the mixes of a song follow each other
 def _tracks(seed, seconds, ingredients):
-    """All tracks of a song, dry: ({name: (samples,)}, the lead's f0_hz (samples,), its level (samples,), its kind)."""
+    """All tracks of a song, dry.
+
+    ({name: (samples,)}, the lead's f0_hz (samples,), its level (samples,), its kind).
+    """
     rng = np.random.default_rng([seed, 0])
     samples, plan = round(seconds * SR), _plan(rng, seconds, ingredients)
     rngs = dict(
@@ -206,7 +192,9 @@ def _tracks(seed, seconds, ingredients):
 
 
 def _lead(plan, samples, rng, ingredients):
-    """The lead: (sound, f0_hz, level) each (samples,), its notes, and "voice" or an instrument's name."""
+    """The lead: (sound, f0_hz, level) each (samples,), its notes, and "voice" or an instrument's
+    name.
+    """
     instrument = rng.random() < ingredients.instrument_leads
     kinds = ["driven", "wind", "keys", *(["clean", "clean"] if ingredients.clean_guitar else [])]
     kind = str(rng.choice(kinds)) if instrument else "voice"
@@ -280,7 +268,10 @@ def _lead(plan, samples, rng, ingredients):
 
 
 def _manner(rng):
-    """How a singer sets notes apart, or a guitarist who picks some and slurs others: options of `perform`."""
+    """How a singer sets notes apart, or a guitarist who picks some and slurs others.
+
+    Options of `perform`.
+    """
     stopped, hummed = rng.uniform(0.3, 0.85), rng.uniform(0, 0.5)
     smooth = 1 - stopped
     return {
@@ -290,7 +281,9 @@ def _manner(rng):
 
 
 def _second_voice(plan, notes, samples, rng, ingredients):
-    """A voice a third, a sixth or an octave from the lead, or one with a line of its own, for part of the time."""
+    """A voice a third, a sixth or an octave from the lead, or one with a line of its own, for part
+    of the time.
+    """
     tract = rng.uniform(0.9, 1.25)
     if rng.random() < 0.6:
         away = int(rng.choice([2, -2, -5, 5, -7]))
@@ -311,7 +304,10 @@ def _second_voice(plan, notes, samples, rng, ingredients):
 
 
 def _timbre(rng, kind):
-    """An instrument nobody has heard before. kind: "string", "bass", or None for strings, keys, organs and pads."""
+    """An instrument nobody has heard before.
+
+    kind: "string", "bass", or None for strings, keys, organs and pads.
+    """
     k = np.arange(1.0, 31)
     kind = kind or str(rng.choice(["string", "keys", "organ", "pad"]))
     slope = rng.uniform(0.6, 2.0)

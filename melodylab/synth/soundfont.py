@@ -1,4 +1,7 @@
-"""Parts played by fluidsynth from a General MIDI soundfont, where both are installed (Debian: fluidsynth, fluid-soundfont-gm)."""
+"""Parts played by fluidsynth from a General MIDI soundfont, where both are installed (Debian.
+
+Fluidsynth, fluid-soundfont-gm).
+"""
 
 import shutil
 import subprocess
@@ -9,6 +12,8 @@ import numpy as np
 
 from melodylab.errors import InputError
 from melodylab.io import audio, midi
+from melodylab.synth.instruments import Hit
+from melodylab.synth.sounds import Note
 
 _FONTS = ("FluidR3_GM.sf2", "TimGM6mb.sf2", "default-GM.sf2")
 _FOLDERS = (
@@ -31,8 +36,18 @@ _DRUMS = midi.DRUM_NOTES | {"toms": 47}  # the tom that the shipped weights lear
 _GAP_S = 3.0  # between the parts, for what rings on
 
 
-def find():
-    """Path of a General MIDI soundfont. Raises InputError where it or fluidsynth is missing."""
+def find() -> Path:
+    """Where a General MIDI soundfont is.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    InputError
+        Where it or fluidsynth is missing.
+    """
     fonts = [
         Path(folder) / name
         for name in _FONTS
@@ -41,16 +56,42 @@ def find():
     ]
     if shutil.which("fluidsynth") is None or not fonts:
         raise InputError(
-            "the ingredient soundfont needs fluidsynth and a General MIDI soundfont; install the packages fluidsynth and "
+            "the ingredient soundfont needs fluidsynth and a General MIDI soundfont; install the "
+            "packages fluidsynth and "
             "fluid-soundfont-gm, or set soundfont = 0"
         )
     return fonts[0]
 
 
-def render(parts, hits, samples, *, sr, rng, tuning=0.0):
-    """{name: (samples,)} of parts (name -> list of Note) and, as "drums", of hits; a random program each.
+def render(
+    parts: dict[str, list[Note]],
+    hits: list[Hit],
+    samples: int,
+    *,
+    sr: int,
+    rng: np.random.Generator,
+    tuning: float = 0.0,
+) -> dict[str, np.ndarray]:
+    """Parts and hits as fluidsynth plays them, a random program each, in one run of it.
 
-    tuning: semitones that everything is raised by. All parts go through one run of fluidsynth, one after the other.
+    Parameters
+    ----------
+    parts : dict
+        Name to list of Note.
+    hits : list of Hit
+    samples : int
+        How long.
+    sr : int
+        Samples a second.
+    rng : numpy.random.Generator
+        What it draws from.
+    tuning : float
+        Semitones that everything is raised by.
+
+    Returns
+    -------
+    dict
+        Name to ndarray (samples,); the hits are "drums".
     """
     length_s = samples / sr + _GAP_S
     tracks, names = [], [*parts, *(["drums"] if hits else [])]
@@ -71,8 +112,32 @@ def render(parts, hits, samples, *, sr, rng, tuning=0.0):
     return {name: y[start : start + samples] for name, start in zip(names, starts, strict=True)}
 
 
-def render_line(notes, midi_curve, *, sr, rng, kind="low lead"):
-    """(samples,): notes struck in time by a random program for `kind`, bent so that their pitch follows midi_curve (samples,)."""
+def render_line(
+    notes: list[Note],
+    midi_curve: np.ndarray,
+    *,
+    sr: int,
+    rng: np.random.Generator,
+    kind: str = "low lead",
+) -> np.ndarray:
+    """Notes struck in time by a random program, bent so that their pitch follows a curve.
+
+    Parameters
+    ----------
+    notes : list of Note
+    midi_curve : ndarray (samples,)
+        MIDI numbers, with fractions.
+    sr : int
+        Samples a second.
+    rng : numpy.random.Generator
+        What it draws from.
+    kind : str
+        "low lead" or "high lead".
+
+    Returns
+    -------
+    ndarray (samples,)
+    """
     samples = len(midi_curve)
     notes = [n for n in notes if n.start_s < samples / sr]
     bends = []
@@ -116,7 +181,8 @@ def _played(tracks, seconds, sr, **bent):
         )
         if done.returncode or not sound.is_file():
             raise InputError(
-                f"fluidsynth could not play a part ({done.stderr.strip()[-200:]}); set soundfont = 0"
+                f"fluidsynth could not play a part ({done.stderr.strip()[-200:]}); set "
+                "soundfont = 0"
             )
         y, _ = audio.read(sound)
     return np.pad(y.mean(axis=0).astype(float), (0, round(seconds * sr)))

@@ -1,4 +1,7 @@
-"""What all voices share: notes, ramps, noise, and how a sound is put on a track. Sounds are float64 (samples,)."""
+"""What all voices share: notes, ramps, noise, and how a sound is put on a track.
+
+Sounds are float64 (samples,).
+"""
 
 from typing import NamedTuple
 
@@ -7,7 +10,17 @@ from scipy import fft
 
 
 class Note(NamedTuple):
-    """One note of a part: when, how high (MIDI), how loud (0..1)."""
+    """One note of a part.
+
+    Attributes
+    ----------
+    start_s, end_s : float
+        From when until when, in seconds.
+    midi : float
+        How high; 60 is middle C, fractions allowed.
+    velocity : float
+        How loud, 0..1.
+    """
 
     start_s: float
     end_s: float
@@ -15,13 +28,40 @@ class Note(NamedTuple):
     velocity: float = 1.0
 
 
-def ramp(x):
-    """0 below 0, 1 above 1, half a cosine between."""
+def ramp(x: np.ndarray) -> np.ndarray:
+    """0 below 0, 1 above 1, half a cosine between.
+
+    Parameters
+    ----------
+    x : ndarray
+
+    Returns
+    -------
+    ndarray, in the shape of x
+    """
     return 0.5 - 0.5 * np.cos(np.pi * np.clip(x, 0, 1))
 
 
-def noise_band(rng, samples, low_hz, high_hz, sr):
-    """Noise (samples,) of unit power between two frequencies, with soft slopes; a band above 0.3 sr moves down to it."""
+def noise_band(
+    rng: np.random.Generator, samples: int, low_hz: float, high_hz: float, sr: int
+) -> np.ndarray:
+    """Noise of unit power between two frequencies, with soft slopes.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        What it draws from.
+    samples : int
+        How long.
+    low_hz, high_hz : float
+        The band; one that begins above 0.3 sr moves down to it.
+    sr : int
+        Samples a second.
+
+    Returns
+    -------
+    ndarray (samples,)
+    """
     size = fft.next_fast_len(samples, real=True)
     f = np.maximum(fft.rfftfreq(size, 1 / sr), 1)
     noise = (
@@ -33,14 +73,35 @@ def noise_band(rng, samples, low_hz, high_hz, sr):
     return noise / max(rms(noise), 1e-9)
 
 
-def add(track, sound, start_s, sr):
-    """Add `sound` to `track` in place from the sample nearest start_s on; what lies outside is lost."""
+def add(track: np.ndarray, sound: np.ndarray, start_s: float, sr: int) -> None:
+    """Add a sound to a track in place, from the nearest sample on; what lies outside is lost.
+
+    Parameters
+    ----------
+    track : ndarray (samples,)
+        What is changed.
+    sound : ndarray (length,)
+    start_s : float
+        Where the sound begins, in seconds; may be negative.
+    sr : int
+        Samples a second.
+    """
     start = round(start_s * sr)
     a, b = max(start, 0), min(start + len(sound), len(track))
     if a < b:
         track[a:b] += sound[a - start : b - start]
 
 
-def rms(sound):
-    """Root of the mean square, a scalar."""
+def rms(sound: np.ndarray) -> float:
+    """Root of the mean square.
+
+    Parameters
+    ----------
+    sound : ndarray
+
+    Returns
+    -------
+    float
+        0 at silence.
+    """
     return np.sqrt(np.mean(np.square(sound)))

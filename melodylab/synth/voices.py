@@ -1,4 +1,7 @@
-"""The voice: a pulse for every period, through a throat that moves; and a singer's way with a line of notes."""
+"""The voice: a pulse for every period, through a throat that moves.
+
+And a singer's way with a line of notes.
+"""
 
 from typing import NamedTuple
 
@@ -7,9 +10,10 @@ from scipy import fft, signal
 from scipy.ndimage import gaussian_filter1d
 
 from melodylab.dsp import grids
-from melodylab.synth.sounds import add, noise_band, ramp
+from melodylab.synth.sounds import Note, add, noise_band, ramp
 
-# four formants of a man's vowels in Hz: three after Peterson and Barney 1952 (Table II), the fourth as in a tube of 17 cm
+# four formants of a man's vowels in Hz: three after Peterson and Barney 1952 (Table II), the
+# fourth as in a tube of 17 cm
 VOWELS_HZ = {
     "a": (730, 1090, 2440, 3500),
     "e": (530, 1840, 2480, 3500),
@@ -24,10 +28,20 @@ _CONTROL_HZ = (
 )
 
 
-def pulses(f0_hz, sr):
-    """A pulse train (samples,) whose phase is the running sum of f0: sum of cos(k phase), k = 1, 2, ... below Nyquist.
+def pulses(f0_hz: np.ndarray, sr: int) -> np.ndarray:
+    """A pulse train whose phase is the running sum of f0: sum of cos(k phase) below Nyquist.
 
-    f0_hz: (samples,) > 0. No harmonic reaches 0.48 sr (or 14 kHz), so nothing folds back.
+    Parameters
+    ----------
+    f0_hz : ndarray (samples,)
+        Above 0.
+    sr : int
+        Samples a second.
+
+    Returns
+    -------
+    ndarray (samples,)
+        No harmonic reaches 0.48 sr (or 14 kHz), so nothing folds back.
     """
     phase = np.angle(np.exp(2j * np.pi * np.cumsum(f0_hz) / sr))
     count = np.maximum(min(0.48 * sr, 14000) / f0_hz - 1, 0)
@@ -39,11 +53,20 @@ def pulses(f0_hz, sr):
     )
 
 
-def vocal_tract(freqs_hz, formants_hz):
-    """Complex response (frames, bins) of a throat: resonances in cascade, and a tilt of 6 dB an octave above 300 Hz.
+def vocal_tract(freqs_hz: np.ndarray, formants_hz: np.ndarray) -> np.ndarray:
+    """Response of a throat: resonances in cascade, and a tilt of 6 dB an octave above 300 Hz.
 
-    freqs_hz: (bins,); formants_hz: (frames, 4). Seven more resonances, which hardly differ between vowels, follow every
-    kilohertz. Vowels differ in level by half the dB they would. Scaled so that a full voice has about unit power.
+    Seven more resonances, which hardly differ between vowels, follow every kilohertz. Vowels differ
+    in level by half the dB they would. Scaled so that a full voice has about unit power.
+
+    Parameters
+    ----------
+    freqs_hz : ndarray (bins,)
+    formants_hz : ndarray (frames, 4)
+
+    Returns
+    -------
+    ndarray, complex (frames, bins)
     """
     response = 0.25 / (1 + freqs_hz / 300)
     higher_hz = [formants_hz[:, 3] + 1000 * n for n in range(1, 8)]
@@ -55,18 +78,43 @@ def vocal_tract(freqs_hz, formants_hz):
     return response / np.sqrt(4 * np.sqrt(np.mean(np.abs(response) ** 2, axis=1, keepdims=True)))
 
 
-def sing(f0_hz, level, formants_hz, *, sr, rng, breath=None):
-    """A sung sound (samples,): pulses and breath noise through moving formants.
+def sing(
+    f0_hz: np.ndarray,
+    level: np.ndarray,
+    formants_hz: np.ndarray | tuple[float, ...],
+    *,
+    sr: int,
+    rng: np.random.Generator,
+    breath: np.ndarray | None = None,
+) -> np.ndarray:
+    """A sung sound: pulses and breath noise through moving formants.
 
-    f0_hz > 0 and level (0 is silent): (samples,). formants_hz: (4,) for one steady vowel, such as `VOWELS_HZ["a"]`, or
-    (points, 4) spread evenly over the sound. breath: (samples,) strength of the noise; 0.04 level if not given.
+    Parameters
+    ----------
+    f0_hz : ndarray (samples,)
+        Above 0.
+    level : ndarray (samples,)
+        0 is silent, 1 a full voice.
+    formants_hz : array (4,) or (points, 4)
+        One steady vowel, such as `VOWELS_HZ["a"]`, or points spread evenly over the sound.
+    sr : int
+        Samples a second.
+    rng : numpy.random.Generator
+        What it draws from.
+    breath : ndarray (samples,), optional
+        Strength of the noise; 0.04 level if not given.
+
+    Returns
+    -------
+    ndarray (samples,)
     """
     breath = 0.04 * level if breath is None else breath
     noise = np.sqrt(sr / 800) * rng.standard_normal(
         len(f0_hz)
     )  # at breath = 1 as strong per Hz as the pulses
     source = level * np.sqrt(f0_hz / 200) * pulses(f0_hz, sr) + breath * noise
-    # overlap-add: Hann frames of two hops sum to 1; each is filtered on its own and rings for two hops more
+    # overlap-add: Hann frames of two hops sum to 1; each is filtered on its own and rings for
+    # two hops more
     hop, samples, formants_hz = max(16, round(0.0116 * sr)), len(source), np.atleast_2d(formants_hz)
     frames, size = 2 + samples // hop, fft.next_fast_len(4 * hop, real=True)
     cut = np.lib.stride_tricks.sliding_window_view(
@@ -87,7 +135,17 @@ def sing(f0_hz, level, formants_hz, *, sr, rng, breath=None):
 
 
 class Performance(NamedTuple):
-    """How a singer takes a line: f0_hz, level, breath, consonants (finished noise) (samples,); formants_hz (points, 4)."""
+    """How a singer takes a line.
+
+    Attributes
+    ----------
+    f0_hz, level, breath : ndarray (samples,)
+        As `sing` takes them.
+    consonants : ndarray (samples,)
+        Finished noise, to be added.
+    formants_hz : ndarray (points, 4)
+        Spread evenly over the line.
+    """
 
     f0_hz: np.ndarray
     level: np.ndarray
@@ -100,14 +158,42 @@ _CONSONANTS = ("none", "m", "s", "t")
 
 
 def perform(
-    notes, samples, *, sr, rng, tract=1.0, attacks=(0.3, 0.36, 0.17, 0.17), noise_s=(0.06, 0.11)
-):
-    """Let a singer think about `notes` (in order of time): a `Performance` of so many samples, ready for `sing`.
+    notes: list[Note],
+    samples: int,
+    *,
+    sr: int,
+    rng: np.random.Generator,
+    tract: float = 1.0,
+    attacks: tuple[float, float, float, float] = (0.3, 0.36, 0.17, 0.17),
+    noise_s: tuple[float, float] = (0.06, 0.11),
+) -> Performance:
+    """Let a singer think about notes.
 
-    Glides, scoops, falls, and vibrato that comes late and changes its rate; a breath before each phrase. Some notes follow
-    without a consonant; m or n nearly shut the mouth; s and t stop the voice (level 0) shortly before the beat.
-    tract scales the formants: 1 for a man, about 1.17 for a woman. attacks: how often a note inside a phrase begins with no
-    consonant, m, s or t; noise_s: how long s and t last, from and to.
+    Glides, scoops, falls, and vibrato that comes late and changes its rate; a breath before each
+    phrase. Some notes follow without a consonant; m or n nearly shut the mouth; s and t stop the
+    voice (level 0) shortly before the beat.
+
+    Parameters
+    ----------
+    notes : list of Note
+        In order of time.
+    samples : int
+        How long.
+    sr : int
+        Samples a second.
+    rng : numpy.random.Generator
+        What it draws from.
+    tract : float
+        Scales the formants: 1 for a man, about 1.17 for a woman.
+    attacks : tuple of 4 floats
+        How often a note inside a phrase begins with no consonant, m, s or t; they sum to 1.
+    noise_s : (float, float)
+        How long s and t last, from and to.
+
+    Returns
+    -------
+    Performance
+        Ready for `sing`.
     """
     t = np.arange(max(2, int(np.ceil(samples / sr * _CONTROL_HZ)) + 1)) / _CONTROL_HZ
     midi, formants = (
@@ -199,8 +285,23 @@ def _consonant(kind, seconds, sr, rng):
     )
 
 
-def wander(rng, points, seconds):
-    """A smooth random curve (points,) at the control rate: standard deviation 1, new within about `seconds`."""
+def wander(rng: np.random.Generator, points: int, seconds: float) -> np.ndarray:
+    """A smooth random curve at the control rate.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        What it draws from.
+    points : int
+        How long.
+    seconds : float
+        Within which it is new, about.
+
+    Returns
+    -------
+    ndarray (points,)
+        Standard deviation 1.
+    """
     sigma = seconds * _CONTROL_HZ
     return gaussian_filter1d(rng.standard_normal(points), sigma) * np.sqrt(
         2 * np.sqrt(np.pi) * sigma

@@ -9,6 +9,7 @@ import io
 import math
 import os
 import time
+from pathlib import Path
 
 import lightning.pytorch as pl
 import numpy as np
@@ -21,6 +22,7 @@ from melodylab import files
 from melodylab.errors import InputError
 from melodylab.training import objectives
 from melodylab.training.card import write_log
+from melodylab.training.recipe import Training
 
 _MEASURED_STEPS = 10  # whose batches give the running statistics that are validated and kept
 
@@ -268,10 +270,34 @@ class _Bar(pl.Callback):
             self.bar.close()
 
 
-def trainer(plan, out, score, *, accelerator, devices, progress):
-    """Lightning's trainer for a plan, its checkpoints in out/checkpoints.
+def trainer(
+    plan: Training,
+    out: Path,
+    score: str,
+    *,
+    accelerator: str,
+    devices: int,
+    progress: bool,
+) -> pl.Trainer:
+    """Lightning's trainer for a plan.
 
-    score: of the validation, whose best is kept.
+    Parameters
+    ----------
+    plan : Training
+    out : Path
+        The run's folder; its checkpoints lie in out/checkpoints.
+    score : str
+        The figure of a validation whose best is kept.
+    accelerator : str
+        "cpu" or "gpu".
+    devices : int
+        How many of them.
+    progress : bool
+        Whether to show a bar on standard error.
+
+    Returns
+    -------
+    lightning.pytorch.Trainer
     """
     each_epoch = {"save_on_train_epoch_end": True, "enable_version_counter": False}
     callbacks = [

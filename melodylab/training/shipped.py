@@ -114,13 +114,14 @@ def from_cards() -> dict[str, str]:
 def _text(title, stage, begins, card, number, stages):
     plan = stage["recipe"]["training"]
     trained, minutes = stage["steps_trained"], stage["wall_time_s"] / 60
+    version, kept = card["library_versions"]["melodylab"], stage["steps"]
     part = f", stage {number} of {stages}" if stages > 1 else ""
     device = f" on {card['device']}" if number == stages else ""  # a card tells the last one's
     lines = [
         f"{title}: {trained:,} steps of {plan['batch_size']}{part}; {minutes:.0f} min{device}",
         "",
-        f"By melodylab {card['library_versions']['melodylab']}; this file is written from the card.",
-        f"The kept weights are those of step {stage['steps']:,}, the best on the songs it was validated on.",
+        f"By melodylab {version}; this file is written from the card.",
+        f"The kept weights are those of step {kept:,}, the best on the songs it was validated on.",
         "Songs, front ends and libraries have changed since, so it gives weights of the same kind, not",
         "the same bits.",
     ]

@@ -1,9 +1,10 @@
-"""What the columns of melodies and of drum hits are called, and which is which where nobody says."""
+"""What the columns of melodies and drum hits are called, and which is which where nobody says."""
 
 import math
 import os
 import re
 import statistics
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -163,7 +164,7 @@ def _named_columns(path: str | os.PathLike, names: list[str]) -> list[int]:
             raise InputError(
                 f"{path} has the columns {listed}: none is a {missing}; name one {wanted}"
             )
-    return [time, pitch] + [voicing] * (voicing is not None)
+    return [n for n in (time, pitch, voicing) if n is not None]
 
 
 def _counts(values: list[float | None]) -> bool:
@@ -175,10 +176,10 @@ def _rises(values: list[float | None]) -> bool:
     return None not in values and bool(np.all(np.diff(np.array(values, float)) > 0))
 
 
-def _are_notes(starts_s: list[float], _: list[float], lasts_s: list[float]) -> bool:
+def _are_notes(starts_s: Sequence, _: Sequence, lasts_s: Sequence) -> bool:
     """Does each row last until the next at most, and do the rows come unevenly?"""
     steps_s = np.diff(starts_s)
     if len(steps_s) == 0 or not np.all(steps_s > 0):
         return False
     uneven = steps_s.max() > 1.5 * steps_s.min() and np.median(steps_s) > 0.05
-    return uneven and bool(np.all(np.array(lasts_s)[:-1] <= steps_s + 1e-3))
+    return bool(uneven and np.all(np.array(lasts_s)[:-1] <= steps_s + 1e-3))

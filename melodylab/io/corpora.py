@@ -1,17 +1,19 @@
 """The user's own copies of published corpora, read in their own layout. Nothing is downloaded.
 
-    medleydb   Audio/NAME/NAME_MIX.wav, NAME_STEMS/, Annotations/Melody_Annotations/MELODY2/   Bittner 2014
-    ikala      Wavfile/NAME.wav (left: band, right: voice), PitchLabel/NAME.pv every 32 ms     Chan 2015
-    mir-1k     Wavfile/NAME.wav (left: band, right: voice), PitchLabel/NAME.pv every 20 ms     Hsu 2010
-    adc2004    NAME.wav, NAMEREF.txt                                                           MIREX 2004
-    mirex05    train01.wav, train01REF.txt                                                     MIREX 2005
-    dsd100     Mixtures/Dev/NAME/mixture.wav, Sources/Dev/NAME/vocals.wav...; Test alike       SiSEC 2016
-    musdb18    train/NAME.stem.mp4 (through ffmpeg) or train/NAME/mixture.wav...; test alike   Rafii 2017
-    mdb-drums  audio/full_mix/NAME_MIX.wav, annotations/class/NAME_class.txt                   Southall 2017
+    medleydb   Audio/NAME/NAME_MIX.wav, Audio/NAME/NAME_STEMS/*.wav,
+               Annotations/Melody_Annotations/MELODY2/NAME_MELODY2.csv (or 1)    Bittner 2014
+    ikala      Wavfile/NAME.wav, PitchLabel/NAME.pv every 32 ms                  Chan 2015
+    mir-1k     Wavfile/NAME.wav, PitchLabel/NAME.pv every 20 ms                  Hsu 2010
+    adc2004    NAME.wav, NAMEREF.txt                                             MIREX 2004
+    mirex05    train01.wav, train01REF.txt                                       MIREX 2005
+    dsd100     Mixtures/Dev/NAME/mixture.wav, Sources/Dev/NAME/vocals.wav...     SiSEC 2016
+    musdb18    train/NAME.stem.mp4 (through ffmpeg), train/NAME/mixture.wav...   Rafii 2017
+    mdb-drums  audio/full_mix/NAME_MIX.wav, annotations/class/NAME_class.txt     Southall 2017
 
-Conventions: the voice is the stem "melody", everything else together "accompaniment". Songs are named
-as in the corpus. A pitch label of 0 or less is unvoiced; labels are semitones in ikala and mir-1k.
-"""  # noqa: E501
+Conventions: the voice is the stem "melody", everything else together "accompaniment". Songs are
+named as in the corpus. ikala and mir-1k have the band on the left and the voice on the right, the
+mix is their sum, and their labels are semitones, 0 where unvoiced.
+"""
 
 import difflib
 import os

@@ -145,16 +145,15 @@ def write_onsets(
 def read_melody(path: str | os.PathLike, *, duration_s: float | None = None) -> Frames:
     """Read a melody, ours or that of another program.
 
-    Frames that a file leaves out are taken for unvoiced, with a warning: rows missing inside, and
-    where a file has no unvoiced row at all also what lies before its first and behind its last.
-
     Parameters
     ----------
     path : str or path
         A text file with time and f0 in each row, and maybe a voicing or confidence in 0..1. f0 of 0
         or below, empty or NaN means unvoiced.
     duration_s : float, optional
-        How long the song lasts in seconds, if known; only for the frames behind the last row.
+        How long the song lasts in seconds, if known. Frames that the file leaves out are then added
+        as unvoiced, with a warning: those missing inside, and where no row at all is unvoiced also
+        those before the first and behind the last.
 
     Returns
     -------
@@ -200,7 +199,8 @@ def read_melody(path: str | os.PathLike, *, duration_s: float | None = None) -> 
     if voicing:  # the sign wins over a value that was rounded up
         below = np.nextafter(0.5, 0)
         sung = np.where(sung > 0, voicing[0], np.minimum(np.nan_to_num(voicing[0]), below))
-    return _filled(path, Frames(times_s, f0_hz, sung), duration_s)
+    frames = Frames(times_s, f0_hz, sung)
+    return frames if duration_s is None else _filled(path, frames, duration_s)
 
 
 def read_onsets(path: str | os.PathLike) -> Hits:
@@ -225,34 +225,32 @@ def read_onsets(path: str | os.PathLike) -> Hits:
     table = tables.read(
         path, "drum hits", HITS, are_names=columns.names_a_time, times=columns.HIT_TIMES
     )
-    time, kind, velocity = 0, 1, 2
-    if table.names:
-        time, kind, velocity = (
-            tables.first(table.names, known)
-            for known in (columns.HIT_TIMES, columns.CLASSES, columns.VELOCITIES)
-        )
-        for name, column in (("time_s", time), ("class", kind)):
-            if column is None:
-                raise InputError(
-                    f"the drum hits {path} have no column {name}; give a CSV of {HITS}"
-                )
+    time, kind, velocity = _hit_columns(path, table.names) if table.names else (0, 1, 2)
     hits = []
     for number, row in zip(table.numbers, table.rows, strict=True):
-        given = velocity is not None and velocity < len(row)
-        level = tables.number(row[velocity]) if given else 1.0
-        time_s = tables.number(row[time]) if time < len(row) else None
-        name = row[kind] if kind < len(row) else ""
-        fits = time_s is not None and level is not None and name
-        if not (fits and 0 <= time_s < math.inf and 0 <= level <= 127):
+        cells = [row[n] if n is not None and n < len(row) else None for n in (time, kind, velocity)]
+        time_s = tables.number(cells[0] or "")
+        level = 1.0 if cells[2] is None else tables.number(cells[2])
+        told = time_s is not None and level is not None and bool(cells[1])
+        if not (told and 0 <= time_s < math.inf and 0 <= level <= 127):
             raise InputError(
                 f"{path}, line {number}: expected {HITS}; give seconds from 0, a name, and 0..1 "
                 "or 0..127"
             )
-        hits.append((time_s, name, level))
+        hits.append((time_s, cells[1], level))
     hits.sort(key=lambda hit: hit[0])
     times_s, classes, levels = zip(*hits, strict=True) if hits else ((), (), ())
     levels = np.array(levels, dtype=float)
     return Hits(np.array(times_s, float), classes, levels / 127 if np.any(levels > 1) else levels)
+
+
+def _hit_columns(path: str | os.PathLike, names: list[str]) -> tuple[int, int, int | None]:
+    """The columns of time, class and velocity, if there is one."""
+    time, kind = tables.first(names, columns.HIT_TIMES), tables.first(names, columns.CLASSES)
+    if time is None or kind is None:
+        missing = "time_s" if time is None else "class"
+        raise InputError(f"the drum hits {path} have no column {missing}; give a CSV of {HITS}")
+    return time, kind, tables.first(names, columns.VELOCITIES)
 
 
 def _write(
@@ -270,7 +268,7 @@ def _write(
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
-def _filled(path: str | os.PathLike, frames: Frames, duration_s: float | None) -> Frames:
+def _filled(path: str | os.PathLike, frames: Frames, duration_s: float) -> Frames:
     """With the frames that a file leaves out, unvoiced. See `read_melody`."""
     times_s = frames.times_s
     steps_s = np.diff(times_s)
@@ -284,7 +282,7 @@ def _filled(path: str | os.PathLike, frames: Frames, duration_s: float | None) -
     ]
     if np.all(frames.voicing >= 0.5):
         before = int(times_s[0] / hop_s + 1e-3) if times_s[0] > 1.5 * hop_s else 0
-        behind = 0 if duration_s is None else int((duration_s - times_s[-1]) / hop_s + 1e-3)
+        behind = int((duration_s - times_s[-1]) / hop_s + 1e-3)
         new_s.append(times_s[0] - hop_s * np.arange(before, 0, -1))
         new_s.append(times_s[-1] + hop_s * np.arange(1, behind + 1))
         if before:

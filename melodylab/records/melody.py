@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from melodylab.io import csv, midi
 from melodylab.records.base import assign, check_finite, own, show
 
+_REACH_HOPS = 1.25  # a step of more than twice this leaves frames out; see `evaluate`
 _LONE_FRAME_S = 0.01  # how far a frame without neighbours reaches
 
 
@@ -93,7 +94,8 @@ class Melody:
     def resampled(self, times_s: ArrayLike) -> "Melody":
         """The melody on other frames: each takes the nearest one.
 
-        More than a frame beyond either end nothing is voiced; a single frame reaches 10 ms.
+        More than a frame beyond either end nothing is voiced, nor where frames are left out inside;
+        a single frame reaches 10 ms.
 
         Parameters
         ----------
@@ -116,6 +118,7 @@ class Melody:
         )
         hop_s = np.median(np.diff(self.times_s)) if len(self) > 1 else _LONE_FRAME_S
         inside = (times_s >= self.times_s[0] - hop_s) & (times_s <= self.times_s[-1] + hop_s)
+        inside &= np.abs(times_s - self.times_s[nearest]) <= _REACH_HOPS * hop_s
         return Melody(times_s, self.f0_hz[nearest], np.where(inside, self.voicing[nearest], 0.0))
 
     @classmethod
@@ -136,7 +139,7 @@ class Melody:
         """
         signed_hz = np.nan_to_num(np.asarray(signed_hz, dtype=float), nan=0.0)
         f0_hz = np.where(signed_hz == 0, np.nan, np.abs(signed_hz))
-        return cls(times_s, f0_hz, (signed_hz > 0).astype(float))
+        return cls(np.asarray(times_s), f0_hz, (signed_hz > 0).astype(float))
 
     def to_csv(
         self,
@@ -174,8 +177,8 @@ class Melody:
         path : str or path
             Time in seconds and f0 in Hz in each row, maybe a voicing or confidence in 0..1.
         duration_s : float, optional
-            How long the song lasts, if known. A file that leaves out unvoiced frames gets them
-            back, with a warning, and with this up to the song's end.
+            How long the song lasts, if known. A file that leaves out unvoiced frames then gets them
+            back, up to the song's end, with a warning; without it they stay left out.
 
         Returns
         -------

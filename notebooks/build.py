@@ -20,6 +20,7 @@ widget states are left out.
 
 import argparse
 import copy
+import html
 import os
 import re
 import sys
@@ -41,9 +42,11 @@ LANGUAGE = {
     "name": "python",
     "pygments_lexer": "ipython3",
 }
-MAX_BYTES, MAX_BYTES_TOGETHER = 500_000, 5_000_000
+MAX_BYTES, MAX_BYTES_TOGETHER = 1_600_000, 16_000_000
 CELL_TIMEOUT_S = 300
 _WIDGET = "application/vnd.jupyter.widget-view+json"
+_ASLEEP = re.compile(r"<p>([^<]*)</p></div>$")
+_FOR_THE_EAR = "position:absolute; width:1px; height:1px; overflow:hidden"
 _UNWANTED = {  # what no stored output may hold
     "a path of this machine": re.compile(
         r"/(?:home|root|work|Users|tmp|usr/lib|opt)/|[A-Z]:\\\\|site-packages"
@@ -174,21 +177,26 @@ def execute(notebook, name="notebook", timeout_s=CELL_TIMEOUT_S):
     peak_mb = float(probe.cells.pop().outputs[0].text) / 1024
     for before, after in zip(notebook.cells, probe.cells, strict=True):
         if before.cell_type == "code":
-            before.execution_count, before.outputs = (
-                after.execution_count,
-                [_stored(o) for o in after.outputs],
-            )
+            before.execution_count = after.execution_count
+            before.outputs = [stored for output in after.outputs for stored in _stored(output)]
     return Run(notebook, seconds, peak_mb)
 
 
 def _stored(output):
-    """An output as it may be kept. A live panel leaves only its name: the picture under it shows the better setting."""
-    if _WIDGET in output.get("data", ()):
-        output.data, output.metadata = (
-            nbformat.from_dict({"text/plain": output.data["text/plain"]}),
-            nbformat.from_dict({}),
-        )
-    return output
+    """What may be kept of an output: [outputs].
+
+    Of a live widget nothing. Of a panel its picture as PNG, which every reader shows, and below it
+    the line that tells how to wake it, with the picture's alt text for the ear.
+    """
+    data = output.get("data", {})
+    if _WIDGET in data:
+        return []
+    if "melodylab-still" not in data.get("text/html", ""):
+        return [output]
+    alt = html.escape(output.metadata["image/png"]["alt"])
+    page = f'<p style="{_FOR_THE_EAR}">{alt}</p><p>{_ASLEEP.search(data["text/html"])[1]}</p>'
+    del data["text/html"]
+    return [output, nbformat.v4.new_output("display_data", {"text/html": page})]
 
 
 def faults(notebook):

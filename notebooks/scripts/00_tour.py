@@ -36,17 +36,8 @@ import sys
 if "google.colab" in sys.modules:  # Colab starts without it; everywhere else this cell does nothing
     import subprocess
 
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pip",
-            "install",
-            "-q",
-            "git+https://github.com/melodylab/melodylab",
-        ],
-        check=True,
-    )
+    package = "melodylab[lab] @ git+https://github.com/melodylab/melodylab"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", package], check=True)
 
 # %%
 import matplotlib.pyplot as plt
@@ -121,6 +112,7 @@ sonify.players(
     seconds=4,
 )
 
+
 # %% [markdown]
 # **Change something.** Put `seed=3` into the warm-up and run the cells again: another singer, another key, another band. (Then go back
 # to 0, the numbers below speak of that song.) **Question.** The tone is silent at times although somebody sings. When? Listen
@@ -136,7 +128,6 @@ sonify.players(
 # Such a measure is called *salience*. First by hand. Let a note of 200 Hz have three partials, of strength 1, 0.5 and 0.25:
 #
 # $$S(200) = 1 + 0.8 \cdot 0.5 + 0.64 \cdot 0.25 = 1.56, \qquad S(100) = 0.8 \cdot 1 + 0.512 \cdot 0.5 + 0.328 \cdot 0.25 = 1.138.$$
-
 
 # %%
 def harmonic_sum(strength, f0_hz):
@@ -419,15 +410,10 @@ panels.show(
 
 # %%
 shifts = [round(36 * np.log2(harmonic)) for harmonic in (1, 2, 3, 4)]  # 36 rows an octave
-spectrum = np.zeros(156)
-spectrum[[20 + shift for shift in shifts]] = (
-    0.3,
-    1.0,
-    0.8,
-    0.6,
-)  # a note in row 20 whose first harmonic is the weakest
-stack = np.array([np.roll(spectrum, -shift) for shift in shifts])
-assert spectrum.argmax() == 56, "the brightest row is an octave too high"
+one_note = np.zeros(156)  # in row 20, and its first harmonic is the weakest
+one_note[[20 + shift for shift in shifts]] = 0.3, 1.0, 0.8, 0.6
+stack = np.array([np.roll(one_note, -shift) for shift in shifts])
+assert one_note.argmax() == 56, "the brightest row is an octave too high"
 assert stack.sum(axis=0).argmax() == 20 and stack[:, 20].all(), "only in row 20 all four agree"
 
 # %% [markdown]
@@ -490,12 +476,13 @@ for name in (ml.weights.BEST, "sf-crnn-1"):
 # Each ends with a check that tells you whether you are there, with a hint if not. Wrong tries cost nothing.
 #
 # **Exercise 1: the best threshold.** `frame_by_frame` has a voicing for every frame. From which threshold on is its overall accuracy
-# best? Use the panel or a loop over `widgets.revoiced(frame_by_frame, threshold)`.
+# best? Use the panel or a loop over `panels.revoiced(frame_by_frame, threshold)`.
 
 # %% tags=["exercise"]
 best_threshold = ...
 
 checks.check_00_a(best_threshold, frame_by_frame, song.melody)
+
 # %% tags=["solution"]
 thresholds = np.arange(0.3, 0.95, 0.02)
 accuracy = [
@@ -510,6 +497,7 @@ panels.show(
     alt="Overall accuracy against the threshold: a hill, gentle on the left and steep on the right.",
 )
 checks.check_00_a(best_threshold, frame_by_frame, song.melody)
+
 # %% [markdown] tags=["solution"]
 # Below the top, false alarms cost more than the recall they buy; above it, the reverse. The top lies above 0.5 because this song rests
 # in four frames out of ten. In a song without rests, the best threshold would be 0.
@@ -523,6 +511,7 @@ checks.check_00_a(best_threshold, frame_by_frame, song.melody)
 slip = {"from_s": ..., "ratio": ..., "because_of": ...}
 
 checks.check_00_b(slip, melody, song)
+
 # %% tags=["solution"]
 edges = np.diff(np.concatenate([[0], labels == "octave", [0]]))
 starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
@@ -538,6 +527,7 @@ slip = {
     "because_of": "drums",
 }
 checks.check_00_b(slip, melody, song)
+
 # %% [markdown] tags=["solution"]
 # Surprised? She sings a D flat (555 Hz) on the beat, and so does the snare drum: noise, a little of everything. A comb with teeth every
 # 277 Hz explains her overtones with every second tooth, and the noise feeds the teeth between. As soon as the noise has died away
@@ -552,6 +542,7 @@ checks.check_00_b(slip, melody, song)
 lead_db = ...
 
 checks.check_00_c(lead_db, seed=0, seconds=12)
+
 # %% tags=["solution"]
 half = ml.score_melody(melody, song.melody)["RPA"] / 2
 for lead_db in range(0, -31, -3):

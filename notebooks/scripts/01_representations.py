@@ -30,17 +30,8 @@ import sys
 if "google.colab" in sys.modules:  # Colab starts without it; everywhere else this cell does nothing
     import subprocess
 
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pip",
-            "install",
-            "-q",
-            "git+https://github.com/melodylab/melodylab",
-        ],
-        check=True,
-    )
+    package = "melodylab[lab] @ git+https://github.com/melodylab/melodylab"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", package], check=True)
 
 # %%
 import librosa
@@ -69,10 +60,10 @@ sonify.players(
     {"our second": song.mono, "its voice alone": voice}, song.sr, start_s=START_S, seconds=1
 )
 
+
 # %% [markdown]
 # The **waveform** comes first. A sung vowel repeats itself, $y(t) \approx y(t + T)$, and its pitch is how often it does,
 # $f_0 = 1/T$. To find $T$, slide the sound along itself and see where it fits best:
-
 
 # %%
 def pitch_by_sliding(y, at_s, sr):
@@ -132,11 +123,11 @@ print(
     f"{stft.values.shape[1]} rows, {stft.freqs_hz[1]:.2f} Hz apart; frame {n} is centred on {stft.times_s[n]:.3f} s"
 )
 
+
 # %% [markdown]
 # Powers span a huge range, and we hear ratios. So pictures use **decibels**, $L = 10 \log_{10} P = 20 \log_{10} |X|$, here
 # below the loudest cell: 100 times the power, which is 10 times the amplitude, is 20 dB. Three ways to colour the same
 # numbers:
-
 
 # %%
 def show_second(alt, panels, *, corridor=False, ylim=None, **options):
@@ -318,21 +309,21 @@ assert np.allclose(grid.position(h * a2_hz) - grid.position(a2_hz), 60 * np.log2
 
 # %%
 cqt = features.cqt(song)
-k, n = int(grid.nearest_bin(130.8)), round(8.4 * song.sr / 256)
+k, frame = int(grid.nearest_bin(130.8)), round(8.4 * song.sr / 256)
 length = round(song.sr / grid.freqs_hz[k] / (2 ** (1 / 60) - 1))
 fade, turns = (
     np.hanning(length),
     np.exp(-2j * np.pi * grid.freqs_hz[k] * np.arange(length) / song.sr),
 )
 by_hand = (
-    np.abs(song.mono[n * 256 - length // 2 :][:length] @ (fade * turns))
+    np.abs(song.mono[frame * 256 - length // 2 :][:length] @ (fade * turns))
     / fade.sum()
     * np.sqrt(length)
 )
 print(
-    f"window of {1000 * length / song.sr:.0f} ms; by hand {by_hand:.2f}, features.cqt {cqt.values[0, k, n]:.2f}"
+    f"window of {1000 * length / song.sr:.0f} ms; by hand {by_hand:.2f}, features.cqt {cqt.values[0, k, frame]:.2f}"
 )
-assert np.isclose(by_hand, cqt.values[0, k, n], rtol=0.05), "one cell is one slice against one sine"
+assert np.isclose(by_hand, cqt.values[0, k, frame], rtol=0.05), "one cell is one slice against one sine"
 
 # %% [markdown]
 # A semitone is $B/12 = 5$ rows for every harmonic of every note, and harmonic $h$ lies $B \log_2 h$ rows above its
@@ -346,8 +337,8 @@ notes = {
     )
     for name, f0_hz in {"A2": a2_hz, "A#2": a_sharp2_hz}.items()
 }
-low, high = (features.cqt(note).values[0, :, 130] for note in notes.values())
-assert np.corrcoef(np.roll(low, 5), high)[0, 1] > 0.99, "A2, five rows up, is A#2"
+a2_rows, a_sharp2_rows = (features.cqt(note).values[0, :, 130] for note in notes.values())
+assert np.corrcoef(np.roll(a2_rows, 5), a_sharp2_rows)[0, 1] > 0.99, "A2, five rows up, is A#2"
 sonify.players({name: note.mono for name, note in notes.items()}, song.sr, seconds=2)
 
 # %%
@@ -400,11 +391,11 @@ layers = {f"h = {h:g}": (hcqt, {"channel": layer}) for layer, h in enumerate(fea
 alt = "Six layers, 100 to 220 Hz. Between dotted lines around the melody, layers 2 to 5 are bright, 1 is dim, 0.5 dark."
 show_second(alt, layers, corridor=True, ylim=(100, 220))
 
+
 # %% [markdown]
 # The dotted lines run a semitone above and below the melody. Between them layer 1 only glows, because the fundamental of
 # this voice is weak, and a chord at F3 outshines it. But layers 2 to 5 all put a line there, while every other line comes
 # and goes. So the simplest melody extractor in the world adds the layers and takes the brightest row:
-
 
 # %%
 def brightest_row(picture, weights):
@@ -546,10 +537,12 @@ panels.show(
 # %% tags=["exercise"]
 window_samples = ...
 checks.check_01_a(window_samples)
+
 # %% tags=["solution"]
 # they are 4.9 Hz apart, and 2 * 22050 / N must be less: N > 8999
 window_samples = 16384
 checks.check_01_a(window_samples)
+
 # %% [markdown]
 # **2. Rows.** A CQT has 36 rows in an octave. How many rows up does a melody move that is transposed by a fifth (7
 # semitones), and how many rows above its fundamental lies the third harmonic, to the nearest row?
@@ -557,9 +550,11 @@ checks.check_01_a(window_samples)
 # %% tags=["exercise"]
 fifth_rows, third_harmonic_rows = ..., ...
 checks.check_01_b((fifth_rows, third_harmonic_rows))
+
 # %% tags=["solution"]
 fifth_rows, third_harmonic_rows = 36 * 7 // 12, round(36 * np.log2(3))
 checks.check_01_b((fifth_rows, third_harmonic_rows))
+
 # %% [markdown]
 # **3. Better weights.** In `ml.demo_song(seed=4)` a woman sings, and the plain sum of the layers finds her in little more
 # than a third of the frames. Choose six weights, for $h = \frac12, 1, 2, 3, 4, 5$, that find her in at least half of them.
@@ -568,6 +563,7 @@ checks.check_01_b((fifth_rows, third_harmonic_rows))
 # %% tags=["exercise"]
 weights = [..., ..., ..., ..., ..., ...]
 checks.check_01_c(weights)
+
 # %% tags=["solution"]
 # bright at half the pitch: this row is an overtone of a lower note. And high layers hold more of everything else.
 weights = [-1, 1, 0.8, 0.6, 0.4, 0.2]

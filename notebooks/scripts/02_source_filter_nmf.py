@@ -30,17 +30,8 @@ import sys
 if "google.colab" in sys.modules:  # Colab starts without it; everywhere else this cell does nothing
     import subprocess
 
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pip",
-            "install",
-            "-q",
-            "git+https://github.com/melodylab/melodylab",
-        ],
-        check=True,
-    )
+    package = "melodylab[lab] @ git+https://github.com/melodylab/melodylab"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", package], check=True)
 
 # %%
 from dataclasses import replace
@@ -143,7 +134,7 @@ settings = sfnmf.Settings()  # the published parameters
 X = stft.stft(song.mono, window=settings.window, hop_samples=settings.hop_samples)
 V = np.maximum(np.abs(X) ** 2, settings.floor)  # (513 frequencies, 517 frames)
 times_s = grids.frame_times_s(V.shape[1], settings.hop_samples, settings.sr)
-loud = V > np.quantile(V, 0.99)
+loud = np.quantile(V, 0.99) < V
 share = {
     kind: nmf.divergence(V[loud][None], V[loud][None] / 2, kind) / nmf.divergence(V, V / 2, kind)
     for kind in ("euclid", "kl", "is")
@@ -215,10 +206,10 @@ right.legend()
 alt = "Left: overlapping bumps. Right: the filter of a peaks at 800 Hz; that of i is low there and rises near 2800 Hz."
 show(figure, alt=alt, dpi=75)
 
+
 # %% [markdown]
 # **Listen.** One source, two filters: the same 150 partials, each as loud as the filter lets it through. The pitch stays, the vowel
 # changes. That product, comb times filter, is the element-wise $\odot$ of the model.
-
 
 # %%
 def sound(f0_hz, filter_power, seconds=1, sr=22050):
@@ -507,10 +498,10 @@ show(
 # %%
 sonify.players({"lead": library["melody"], "backing": library["accompaniment"]}, song.sr, seconds=3)
 
+
 # %% [markdown]
 # In decibels: SDR compares what we got with the true stem (higher is better; the mix itself is the floor). The last column switches
 # on a white spectrum beside the combs in sung frames, for breath and consonants (Durrieu's "unvoiced" extension).
-
 
 # %%
 def sdr_db(estimate):
@@ -524,6 +515,7 @@ for name, line in {"decoded": melody, "true": song.melody}.items():
         for unvoiced in (False, True)
     ]
     print(f"led by the {name:>7} melody {tried[0]:5.1f} dB, with white spectrum {tried[1]:5.1f} dB")
+
 
 # %% [markdown]
 # The melody decides: a wrong note in the line is a wrong sound in the lead, and the true note stays in the backing track. The white
@@ -545,7 +537,6 @@ for name, line in {"decoded": melody, "true": song.melody}.items():
 # ## Exercises
 #
 # **a)** Write the update of $H^B$. Derive it like the one of $H^{F_0}$: how does $\hat V$ depend on $H^B$? ($\omega = 1$.)
-
 
 # %% tags=["exercise"]
 def update_H_B(V, V_hat, W_B, H_B):

@@ -33,17 +33,8 @@ import sys
 if "google.colab" in sys.modules:  # Colab starts without it; everywhere else this cell does nothing
     import subprocess
 
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pip",
-            "install",
-            "-q",
-            "git+https://github.com/melodylab/melodylab",
-        ],
-        check=True,
-    )
+    package = "melodylab[lab] @ git+https://github.com/melodylab/melodylab"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", package], check=True)
 
 # %%
 import matplotlib.pyplot as plt
@@ -312,11 +303,11 @@ figure.set_size_inches(9.5, 6)
 alt = "Four aligned pictures of 5.8 s: H_F0, CNN1, the classifier with one line of steps, the truth. Right: at the cursor."
 show(figure, alt=alt, dpi=70)
 
+
 # %% [markdown]
 # "Clearer" can be counted. If a frame's values are shares $q_k$ that sum to 1, then $\exp(-\sum_k q_k \log q_k)$ says how
 # many notes are *in play*: 1 if one has it all, 61 if all have the same. And how often is the strongest note right? We
 # count on five other songs, so that what we chose on the first cannot help.
-
 
 # %%
 def in_play(values, sung):
@@ -381,10 +372,10 @@ figure = plot.activations(layer4, columns=8, melody=song.melody)
 alt = "Sixteen small pictures in two rows: in most a band follows the melody at some distance, in others little is seen."
 show(figure, alt=alt, dpi=75)
 
+
 # %% [markdown]
 # Now silence each in turn: it says 0 everywhere, and what comes after is computed anew. Guess before you run: of 16
 # channels, how many can the network not do without?
-
 
 # %%
 def without(channels):
@@ -730,6 +721,7 @@ for name, score in {"most in favour": a.values, "brightest": near.values}.items(
     print(f"without the 100 cells {name:>14}: log odds {whole:6.2f} → {left_over[name]:6.2f}")
 assert left_over["most in favour"] < whole, "without its evidence the note is less likely"
 
+
 # %% [markdown]
 # What it cannot tell: *why*. The answer depends on what "nothing" is (silence here; an average frame would give other
 # colours), shares out what only works together, and the way from silence to the song leads through half-songs the network
@@ -754,7 +746,6 @@ assert left_over["most in favour"] < whole, "without its evidence the note is le
 # **a)** Decide as published: from the 62 probabilities of a frame to `(f0_hz, voiced)`. The pitch is always the best
 # *note*, also where nothing is sung; class $c \geq 1$ is $55 \cdot 2^{(c-1)/12}$ Hz; the frame is voiced if that note
 # beats class 0.
-
 
 # %% tags=["exercise"]
 def decide(p):

@@ -32,17 +32,8 @@ import sys
 if "google.colab" in sys.modules:  # Colab starts without it; everywhere else this cell does nothing
     import subprocess
 
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pip",
-            "install",
-            "-q",
-            "git+https://github.com/melodylab/melodylab",
-        ],
-        check=True,
-    )
+    package = "melodylab[lab] @ git+https://github.com/melodylab/melodylab"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", package], check=True)
 
 # %%
 import matplotlib.pyplot as plt
@@ -199,10 +190,10 @@ show(
     dpi=65,
 )
 
+
 # %% [markdown]
 # And what does the second stage lose? We put the kernels of the finished network in another order, weights and all. For a network
 # without order, nothing would change but names:
-
 
 # %%
 def verdict(holds, claim):
@@ -286,12 +277,12 @@ for name, network in networks.items():
             f"of two by dice {np.mean(by_dice):.2f}"
         )
 
+
 # %% [markdown]
 # ## 4. 64 against 960
 #
 # **Claim** (the title's): several resolutions are better than one. The network has both; we silence all kernels of one length and
 # see what is left. (Networks that were *trained* with one length are in the table of part 6: that is another experiment.)
-
 
 # %%
 def without(length):
@@ -454,7 +445,7 @@ x = torch.from_numpy(wave.values[None].copy()).requires_grad_(True)
 model(x)[0, 1:, 200].max().backward()
 heard_frames = torch.where(x.grad.abs().amax(dim=(0, 1, 2)) > 0)[0].numpy() - 200
 print(f"from {heard_frames.min()} to {heard_frames.max()} frames of 10 ms around its own")
-assert -24 <= heard_frames.min() and heard_frames.max() <= 24, (
+assert heard_frames.min() >= -24 and heard_frames.max() <= 24, (
     "7 of each block, 3 of the first stage"
 )
 

@@ -33,17 +33,8 @@ import sys
 if "google.colab" in sys.modules:  # Colab starts without it; everywhere else this cell does nothing
     import subprocess
 
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pip",
-            "install",
-            "-q",
-            "git+https://github.com/melodylab/melodylab",
-        ],
-        check=True,
-    )
+    package = "melodylab[lab] @ git+https://github.com/melodylab/melodylab"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", package], check=True)
 
 # %%
 import dataclasses
@@ -270,6 +261,7 @@ verdict(
     "in every level sung frames weigh more than an equal share",
 )
 
+
 # %% [markdown]
 # So the picture of Figure 1 holds for a part of the network: levels 4 to 6 give the singer's rows up to three times their share, the
 # first three and the last give them less; and over time no level prefers anything by more than a few percent. Read even that
@@ -281,7 +273,6 @@ verdict(
 # **Claim.** What attention is worth shows when it is missing. `explain.uniform` blends the weights towards equal ones: at 0
 # they are the network's own, at 1 every row (or moment) counts the same, and their sum is 1 all the way. Nothing is
 # trained anew, so the network is put into a situation that it does not know.
-
 
 # %%
 def scores(names, share):
@@ -406,10 +397,10 @@ show(
     dpi=65,
 )
 
+
 # %% [markdown]
 # One network has *more false alarms* than another at some point of its dial, and fewer at another. To say that it
 # detects better or worse, compare the curves: at the recall of one, what are the false alarms of the other?
-
 
 # %%
 def false_alarms_at(recall, dial):
@@ -424,12 +415,12 @@ for recall in (0.7, 0.8, 0.9):
         {name: round(value, 2) for name, value in found.items()},
     )
 
+
 # %% [markdown]
 # ## 7. How far does it hear?
 #
 # **Claim.** A softmax over all frames of the block, and averages over all of them, let every frame hear the whole block; convolutions
 # alone hear a few frames. We measure: the gradient of one frame's best note with respect to every input frame.
-
 
 # %%
 def heard_frames(network, p, frame, first, stop):
@@ -672,6 +663,7 @@ verdict(
     "every network with the branch has more false alarms (the text)",
 )
 
+
 # %% [markdown]
 # *Question:* "no attention over time" also loses the 3 x 3 and 5 x 5 convolutions that the weights multiply, half of all numbers. What
 # would you compare it with, to learn about attention alone?
@@ -690,7 +682,6 @@ verdict(
 #
 # **a)** Attention over *time*, by hand: `x` is (channels, rows, frames), `z` the numbers before the softmax, (channels, frames). Return
 # `x` weighed.
-
 
 # %% tags=["exercise"]
 def attend_over_time(x, z):

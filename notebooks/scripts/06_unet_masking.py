@@ -33,17 +33,8 @@ import sys
 if "google.colab" in sys.modules:  # Colab starts without it; everywhere else this cell does nothing
     import subprocess
 
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pip",
-            "install",
-            "-q",
-            "git+https://github.com/melodylab/melodylab",
-        ],
-        check=True,
-    )
+    package = "melodylab[lab] @ git+https://github.com/melodylab/melodylab"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", package], check=True)
 
 # %%
 import contextlib
@@ -336,10 +327,10 @@ for low_hz, high_hz in ((0, 1000), (1000, 2000), (2000, 4000), (4000, 8001)):
         f"from {low_hz:4d} Hz: {k.sum():3d} bins, {bands:2d} bands, error {wrong_db:5.1f} dB, {share:3.0%} of all power"
     )
 
+
 # %% [markdown]
 # Below 2 kHz there is about a band for every bin, and the inversion is harmless; above, two or three bins share a band, and there
 # a voice has little power. So the magnitudes survive. Now the phases, for true magnitudes and for inverted ones:
-
 
 # %%
 def from_16_khz(magnitudes, phases_of=None):
@@ -613,7 +604,6 @@ show(
 # bottom has 13 rows, four semitones each, and a GRU that heard the whole song. Now cut one of the two off before the last block
 # on the way up:
 
-
 # %%
 @contextlib.contextmanager
 def cut(part):
@@ -827,8 +817,8 @@ my_file = ""  # such as "my_song.mp3"
 lead_db, led_by_best = -18, False
 
 mine = ml.load_song(my_file) if my_file else song
-stems = ml.separate(mine, "unet+best" if led_by_best else "unet")
-backing = stems["accompaniment"] + 10 ** (lead_db / 20) * stems["melody"]
+parted = ml.separate(mine, "unet+best" if led_by_best else "unet")
+backing = parted["accompaniment"] + 10 ** (lead_db / 20) * parted["melody"]
 target = Path(f"{mine.name}-backing.wav")
 audio.write(target, backing, mine.sr)
 again = ml.load_song(target)
@@ -875,6 +865,7 @@ for method, words in methods.items():
     cells = ["-" if value is None else f"{value:.1f}" for value in values]
     print(f"{words:>42}  {cells[0]:>6} {cells[1]:>6} {cells[2]:>15}")
 
+
 # %% [markdown]
 # Three things to read from it. Who is told the true melody gains 1.4 to 4.2 dB: to *find* the melody is still the larger half of taking
 # it out. The factorisation learns from the song itself and gains more from a good melody than the network, which has its own opinion;
@@ -898,7 +889,6 @@ for method, words in methods.items():
 # ## Exercises
 #
 # **a)** The fader `sharpness`: a function of a mask (any shape, 0..1) and `p` that returns shares in the ratio $m^p : (1-m)^p$.
-
 
 # %% tags=["exercise"]
 def sharper(mask, p):

@@ -34,17 +34,8 @@ import sys
 if "google.colab" in sys.modules:  # Colab starts without it; everywhere else this cell does nothing
     import subprocess
 
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pip",
-            "install",
-            "-q",
-            "git+https://github.com/melodylab/melodylab",
-        ],
-        check=True,
-    )
+    package = "melodylab[lab] @ git+https://github.com/melodylab/melodylab"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", package], check=True)
 
 # %%
 import tempfile
@@ -126,6 +117,7 @@ assert np.allclose(W, on_paper) and np.allclose(library.W, on_paper), (
 assert np.array_equal(library.H, H_toy), "H was not touched"
 nmf.factorise(V_toy, W=np.ones((3, 2)), H=H_toy, fix_H=True, iterations=200).W.round(3)
 
+
 # %% [markdown]
 # After 200 updates: $(3, 0)$, $(1, 1)$, $(0, 2)$. The kick owns the low row, both share the middle, the snare owns the high one.
 #
@@ -138,7 +130,6 @@ nmf.factorise(V_toy, W=np.ones((3, 2)), H=H_toy, fix_H=True, iterations=200).W.r
 # in a loop of five drums. As a function of them $\hat v$ is linear, $-\log$ of a linear function is convex, so $D$ is a **bowl**:
 # whoever walks downhill ends at the same place. (It has one lowest place as long as no row of $H$ is a mixture of the others.)
 # The first row of the toy, and two walkers:
-
 
 # %%
 def walk(start, updates=40):
@@ -320,11 +311,11 @@ show(
     dpi=65,
 )
 
+
 # %% [markdown]
 # How much leaks? In the 60 ms before each hit that had 0.3 s without another of its class before it: the stem's energy against
 # that of the 60 ms after the hit. (-100 dB stands for silence.) And the SI-SDR of each stem:
 # the level of what is right over the level of what is not.
-
 
 # %%
 def leak_db(stem, name, before_s=0.06):
@@ -383,10 +374,10 @@ for title, paces in choices.items():
     found_db = qualities(drums.separate(loop, loop.onsets, decays_s=paces).stems)
     print(f"{title:>17}: {words(found_db)}   mean {found_db.mean():4.1f} dB")
 
+
 # %% [markdown]
 # **$H$ free, on problems of real size.** From the drawn $H$, let both move for some updates at the end; and the library's default,
 # both from noise, with the five parts given to the classes *by the truth*, as well as they fit. Two loops:
-
 
 # %%
 def blind_stems(song):
@@ -509,10 +500,10 @@ for name in names:
         f"{name:>12}: F {evaluate.onset_f_measure(reference=loop.onsets.of_class(name), estimate=found.of_class(name)):.2f}"
     )
 
+
 # %% [markdown]
 # **The threshold is a dial** between missed hits and false ones. The shipped network has one for each class; here is one for all. A
 # panel in ten lines (this is how all panels here are made):
-
 
 # %%
 def picked(threshold):
@@ -688,8 +679,8 @@ for title, changes in change.items():
 # %%
 figure, axes = plt.subplots(1, 5, figsize=(10, 2), sharey=True, layout="constrained")
 for ax, name in zip(axes, names):
-    times_s, purity = own.onsets.of_class(name), drums.purities(loop, own, name)
-    ax.vlines(times_s, 0, purity, color=plot.DRUMS[name], linewidth=2)
+    hits_s, purity = own.onsets.of_class(name), drums.purities(loop, own, name)
+    ax.vlines(hits_s, 0, purity, color=plot.DRUMS[name], linewidth=2)
     best_s = float(drums.best_hit(loop, own, name).name.split(" at ")[1].split()[0])
     ax.axvline(best_s, color="black", linestyle=":", linewidth=1)
     ax.set_title(name.replace("_", " "), fontsize="medium")
@@ -812,6 +803,7 @@ if my_loop:
 else:
     print("no file given; on a command line: melodylab drums break.wav --out stems")
 
+
 # %% [markdown]
 # ## Honest limits
 #
@@ -829,7 +821,6 @@ else:
 #
 # **a)** Wiener masks. Several columns of $W$ may belong to one class, `owners` says to which. Return `{class: mask}`, each (freq,
 # time): the class's model to the power `power`, as a share of all classes'.
-
 
 # %% tags=["exercise"]
 def masks(W, H, owners, power):

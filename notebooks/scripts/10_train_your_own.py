@@ -34,17 +34,8 @@ import sys
 if "google.colab" in sys.modules:  # Colab starts without it; everywhere else this cell does nothing
     import subprocess
 
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pip",
-            "install",
-            "-q",
-            "git+https://github.com/melodylab/melodylab",
-        ],
-        check=True,
-    )
+    package = "melodylab[lab] @ git+https://github.com/melodylab/melodylab"
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", package], check=True)
 
 # %%
 import tempfile
@@ -193,6 +184,7 @@ by_torch = torch.nn.functional.cross_entropy(torch.tensor(logits), torch.tensor(
 assert np.isclose(np.mean(costs), float(by_torch)), "torch takes the mean of the same two numbers"
 assert np.isclose(costs[1], np.log(3)), "no idea among three classes costs log 3"
 
+
 # %% [markdown]
 # So a fresh network among 62 classes should begin near $\log 62 = 4.13$. If it begins at 50, something is broken before
 # the first step.
@@ -204,7 +196,6 @@ assert np.isclose(costs[1], np.log(3)), "no idea among three classes costs log 3
 # **Claim.** A network that cannot learn one song by heart has a bug. It is the first test of an engineer, because it is
 # quick and nothing can excuse a failure: no shortage of data, no difference between songs. A recipe is a dictionary of
 # three tables. The network is the CRNN of notebook 03 with a constant-Q transform for its ears, because that is quick.
-
 
 # %%
 def recipe(network, steps, songs, *, shift_semitones=3.0, **ingredients):
@@ -223,28 +214,28 @@ def recipe(network, steps, songs, *, shift_semitones=3.0, **ingredients):
     }
 
 
-live = LiveLoss()
-live
+by_heart = LiveLoss()
+by_heart
 
 # %%
 one_song = synth.training_song(0, 6)  # number 0 of the bank below
 alone = recipe("cqt-crnn-1", steps=25, songs=1, shift_semitones=0.0)
-model, history = training.fit(
-    alone, validate=[one_song], features=work / "features", device="cpu", on_step=live
+memory, _ = training.fit(
+    alone, validate=[one_song], features=work / "features", device="cpu", on_step=by_heart
 )
-ax = plot.learning_curve(live.losses)
+ax = plot.learning_curve(by_heart.losses)
 show(ax, alt="The loss of each step falls steeply from about four.", dpi=75)
 print(
-    f"loss: {live.losses[0]:.2f} at first (log 62 is {np.log(62):.2f}), {np.mean(live.losses[-10:]):.2f} at the end"
+    f"loss: {by_heart.losses[0]:.2f} at first (log 62 is {np.log(62):.2f}), {np.mean(by_heart.losses[-10:]):.2f} at the end"
 )
-assert np.mean(live.losses[-10:]) < 0.3 * live.losses[0], "it learns one song"
+assert np.mean(by_heart.losses[-10:]) < 0.3 * by_heart.losses[0], "it learns one song"
 
 # %% [markdown]
 # Does it *know* the song now? Let it hear the whole song and decode frame by frame, as notebook 03 does. The player has
 # the song on the left and what the network says on the right.
 
 # %%
-salience = run.salience(model, inputs.FRONT_ENDS["cqt"](one_song))
+salience = run.salience(memory, inputs.FRONT_ENDS["cqt"](one_song))
 ax = plot.salience_map(
     salience, melody=decode.peak(salience), reference=one_song.melody, colorbar=False
 )
@@ -526,6 +517,7 @@ assert training.Recipe.from_dict(tomllib.loads(earnest.as_toml())) == earnest, (
     "complete, and the same"
 )
 
+
 # %% [markdown]
 # ```
 # melodylab train my.toml --out my-run
@@ -561,7 +553,6 @@ assert training.Recipe.from_dict(tomllib.loads(earnest.as_toml())) == earnest, (
 #
 # **a)** Write the label of one frame yourself: the class of a pitch in Hz, with NaN and with pitches off the grid (more
 # than half a semitone below 55 or above 1760 Hz), which are class 0.
-
 
 # %% tags=["exercise"]
 def label_of(f0_hz):

@@ -146,7 +146,7 @@ def browser():
 @pytest.fixture
 def page(browser):
     """A fresh page that must stay on this machine and must not stumble."""
-    page = browser.new_page(viewport={"width": 1300, "height": 900})
+    page = browser.new_page(viewport={"width": 1280, "height": 720})
     page.set_default_timeout(60_000)
     outside, crashes = [], []
     page.on(
@@ -260,6 +260,29 @@ def test_panel_moves_in_a_real_browser(page, lab, tmp_path):
     assert page.get_by_text("Error displaying widget").count() == 0
 
 
+def test_the_next_day_the_picture_stands(page, lab, tmp_path):
+    """Saved, its kernel shut down, opened again: no panel, and no words about a missing one."""
+    write_notebook(lab[2] / "tomorrow.ipynb", PANEL)
+    run_all(page, lab, "tomorrow.ipynb")
+    page.locator(".melodylab-panel img").wait_for()
+    still = page.locator(".melodylab-still img")
+    assert still.count() == 1 and not still.is_visible(), "the same picture twice"
+    for slider in page.locator(".melodylab-panel [role=slider]").all():
+        assert slider.get_attribute("aria-label") in ("f0 hz", "cycles")
+    page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+    page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
+    address, token, folder = lab
+    page.goto(f"{address}/doc/tree/tomorrow.ipynb?token={token}&reset")
+    still.wait_for()
+    page.wait_for_timeout(5000)  # Lab looks for the model, and gives up after two seconds
+    assert still.is_visible() and still.evaluate("image => image.naturalWidth") == 800
+    assert page.get_by_text("run this cell (Shift+Enter) to move it").is_visible()
+    assert not any(line.is_visible() for line in page.get_by_text("Error displaying").all())
+    keep(page, "tomorrow", tmp_path)
+    outputs = nbformat.read(folder / "tomorrow.ipynb", as_version=4).cells[0].outputs
+    assert "image/png" in outputs[0].data and "text/html" in outputs[0].data
+
+
 STEPS = """
 from melodylab import synth
 from melodylab.course.panels import step_panel
@@ -319,6 +342,7 @@ def test_student_notebook_runs_and_its_panels_move(name, page, lab, tmp_path):
     for number, panel in enumerate(panels):
         loaded(page, panel)
         height = panel.bounding_box()["height"]
+        assert height <= 600, f"{height:.0f} px do not fit a projector of 720"
         handle = panel.locator(
             ".noUi-target:not([disabled]) .noUi-handle"
         ).first  # one that means something here

@@ -28,6 +28,7 @@ from IPython import get_ipython
 from IPython.display import HTML, display
 from matplotlib import colors
 from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from PIL import Image  # comes with matplotlib
 
@@ -171,10 +172,12 @@ def _ground_away(figure):
             if _is_dark(axis.get_tick_params().get("labelcolor", "black")):
                 axis.set_tick_params(which="both", labelcolor=_EITHER)
         drawn = [*ax.spines.values()]
-        if not ax.get_images() and not _has_mesh(ax):
+        if not ax.get_images():
             ax.patch.set_alpha(0)
-            drawn += [*ax.lines, *ax.collections, *ax.patches]
-            words += [text for text in ax.texts if text.get_bbox_patch() is None]
+            meshes = [part for part in ax.collections if isinstance(part, QuadMesh)]
+            drawn += [part for part in ax.collections if part not in meshes]
+            drawn += [*ax.lines, *ax.patches]
+            words += [t for t in ax.texts if t.get_bbox_patch() is None and not meshes]
             _see_through(ax.get_legend(), words)
         for artist in drawn:
             _lighten(artist)
@@ -183,10 +186,6 @@ def _ground_away(figure):
     for text in words:
         if _is_dark(text.get_color()):
             text.set_color(_EITHER)
-
-
-def _has_mesh(ax):
-    return any(type(part).__name__ == "QuadMesh" for part in ax.collections)
 
 
 def _see_through(legend, words):
@@ -282,8 +281,8 @@ class Panel:
         boxes += [self._player] * (sound is not None)
         self.ui = ipywidgets.VBox().add_class("melodylab-panel")
         awake = ipywidgets.HTML(
-            f"<style>.still-{self.ui.model_id} {{display: none}}</style>"
-            f'<img src="data:," alt="" onerror="{html.escape(_NAME_SLIDERS)}">',
+            f'<style onload="{html.escape(_NAME_SLIDERS)}">'
+            f".still-{self.ui.model_id} {{display: none}}</style>",
             layout=ipywidgets.Layout(display="none"),
         )
         self.ui.children = [*boxes, awake]

@@ -197,9 +197,9 @@ def _legend(ax, **options):
 
 
 def _plain(ax):
-    """A drawing on white: no frame, a faint grid."""
+    """A drawing without ground: no frame, a faint grid."""
     ax.spines[["top", "right"]].set_visible(False)
-    ax.grid(axis="y", color="#e6e6e6", linewidth=0.8)
+    ax.grid(axis="y", color="#808080", alpha=0.2, linewidth=0.8)
     ax.set_axisbelow(True)
 
 

@@ -209,13 +209,21 @@ def step_map(
     for n, time_s in enumerate(times_s):
         ax.axvline(
             time_s,
-            color="#888888" if n % 16 == 0 else "#d5d5d5",
+            color="#808080",
+            alpha=1 if n % 16 == 0 else 0.35,
             linewidth=1.2 if n % 16 == 0 else 0.5,
             zorder=0,
         )
     if bar is not None:
         first_s = times_s[0] + (16 * bar - 0.5) * steps.step_s
-        ax.axvspan(first_s, first_s + 16 * steps.step_s, color="#fff3cd", zorder=-1)
+        ax.axvspan(
+            first_s,
+            first_s + 16 * steps.step_s,
+            color="#e0a800",
+            alpha=0.18,
+            linewidth=0,
+            zorder=-1,
+        )
     for row, name in enumerate(names):
         signal = np.atleast_2d(stems[name])
         starts = np.unique(np.linspace(0, signal.shape[1] - 1, 1600).astype(int))

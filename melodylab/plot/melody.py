@@ -114,8 +114,10 @@ def mask_map(mask, *, gate=None, melody=None, ax=None, fmax_hz=None, colorbar=Tr
         _line(ax, melody, **ESTIMATE, label="melody")
     if gate is not None:
         outline = [patheffects.withStroke(linewidth=3, foreground="black", alpha=0.75)]
-        where = ax.get_xaxis_transform()  # seconds, and 0..1 from bottom to top
-        ax.plot(mask.times_s, gate, color="#7CFC9A", linewidth=1.4, linestyle=(0, (5, 1)), label="gate, 0 to 1", transform=where,
+        where = (
+            ax.get_xaxis_transform()
+        )  # seconds, and 0..1 from bottom to top; at an end it would not be seen
+        ax.plot(mask.times_s, 0.03 + 0.94 * np.asarray(gate), color="#7CFC9A", linewidth=1.4, linestyle=(0, (5, 1)), label="gate, 0 to 1", transform=where,
                 path_effects=outline, scalex=False, scaley=False)  # fmt: skip
     _legend(ax)
     return ax

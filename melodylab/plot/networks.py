@@ -4,6 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib import patheffects, ticker
 from matplotlib.colors import Normalize, PowerNorm
+from matplotlib.figure import Figure
 
 from melodylab.dsp import grids
 from melodylab.plot.axes import (
@@ -20,6 +21,7 @@ from melodylab.plot.axes import (
     _plain,
     note_name,
 )
+from melodylab.records import Features, Melody
 
 # --- inside a network -----------------------------------------------------------------------------
 
@@ -335,12 +337,36 @@ def attribution_map(attribution, *, ax=None, melody=None, colorbar=True, channel
 # --- attention and kernels ------------------------------------------------------------------------
 
 
-def attention(picture, maps, *, channel=0, melody=None):
-    """What a level of FTANet sees and where it looks: the input, above it the attention over time, beside it over frequency.
+def attention(
+    picture: Features,
+    maps: tuple,
+    *,
+    channel: int = 0,
+    melody: Melody | None = None,
+    time_s: float | None = None,
+) -> Figure:
+    """What a level of FTANet sees and where it looks, in one block.
 
-    picture: the network's input (Features). maps: `explain.AttentionMaps`. channel: of the picture. Weights are given as
-    multiples of equal ones, so 1, the dotted line, is no preference; thin lines are the channels, the thick one is their mean. A
-    variant's missing map stays empty. melody: drawn on the input. Returns a Figure.
+    The input; above it the attention over time, beside it over frequency. Weights are multiples of
+    equal ones, so 1, the dotted line, is no preference; thin lines are the channels, the thick one
+    is their mean. A variant's missing map stays empty.
+
+    Parameters
+    ----------
+    picture : Features
+        The network's input.
+    maps : explain.AttentionMaps
+        Of one level and block.
+    channel : int
+        Of the picture, from 0.
+    melody : Melody, optional
+        Drawn on the input.
+    time_s : float, optional
+        A moment to mark, in seconds.
+
+    Returns
+    -------
+    Figure
     """
     figure = plt.figure(figsize=(9, 4.6), layout="constrained")
     axes = figure.subplots(2, 2, width_ratios=(4, 1), height_ratios=(1, 3.2), squeeze=False)
@@ -372,6 +398,9 @@ def attention(picture, maps, *, channel=0, melody=None):
         top = max(1.05 * np.quantile(relative, 0.998), 1.2)
         side.set(**{"xlim" if upright else "ylim": (0, top)})
     above.set(xlim=ax.get_xlim(), ylabel="Weight", title="Attention over time")
+    if time_s is not None:
+        for row in (above, ax):
+            _cursor(row, time_s)
     above.tick_params(labelbottom=False)
     if maps.frequency is not None:
         beside.set_yscale("log")

@@ -83,7 +83,14 @@ def crnn_panel(song, model, *, picture=None, names=None):
         if song.melody is not None:
             rows["the truth"] = song.melody
         figure = plot.aligned(rows, time_s=time_s)
-        figure.set_size_inches(10, 0.5 + 1.25 * len(rows))
+        figure.set_size_inches(11, 0.4 + 0.86 * len(rows))
+        figure.get_layout_engine().set(hspace=0, h_pad=0.01)
+        for ax in figure.axes:  # low rows have room for every second octave
+            if ax.get_yscale() == "log" and ax.get_ylabel() == "" and len(ax.get_yticks()) > 3:
+                few = [f for f in ax.get_yticks() if f < 54 or round(np.log2(f / 110)) % 2 == 0]
+                ax.set_yticks(few)
+            if "at" in ax.get_title() or ax.get_subplotspec().colspan.start == 1:
+                ax.tick_params(labelbottom=False)
         figure.suptitle(title(layer, channel, silence))
         return figure
 
@@ -129,5 +136,5 @@ def crnn_panel(song, model, *, picture=None, names=None):
 
     controls["layer"].observe(limit, names="value")
     return Panel(
-        draw, controls, height_px=700 if song.melody is not None else 580, alt=alt, sound=sound
+        draw, controls, height_px=430 if song.melody is not None else 360, alt=alt, sound=sound
     )

@@ -39,7 +39,7 @@ class ToggleGrid(ipywidgets.VBox):
             for n in range(shown or columns):
                 gap = "8px" if n % group == group - 1 else "1px"
                 layout = ipywidgets.Layout(
-                    width="2.3em", height="1.9em", padding="0", margin=f"1px {gap} 1px 1px"
+                    width="2.3em", height="1.6em", padding="0", margin=f"1px {gap} 1px 1px"
                 )
                 buttons.append(ipywidgets.ToggleButton(layout=layout))
                 buttons[-1].observe(self._pressed, names="value")
@@ -152,7 +152,7 @@ def step_panel(song, onsets=None, *, tempo_bpm=None, **settings):
 
     def draw(bar, steps, mute, solo):
         parts, added, removed = taken_apart(steps)
-        figure = Figure(figsize=(11, 4.6), layout="constrained")
+        figure = Figure(figsize=(12, 3.4), layout="constrained")
         ax, side = figure.subplots(1, 2, width_ratios=(6, 1))
         silent = set(names) - set(heard(mute, solo))
         looks = {
@@ -200,7 +200,7 @@ def step_panel(song, onsets=None, *, tempo_bpm=None, **settings):
         controls["steps"].first = 16 * (controls["bar"].value - 1)
 
     controls["bar"].observe(turn, names="value")
-    return Panel(draw, controls, height_px=460, alt=alt, sound=sound)
+    return Panel(draw, controls, height_px=330, alt=alt, sound=sound)
 
 
 class _Switches(ToggleGrid):
@@ -209,7 +209,7 @@ class _Switches(ToggleGrid):
     def __init__(self, name, titles):
         super().__init__({name: titles}, "-" * len(titles), group=len(titles))
         for button, title in zip(self._buttons[0], titles, strict=True):
-            button.layout.width = "7.2em"
+            button.layout.width = "6.8em"
         self._fill()
 
     def _fill(self, _change=None):

@@ -59,8 +59,10 @@ def attention_panel(song, model, *, picture=None):
     def draw(level, axis, blend, time_s):
         with explain.uniform(model, f"level{level}.attend.{axis}_map", blend):
             maps = explain.attention(model, picture, time_s, level)
-        figure = plot.attention(picture, maps, melody=line(level, axis, blend))
-        figure.suptitle(title(level, axis, blend), fontsize="medium")
+        figure = plot.attention(picture, maps, melody=line(level, axis, blend), time_s=time_s)
+        figure.set_size_inches(10, 4.2)
+        words = f"{title(level, axis, blend)}; {block(maps)}"
+        figure.suptitle(words, fontsize="medium")
         return figure
 
     def title(level, axis, blend):
@@ -75,8 +77,13 @@ def attention_panel(song, model, *, picture=None):
             f": OA {before:.2f} → {after:.2f}" if blend else f": OA of the network {before:.2f}"
         )
 
+    def block(maps):
+        return f"the block from {maps.times_s[0]:.2f} to {maps.times_s[-1]:.2f} s"
+
     def alt(level, axis, blend, time_s):
-        return f"{title(level, axis, blend)}. {_words({'level': level, 'axis': axis, 'blend': blend, 'time_s': time_s})}"
+        maps = explain.attention(model, picture, time_s, level)
+        state = {"level": level, "axis": axis, "blend": blend, "time_s": time_s}
+        return f"{title(level, axis, blend)}; {block(maps)}. {_words(state)}"
 
     def sound(level, axis, blend, time_s):
         melodies = {"melody of the network": untouched()}
@@ -88,4 +95,4 @@ def attention_panel(song, model, *, picture=None):
         }
         return sonify.players(tones, song.sr, start_s=max(0, time_s - 2), seconds=4)
 
-    return Panel(draw, controls, height_px=480, alt=alt, sound=sound)
+    return Panel(draw, controls, height_px=420, alt=alt, sound=sound)

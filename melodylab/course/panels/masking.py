@@ -75,7 +75,7 @@ def mixing_desk(song, model, *, picture=None, melodies=None, seconds=6.0):
         return _factor(melody_db) * lead + _factor(accompaniment_db) * separation.rest(song, lead)
 
     def draw(melody_db, accompaniment_db, from_s, **mask):
-        figure = Figure(figsize=(10, 5.4), layout="constrained")
+        figure = Figure(figsize=(11, 4.4), layout="constrained")
         above, below = figure.subplots(2, 1, sharex=True)
         shares, gate = used(**mask)
         shown = (
@@ -110,7 +110,7 @@ def mixing_desk(song, model, *, picture=None, melodies=None, seconds=6.0):
         }
         return sonify.player(mixed(**state), song.sr, **options)
 
-    return Panel(draw, controls, height_px=540, alt=alt, sound=sound)
+    return Panel(draw, controls, height_px=410, alt=alt, sound=sound)
 
 
 def _factor(level_db):

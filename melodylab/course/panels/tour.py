@@ -25,7 +25,7 @@ def threshold_panel(methods, reference=None, *, sound=None):
     def draw(method, threshold):
         salience, melody = methods[method]
         melody = revoiced(melody, threshold)
-        figure = Figure(figsize=(10, 4.4 if reference is None else 6.4), layout="constrained")
+        figure = Figure(figsize=(11, 4.4 if reference is None else 4.8), layout="constrained")
         axes = figure.subplots(1 if reference is None else 2, sharex=True, squeeze=False)[:, 0]
         plot.salience_map(salience, melody=melody, reference=reference, ax=axes[0])
         title = f"{method}, voiced from {threshold:.2f}: {melody.voiced.mean():.0%} of the frames"
@@ -44,7 +44,7 @@ def threshold_panel(methods, reference=None, *, sound=None):
         axes[0].set_title(title)
         return figure
 
-    return Panel(draw, controls, height_px=440 if reference is None else 640, sound=sound)
+    return Panel(draw, controls, height_px=440 if reference is None else 460, sound=sound)
 
 
 def revoiced(melody, threshold):

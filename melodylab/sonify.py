@@ -1,18 +1,31 @@
-"""Make results audible: a tone that follows a melody, clicks on hits, and small players for notebooks.
+"""Make results audible: a tone that follows a melody, clicks on hits, and small players for
+notebooks.
 
-Conventions: sounds are float32, (samples,) or (channels, samples), full scale 1. A tone sounds where the melody is voiced
-and nowhere else; its pitch moves only within a voiced run. Players carry their sound inside: no files, no network.
+Conventions: sounds are float32, (samples,) or (channels, samples), full scale 1. A tone sounds
+where the melody is voiced and nowhere else; its pitch moves only within a voiced run. Players
+carry their sound inside: no files, no network.
 """
+
+from __future__ import annotations
 
 import base64
 import html
 import io
+from typing import TYPE_CHECKING
 
 import numpy as np
 import soundfile as sf
 
 from melodylab.dsp import stft
 from melodylab.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from IPython.display import HTML
+    from numpy.typing import ArrayLike
+
+    from melodylab.records import Melody, Song
 
 _STRENGTHS = (1, 0.5, 0.3, 0.2, 0.12, 0.08)  # of the tone's harmonics
 _PLAYER_RATES = (
@@ -25,12 +38,29 @@ _PLAYER_RATES = (
 )  # what MP3 can hold; other rates become 22050 Hz
 
 
-def tone(melody, sr, n_samples=None):
-    """A soft tone with six harmonics that follows the voiced part of `melody`: float32 (n_samples,), peak below 0.4.
+def tone(melody: Melody, sr: int, n_samples: int | None = None) -> np.ndarray:
+    """A soft tone with six harmonics that follows the voiced part of `melody`.
 
-    Each voiced run reaches half a frame beyond its first and last frame, has 8 ms ramps inside and keeps its phase; between
-    frames f0 is interpolated in log-frequency, within the run only. Exact zeros elsewhere. n_samples: up to the end of the
-    last frame if not given. (mir_eval.sonify.pitch_contour glides towards 0 Hz and sounds on through gaps.)
+    Float32 (n_samples,), peak below 0.4.
+
+    Each voiced run reaches half a frame beyond its first and last frame, has 8 ms ramps inside and
+    keeps its phase; between frames f0 is interpolated in log-frequency, within the run only. Exact
+    zeros elsewhere.
+
+    Parameters
+    ----------
+    melody : Melody
+        What to follow.
+    sr : int
+        Samples a second.
+    n_samples : int, optional
+        Up to the end of the last frame if not given. (mir_eval.sonify.pitch_contour glides towards
+        0 Hz and sounds on through gaps.).
+
+    Returns
+    -------
+    ndarray
+        (n_samples,) float32, peak below 0.4; zeros where nothing is voiced.
     """
     times_s, sung_hz = melody.times_s, melody.sung_hz
     step_s = np.median(np.diff(times_s)) if len(times_s) > 1 else 0.01
@@ -59,10 +89,24 @@ def tone(melody, sr, n_samples=None):
     return y
 
 
-def clicks(times_s, sr, n_samples):
-    """A short blip that starts at the sample nearest to each time: float32 (n_samples,), peak below 1.
+def clicks(times_s: ArrayLike, sr: int, n_samples: int) -> np.ndarray:
+    """A short blip that starts at the sample nearest to each time.
 
-    times_s: (hits,) in seconds, in any order; what falls outside the sound is left out.
+    Float32 (n_samples,), peak below 1.
+
+    Parameters
+    ----------
+    times_s : ArrayLike
+        (hits,) in seconds, in any order; what falls outside the sound is left out.
+    sr : int
+        Samples a second.
+    n_samples : int
+        Length of the result.
+
+    Returns
+    -------
+    ndarray
+        (n_samples,) float32, peak below 1.
     """
     y = np.zeros(n_samples, dtype=np.float32)
     t = np.arange(round(0.03 * sr)) / sr
@@ -75,10 +119,25 @@ def clicks(times_s, sr, n_samples):
     return np.clip(y, -1, 1)
 
 
-def check_mix(song, melody):
-    """The song on the left ear, the melody's tone on the right: float32 (2, samples) at the song's rate.
+def check_mix(song: Song, melody: Melody) -> np.ndarray:
+    """The song on the left ear, the melody's tone on the right.
 
-    The tone is made as loud (RMS) as the mix, as far as full scale allows. The left channel is `song.mono`, unchanged.
+    Float32 (2, samples) at the song's rate.
+
+    The tone is made as loud (RMS) as the mix, as far as full scale allows. The left channel is
+    `song.mono`, unchanged.
+
+    Parameters
+    ----------
+    song : Song
+        What it is about.
+    melody : Melody
+        For the right ear.
+
+    Returns
+    -------
+    ndarray
+        (2, samples) float32 at the song's rate.
     """
     right = tone(melody, song.sr, song.audio.shape[1])
     on = right != 0
@@ -87,23 +146,85 @@ def check_mix(song, melody):
     return np.stack([song.mono, right])
 
 
-def player(audio, sr, *, start_s=0, seconds=6, gain=None, title=""):
-    """An HTML player for an excerpt, as IPython.display.HTML; the sound is inside as MP3, about 35 KB for 6 s of mono.
+def player(
+    audio: np.ndarray,
+    sr: int,
+    *,
+    start_s: float = 0,
+    seconds: float = 6,
+    gain: float | None = None,
+    title: str = "",
+) -> HTML:
+    """An HTML player for an excerpt, as IPython.display.HTML.
 
-    audio: (samples,) or (channels, samples); more than two channels are mixed to one. gain: a factor, the same for all
-    sounds that are to be compared by level (beyond full scale it clips); None brings the peak to 0.9, but leaves alone
-    what is quieter than 0.001 (-60 dB). title: shown above, and read by screen readers. Same input, same bytes.
-    Raises InputError where the excerpt holds no sound.
+    The sound is inside as MP3, about 35 KB for 6 s of mono.
+
+    Parameters
+    ----------
+    audio : ndarray
+        (samples,) or (channels, samples); more than two channels are mixed to one.
+    sr : int
+        Samples a second.
+    start_s : float
+        Where the excerpt begins, in seconds.
+    seconds : float
+        How long it is.
+    gain : float, optional
+        A factor, the same for all sounds that are to be compared by level (beyond full scale it
+        clips); None brings the peak to 0.9, but leaves alone what is quieter than 0.001 (-60 dB).
+    title : str
+        Shown above, and read by screen readers. Same input, same bytes. Raises InputError where the
+        excerpt holds no sound.
+
+    Returns
+    -------
+    HTML
+
+    Raises
+    ------
+    InputError
+        Where the excerpt holds no sound.
     """
     from IPython.display import HTML
 
     return HTML(_figure(_excerpt(audio, sr, start_s, seconds), sr, gain, title))
 
 
-def players(sounds, sr, *, start_s=0, seconds=6, gain=None):
-    """A row of players for {title: audio} at one common gain, so that levels can be compared. Options as in `player`.
+def players(
+    sounds: Mapping[str, np.ndarray],
+    sr: int,
+    *,
+    start_s: float = 0,
+    seconds: float = 6,
+    gain: float | None = None,
+) -> HTML:
+    """A row of players for {title: audio} at one common gain, so that levels can be compared.
+
+    Options as in `player`.
 
     gain=None brings the loudest of the excerpts to peak 0.9.
+
+    Parameters
+    ----------
+    sounds : Mapping[str, ndarray]
+        {title: (samples,) or (channels, samples)}.
+    sr : int
+        Samples a second.
+    start_s : float
+        Where the excerpt begins, in seconds.
+    seconds : float
+        How long it is.
+    gain : float, optional
+        A factor for all; None brings the loudest of the excerpts to peak 0.9.
+
+    Returns
+    -------
+    HTML
+
+    Raises
+    ------
+    InputError
+        Where an excerpt holds no sound.
     """
     from IPython.display import HTML
 
@@ -122,7 +243,8 @@ def _excerpt(audio, sr, start_s, seconds):
     a, b = max(0, round(start_s * sr)), min(audio.shape[-1], round((start_s + seconds) * sr))
     if a >= b:
         raise InputError(
-            f"nothing to play between {start_s} s and {start_s + seconds} s: the sound lasts {audio.shape[-1] / sr:.2f} s"
+            f"nothing to play between {start_s} s and {start_s + seconds} s: the sound lasts "
+            f"{audio.shape[-1] / sr:.2f} s"
         )
     ramp = np.linspace(0, 1, min(round(0.005 * sr), b - a), dtype=np.float32)
     cut = audio[:, a:b].copy()
@@ -152,7 +274,8 @@ def _figure(y, sr, gain, title):
 def _mp3(y, sr):
     """Encode (1 or 2, samples) with a variable bit rate.
 
-    At a low constant rate the file lacks the mark that cuts off the encoder's delay: the sound would come 60 ms late.
+    At a low constant rate the file lacks the mark that cuts off the encoder's delay: the sound
+    would come 60 ms late.
     """
     if sr not in _PLAYER_RATES:
         y, sr = stft.resample(y, sr, 22050), 22050

@@ -1,21 +1,23 @@
 #!/usr/bin/env python
-"""Rebuild and execute the notebooks, one way: the scripts are the source, everything else is made from them.
+"""Rebuild and execute the notebooks, one way: the scripts are the source, the rest is made of them.
 
-    python notebooks/build.py                     all of them
-    python notebooks/build.py 00_tour             only these
-    python notebooks/build.py --check             writes nothing; complains where a notebook is not what its script says
+    python notebooks/build.py                all of them
+    python notebooks/build.py 00_tour        only these
+    python notebooks/build.py --check        writes nothing; tells what is not as its script says
 
-    scripts/NN_name.py            the source (jupytext percent format), exercises and solutions in one
-    solutions/NN_name.ipynb       all cells, no outputs; jupytext's pair of the script by the folders in pyproject.toml, so
-                                  that a copy elsewhere is nobody's pair
-    NN_name.ipynb                 for students: cells tagged "solution" left out, executed from a cold kernel, outputs kept
+    scripts/NN_name.py        the source (jupytext percent format), exercises and solutions in one
+    solutions/NN_name.ipynb   all cells, no outputs; jupytext's pair of the script by the folders in
+                              pyproject.toml, so that a copy elsewhere is nobody's pair
+    NN_name.ipynb             for students: cells tagged "solution" left out, executed from a cold
+                              kernel, outputs kept
 
-An exercise is a code cell tagged "exercise": an answer left as `...` and the line that checks it, which then only prints a
-friendly word. A cell tagged "solution" follows it directly and answers and checks again. So both versions run from top to
-bottom. Prose that belongs to a solution is a Markdown cell tagged "solution" after that.
+An exercise is a code cell tagged "exercise": an answer left as `...` and the line that checks it,
+which then only prints a friendly word. A cell tagged "solution" follows it directly and answers and
+checks again. So both versions run from top to bottom. Prose that belongs to a solution is a
+Markdown cell tagged "solution" after that.
 
-What is stored does not depend on when or how often it was built: ids come from names and places, and timings, versions and
-widget states are left out.
+What is stored does not depend on when or how often it was built: ids come from names and places,
+and timings, versions and widget states are left out. Of a panel its picture is stored.
 """
 
 import argparse
@@ -58,11 +60,15 @@ _UNWANTED = {  # what no stored output may hold
 
 
 class BuildError(Exception):
-    """Something in a notebook is not as it should be; the message names the notebook and, where known, the cell."""
+    """Something in a notebook is not as it should be; the message names the notebook and, where
+    known, the cell.
+    """
 
 
 class Run(NamedTuple):
-    """An executed notebook, the seconds it took from a cold kernel, and the kernel's peak memory in MB (NaN if unknown)."""
+    """An executed notebook, the seconds it took from a cold kernel, and the kernel's peak memory
+    in MB (NaN if unknown).
+    """
 
     notebook: nbformat.NotebookNode
     seconds: float
@@ -86,7 +92,9 @@ def student_path(name):
 
 
 def solutions_notebook(name, folder=FOLDER):
-    """All cells of the script, without outputs. Raises BuildError where exercises and solutions do not pair up."""
+    """All cells of the script, without outputs. Raises BuildError where exercises and solutions do
+    not pair up.
+    """
     text = (folder / "scripts" / f"{name}.py").read_text(encoding="utf-8")
     notebook = jupytext.reads(text, fmt="py:percent")
     if notebook.metadata.get("kernelspec") != KERNEL:
@@ -105,7 +113,8 @@ def solutions_notebook(name, folder=FOLDER):
         answers = cell.cell_type == "code" and "solution" in tags
         if answers != ("exercise" in before) and (answers or not before & {"solution"}):
             raise BuildError(
-                f"{name}, cell {index}: a solution must follow its exercise, and every exercise has one"
+                f"{name}, cell {index}: a solution must follow its exercise, and every "
+                f"exercise has one"
             )
         before = tags
     if "exercise" in before:
@@ -136,13 +145,16 @@ def without_outputs(notebook):
 
 _PEAK = r"""
 import pathlib as _pathlib, re as _re
-_status = _pathlib.Path("/proc/self/status")  # not getrusage: that one includes what the parent process once held
+# not getrusage: that one includes what the parent process once held
+_status = _pathlib.Path("/proc/self/status")
 print(_re.search(r"VmHWM:\s*(\d+)", _status.read_text())[1] if _status.exists() else "nan")
 """
 
 
 def execute(notebook, name="notebook", timeout_s=CELL_TIMEOUT_S):
-    """Run a copy from a cold kernel, in an empty folder, against this checkout: Run. A failing cell raises BuildError."""
+    """Run a copy from a cold kernel, in an empty folder, against this checkout: Run. A failing
+    cell raises BuildError.
+    """
     notebook = without_outputs(notebook)
     probe = copy.deepcopy(notebook)
     probe.cells.append(nbformat.v4.new_code_cell(_PEAK))
@@ -245,7 +257,9 @@ def text_of(notebook):
 
 
 def differences(name):
-    """What in the two committed notebooks is not what the script says; outputs do not count. One sentence each."""
+    """What in the two committed notebooks is not what the script says; outputs do not count. One
+    sentence each.
+    """
     found = []
     for path, wanted in (
         (solutions_path(name), solutions_notebook(name)),
@@ -273,7 +287,9 @@ def _says(cell):
 
 
 def build(name):
-    """Write both notebooks of a script, the student's executed; prints what it took. Raises BuildError."""
+    """Write both notebooks of a script, the student's executed; prints what it took. Raises
+    BuildError.
+    """
     solutions, run = solutions_notebook(name), execute(student_notebook(name), name)
     if found := faults(run.notebook):
         raise BuildError("\n".join(f"{name}: {fault}" for fault in found))
@@ -281,7 +297,8 @@ def build(name):
     size = len(text.encode())
     if size > MAX_BYTES:
         raise BuildError(
-            f"{name}: {size / 1000:.0f} KB, allowed are {MAX_BYTES // 1000}; shorten players, shrink pictures"
+            f"{name}: {size / 1000:.0f} KB, allowed are {MAX_BYTES // 1000}; shorten players, "
+            f"shrink pictures"
         )
     solutions_path(name).parent.mkdir(exist_ok=True)
     solutions_path(name).write_text(text_of(solutions), encoding="utf-8")
@@ -317,7 +334,8 @@ def main(arguments=None):
         )
         if together > MAX_BYTES_TOGETHER:
             raise BuildError(
-                f"all notebooks hold {together / 1e6:.1f} MB, allowed are {MAX_BYTES_TOGETHER / 1e6:.0f}"
+                f"all notebooks hold {together / 1e6:.1f} MB, allowed are "
+                f"{MAX_BYTES_TOGETHER / 1e6:.0f}"
             )
     except BuildError as error:
         sys.exit(str(error))

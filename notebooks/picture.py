@@ -16,7 +16,9 @@ from melodylab.dsp import features
 
 
 def draw():
-    """Figure: the demo song's spectrum, the salience with the melody found and the true one, and the stems."""
+    """Figure: the demo song's spectrum, the salience with the melody found and the true one, and
+    the stems.
+    """
     song = ml.demo_song(seed=0, seconds=12)
     salience = ml.salience(song)
     melody = ml.extract_melody(song)

@@ -1,7 +1,9 @@
-"""The notebooks as a student sees them: JupyterLab in a real browser, every cell run, a slider moved by keyboard.
+"""The notebooks as a student sees them: JupyterLab in a real browser, every cell run, a slider
+moved by keyboard.
 
-One JupyterLab on this machine's own loop serves the module, in a temporary folder, with temporary settings and no way out to
-any network. MELODYLAB_SCREENSHOTS names a folder that keeps the screenshots.
+One JupyterLab on this machine's own loop serves the module, in a temporary folder, with
+temporary settings and no way out to any network. MELODYLAB_SCREENSHOTS names a folder that
+keeps the screenshots.
 """
 
 import os
@@ -32,7 +34,8 @@ QUIET_BROWSER = [
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
 SETTINGS = {
-    "notebook-extension/tracker": '{"windowingMode": "none"}',  # every cell is in the page, also out of view
+    # every cell is in the page, also out of view
+    "notebook-extension/tracker": '{"windowingMode": "none"}',
     "apputils-extension/notification": '{"fetchNews": "false", "checkForUpdates": false}',
 }
 PANEL = """
@@ -64,7 +67,9 @@ panels.show(figure, alt="A line that goes up and down")
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    """(address, token, folder) of a running JupyterLab whose kernels use this environment and this checkout."""
+    """(address, token, folder) of a running JupyterLab whose kernels use this environment and this
+    checkout.
+    """
     folder, home = tmp_path_factory.mktemp("notebooks"), tmp_path_factory.mktemp("home")
     for name, text in SETTINGS.items():
         file = home / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
@@ -164,25 +169,31 @@ def _leaves(url):
 
 
 def run_all(page, lab, notebook, seconds=240):
-    """Open a notebook of the served folder, run all its cells, and fail on an error in any of them."""
+    """Open a notebook of the served folder, run all its cells, and fail on an error in any of
+    them.
+    """
     address, token, _ = lab
     page.goto(f"{address}/doc/tree/{notebook}?token={token}&reset")
     page.wait_for_function(
-        "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle'",
+        "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status "
+        "=== 'idle'",
         timeout=120_000,
     )
     page.evaluate(
         """seconds => Promise.race([
             window.jupyterapp.commands.execute('notebook:run-all-cells'),
-            new Promise((_, fail) => setTimeout(() => fail(`the cells took more than ${seconds} s`), seconds * 1000)),
+            new Promise((_, fail) => setTimeout(
+                () => fail(`the cells took more than ${seconds} s`), seconds * 1000)),
         ])""",
         seconds,
     )
     errors = page.evaluate(
         """() => {
             const cells = [...window.jupyterapp.shell.currentWidget.content.model.cells];
-            return cells.filter(cell => cell.type === 'code').flatMap(cell => cell.outputs.toJSON())
-                .filter(output => output.output_type === 'error').map(output => `${output.ename}: ${output.evalue}`);
+            return cells.filter(cell => cell.type === 'code')
+                .flatMap(cell => cell.outputs.toJSON())
+                .filter(output => output.output_type === 'error')
+                .map(output => `${output.ename}: ${output.evalue}`);
         }"""
     )
     assert not errors, errors
@@ -196,7 +207,8 @@ def press(page, panel, slider, key="ArrowRight"):
     slider.focus()
     page.keyboard.press(key)
     page.wait_for_function(
-        "([element, before]) => element.querySelector('img') && element.querySelector('img').src !== before",
+        "([element, before]) => element.querySelector('img') && "
+        "element.querySelector('img').src !== before",
         arg=[panel.element_handle(), before],
     )
 

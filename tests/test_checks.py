@@ -1,4 +1,6 @@
-"""The checks of the exercises: each passes its solution, refuses wrong answers with a hint, waits on an empty one."""
+"""The checks of the exercises: each passes its solution, refuses wrong answers with a hint, waits
+on an empty one.
+"""
 
 import builtins
 import functools
@@ -22,7 +24,9 @@ SCRIPTS = Path(__file__).resolve().parents[1] / "notebooks" / "scripts"
 
 
 class Case(NamedTuple):
-    """What to hand to a check. Answers are functions without arguments: nothing is computed before a test needs it."""
+    """What to hand to a check. Answers are functions without arguments: nothing is computed before
+    a test needs it.
+    """
 
     solution: object
     wrong: dict  # {part of the hint: answer}
@@ -214,7 +218,9 @@ def small_network():
 
 
 def channel_that_is_silent(rank=0):
-    """By comparing the puzzle with all 16: the channel of this rank by distance, the nearest first."""
+    """By comparing the puzzle with all 16: the channel of this rank by distance, the nearest
+    first.
+    """
     network, picture = small_network()
     puzzle, distances = checks.puzzle_03_c(network, picture), []
     for channel in range(16):

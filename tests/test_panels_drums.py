@@ -1,5 +1,6 @@
 """The step grid of notebook 07."""
 
+import dataclasses
 import functools
 import json
 
@@ -13,6 +14,8 @@ from melodylab.course import panels
 from melodylab.records import DrumOnsets, Song
 
 pytestmark = pytest.mark.filterwarnings("error")
+
+QUICK = dataclasses.replace(drums.SETTINGS, decays_s=(0.05,))
 
 
 @functools.cache
@@ -34,7 +37,7 @@ def beats():
 
 @pytest.fixture
 def grid():
-    return panels.step_panel(beats(), beats().onsets, decays_s=(0.05,))
+    return panels.step_panel(beats(), beats().onsets, settings=QUICK)
 
 
 def test_a_toggle_grid_is_a_control_with_a_text_for_a_value():
@@ -122,7 +125,7 @@ def test_step_panel_turns_its_bars_and_refuses_what_does_not_fit(grid):
         grid.set(steps="xx")
     assert grid.state == before
     assert json.loads(json.dumps(grid.state)) == grid.state
-    other = panels.step_panel(beats(), beats().onsets, decays_s=(0.05,))
+    other = panels.step_panel(beats(), beats().onsets, settings=QUICK)
     other.set(**grid.state)
     assert other.picture.png == grid.picture.png
 

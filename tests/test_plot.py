@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from melodylab import drums, evaluate, explain, plot, sfnmf
 from melodylab.drums import steps
-from melodylab.plot import axes, melody
+from melodylab.plot import axes, scores
 from melodylab.plot import drums as drum_pictures
 from melodylab.records import DrumOnsets, Features, Mask, Melody, OneShot, Salience, Song
 
@@ -313,8 +313,8 @@ def test_errors_differ_in_marker_and_place_and_shares_sum_to_one(ax):
 
 
 def test_shares_add_up_and_round_the_largest_remainder_up():
-    assert melody._shares(np.array(["a", "b", "c"]), "abc").tolist() == [33.4, 33.3, 33.3]
-    assert melody._shares(np.array([]), "ab").tolist() == [0, 0]
+    assert scores._shares(np.array(["a", "b", "c"]), "abc").tolist() == [33.4, 33.3, 33.3]
+    assert scores._shares(np.array([]), "ab").tolist() == [0, 0]
 
 
 def test_errors_of_an_estimate_on_another_grid(ax):
@@ -652,7 +652,9 @@ def test_the_spectra_of_our_networks_are_decibels_already(ax):
 
 
 def looking(frequency=True):
-    """Two channels: one looks at row 3 of 8 alone, the other everywhere alike; both at the last of 10 frames."""
+    """Two channels: one looks at row 3 of 8 alone, the other everywhere alike; both at the last of
+    10 frames.
+    """
     over_hz = np.stack([np.eye(8)[3], np.full(8, 1 / 8)])
     over_time = np.tile(np.eye(10)[9], (2, 1))
     freqs_hz, times_s = 110 * 2 ** (np.arange(8) / 4), 0.5 + 0.05 * np.arange(10)

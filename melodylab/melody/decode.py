@@ -140,3 +140,23 @@ def _melody(salience, line, unvoiced, threshold, voicing=None):
     f0_hz = midi_to_hz((midi[rows] * weight).sum(axis=0) / weight.sum(axis=0))
     heard = values.max(axis=0) > 0
     return Melody(salience.times_s, np.where(heard, f0_hz, np.nan), np.where(heard, voicing, 0.0))
+
+
+def revoiced(melody: Melody, threshold: float) -> Melody:
+    """The same pitches, voiced where `voicing >= threshold` and there is a pitch.
+
+    A Melody whose voicing is 0 or 1.
+
+    Parameters
+    ----------
+    melody : Melody
+        Whose pitches are kept.
+    threshold : float
+        0..1.
+
+    Returns
+    -------
+    Melody
+    """
+    voiced = (melody.voicing >= threshold) & np.isfinite(melody.f0_hz)
+    return Melody(melody.times_s, melody.f0_hz, voiced.astype(float))

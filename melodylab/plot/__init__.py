@@ -1,10 +1,13 @@
-"""Every picture: sound on its axes, melodies on top, errors by kind, factors in the layout of their equation.
+"""Every picture: sound on its axes, melodies on top, errors by kind, factors in the layout of
+their equation.
 
-Conventions: a function takes `ax=None` and returns the Axes (`nmf_factors` a Figure). Without `ax` it makes a pyplot figure,
-which a notebook shows by itself; nothing here calls `show`, closes a figure or touches a global setting. However an axis is
-scaled, its data are seconds and Hz: `ax.plot(times_s, f0_hz)` lands on the right row of any picture. Lines break where
-nothing is sung. Colour maps are perceptual (diverging only for signed data) and colour never speaks alone: lines differ in
-style and width, frames in marker, bars in hatching and number. Silent or one-frame data give a dark picture, no error.
+Conventions: a function takes `ax=None` and returns the Axes (`nmf_factors` a Figure). Without
+`ax` it makes a pyplot figure, which a notebook shows by itself; nothing here calls `show`,
+closes a figure or touches a global setting. However an axis is scaled, its data are seconds and
+Hz: `ax.plot(times_s, f0_hz)` lands on the right row of any picture. Lines break where nothing
+is sung. Colour maps are perceptual (diverging only for signed data) and colour never speaks
+alone: lines differ in style and width, frames in marker, bars in hatching and number. Silent or
+one-frame data give a dark picture, no error.
 """
 
 from melodylab.plot.axes import ERRORS, ESTIMATE, INK, REFERENCE, note_name
@@ -15,18 +18,14 @@ from melodylab.plot.drums import (
     hit_map,
     mel_hits,
     profile_map,
-    replacement_chain,
-    step_map,
 )
+from melodylab.plot.insight import attention, attribution_map, kernel_responses, learning_curve
+from melodylab.plot.loops import replacement_chain, step_map
 from melodylab.plot.melody import (
-    PITCH_ERRORS,
-    error_map,
     level_difference,
     mask_map,
     melody_line,
-    pitch_error_bars,
     salience_map,
-    score_bars,
     spectrogram,
     waveforms,
 )
@@ -34,12 +33,9 @@ from melodylab.plot.networks import (
     activation_map,
     activations,
     aligned,
-    attention,
-    attribution_map,
-    kernel_responses,
-    learning_curve,
 )
 from melodylab.plot.nmf import cost_curve, nmf_factors
+from melodylab.plot.scores import PITCH_ERRORS, error_map, pitch_error_bars, score_bars
 
 __all__ = [
     "DRUMS",

@@ -50,7 +50,9 @@ def _axes(ax, size=(10, 4)):
 
 
 class _Stretch(Transform):
-    """Moves evenly spaced image rows to their own frequencies, so that imshow (fast) serves any frequency axis."""
+    """Moves evenly spaced image rows to their own frequencies, so that imshow (fast) serves any
+    frequency axis.
+    """
 
     input_dims = output_dims = 2
     is_separable = has_inverse = True
@@ -87,14 +89,27 @@ class _NoteLocator(ticker.Locator):
         )
 
 
-def note_name(f_hz):
-    """Name of the nearest note, such as "A4" for 440 Hz."""
+def note_name(f_hz: float) -> str:
+    """Name of the nearest note, such as "A4" for 440 Hz.
+
+    Parameters
+    ----------
+    f_hz : float
+        Above 0.
+
+    Returns
+    -------
+    str
+        Such as "A4".
+    """
     number = int(round(float(grids.hz_to_midi(f_hz))))
     return f"{_NOTES[number % 12]}{number // 12 - 1}"
 
 
 def _frequency_axis(ax, low_hz, high_hz, scale, stretch=None):
-    """Scale, limits, ticks and label of a frequency axis: "linear", "log" or "rows" (image rows evenly spaced)."""
+    """Scale, limits, ticks and label of a frequency axis: "linear", "log" or "rows" (image rows
+    evenly spaced).
+    """
     if scale == "rows":
         ax.set_yscale("function", functions=(stretch.row_of, stretch.hz_of))
         ticks_hz = (0, 250, 500, 1000, 2000, 4000, 8000, 16000)
@@ -120,7 +135,9 @@ def _edges(centres):
 
 
 def _image(ax, values, freqs_hz, times_s, *, scale, fmax_hz=None, **style):
-    """Draw values (freq, time), any rising freqs_hz, on a "linear", "log" or "rows" axis; returns the AxesImage."""
+    """Draw values (freq, time), any rising freqs_hz, on a "linear", "log" or "rows" axis; returns
+    the AxesImage.
+    """
     if scale == "log":
         values, freqs_hz = values[freqs_hz > 0], freqs_hz[freqs_hz > 0]
     low, high = _edges(freqs_hz)
@@ -155,9 +172,11 @@ def _scale_of(freqs_hz):
 
 
 def _line(ax, melody, h=1, outline="black", **style):
-    """Draw h * f0 where it is sung. A frame without a neighbour would be no line, so it gets a dot.
+    """Draw h * f0 where it is sung. A frame without a neighbour would be no line, so it gets a
+    dot.
 
-    Leaps of more than a whole tone from frame to frame are not joined: nobody sang what lies between.
+    Leaps of more than a whole tone from frame to frame are not joined: nobody sang what lies
+    between.
     """
     leap = (
         np.flatnonzero(np.abs(grids.offset_cents(melody.sung_hz[1:], melody.sung_hz[:-1])) > 200)

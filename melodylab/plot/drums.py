@@ -1,12 +1,23 @@
-"""Hits, profiles, drum templates, steps, replaced sounds."""
+"""Hits, profiles, drum templates."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
 
 from melodylab.plot.axes import ERRORS, INK, _axes, _colorbar, _edges, _legend, _plain
-from melodylab.plot.melody import waveforms
 from melodylab.plot.nmf import _decibels
 from melodylab.records import DRUM_CLASSES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from melodylab.records import DrumOnsets, DrumParts, Features
 
 # --- drums ----------------------------------------------------------------------------------------
 
@@ -19,10 +30,19 @@ def _lanes(ax, names=tuple(DRUMS)):
     ax.set(ylim=(len(names) - 0.5, -0.5), xlabel="Time (s)")
 
 
-def hit_map(hits, *, ax=None):
+def hit_map(hits: tuple[np.ndarray, np.ndarray, np.ndarray], *, ax: Axes | None = None) -> Axes:
     """Which drum hits were right, missed and false, one lane a class; the legend counts them.
 
-    hits: (times_s, classes, labels) as from `evaluate.hit_errors`.
+    Parameters
+    ----------
+    hits : tuple[ndarray, ndarray, ndarray]
+        (times_s, classes, labels) as from `evaluate.hit_errors`.
+    ax : Axes, optional
+        Where to draw; without it a figure of its own.
+
+    Returns
+    -------
+    Axes
     """
     ax = _axes(ax, (10, 2))
     times_s, classes, labels = (np.asarray(part) for part in hits)
@@ -57,8 +77,35 @@ def hit_map(hits, *, ax=None):
     return ax
 
 
-def profile_map(times_s, profiles, *, onsets=None, ax=None, colorbar=True):
-    """Onset profiles (classes, time) in 0..1, one row a class; the hits of `onsets` as white ticks on the upper edge of its row."""
+def profile_map(
+    times_s: np.ndarray,
+    profiles: np.ndarray,
+    *,
+    onsets: DrumOnsets | None = None,
+    ax: Axes | None = None,
+    colorbar: bool = True,
+) -> Axes:
+    """Onset profiles (classes, time) in 0..1, one row a class.
+
+    The hits of `onsets` as white ticks on the upper edge of its row.
+
+    Parameters
+    ----------
+    times_s : ndarray
+        (time,), in seconds.
+    profiles : ndarray
+        (classes, time), 0..1.
+    onsets : DrumOnsets, optional
+        The hits.
+    ax : Axes, optional
+        Where to draw; without it a figure of its own.
+    colorbar : bool
+        Whether the colours are explained beside it.
+
+    Returns
+    -------
+    Axes
+    """
     ax = _axes(ax, (10, 2))
     extent = (*_edges(times_s), len(profiles) - 0.5, -0.5)
     image = ax.imshow(
@@ -80,8 +127,23 @@ def profile_map(times_s, profiles, *, onsets=None, ax=None, colorbar=True):
     return ax
 
 
-def mel_hits(picture, onsets, *, ax=None):
-    """The drum network's input (Features of kind "drum-mel"), its rows evenly spaced, and over it the hits in five lanes."""
+def mel_hits(picture: Features, onsets: DrumOnsets, *, ax: Axes | None = None) -> Axes:
+    """The drum network's input (Features of kind "drum-mel"), its rows evenly spaced, and over it
+    the hits in five lanes.
+
+    Parameters
+    ----------
+    picture : Features
+        The network's input.
+    onsets : DrumOnsets
+        The hits.
+    ax : Axes, optional
+        Where to draw; without it a figure of its own.
+
+    Returns
+    -------
+    Axes
+    """
     ax = _axes(ax, (10, 3))
     rows = len(picture.freqs_hz)
     extent = (*_edges(picture.times_s), -0.5, rows - 0.5)
@@ -114,7 +176,9 @@ def mel_hits(picture, onsets, *, ax=None):
 
 
 def _octave_rows(values, freqs_hz, low_hz, high_hz, bands=60):
-    """Rows of a magnitude picture (freq, anything) on an axis of octaves: (bands, anything); low bands are narrower than a row."""
+    """Rows of a magnitude picture (freq, anything) on an axis of octaves: (bands, anything); low
+    bands are narrower than a row.
+    """
     fine_hz = np.geomspace(low_hz, high_hz, 20 * bands)
     above = np.clip(np.searchsorted(freqs_hz, fine_hz), 1, len(freqs_hz) - 1)
     share = ((fine_hz - freqs_hz[above - 1]) / (freqs_hz[above] - freqs_hz[above - 1]))[:, None]
@@ -129,11 +193,49 @@ def _octave_axis(ax, low_hz, high_hz):
     ax.set(ylabel="Frequency (Hz)", ylim=np.log2([low_hz, high_hz]))
 
 
-def drum_factors(V, W, H, freqs_hz, times_s, names, *, low_hz=45.0, high_hz=16000.0, db_range=60):
-    """V and what it is made of, laid out like the product: W at the left of W H, H above it, V beside it. Returns a Figure.
+def drum_factors(
+    V: np.ndarray,
+    W: np.ndarray,
+    H: np.ndarray,
+    freqs_hz: np.ndarray,
+    times_s: np.ndarray,
+    names: Sequence[str],
+    *,
+    low_hz: float = 45.0,
+    high_hz: float = 16000.0,
+    db_range: float = 60,
+) -> Figure:
+    """V and what it is made of, laid out like the product.
 
-    V (freq, time), W (freq, parts), H (parts, time), magnitudes; names: one a part. Decibels below the loudest cell; in W of each
-    column, in H of each row below its own.
+    W at the left of W H, H above it, V beside it. Returns a Figure.
+
+    V (freq, time), W (freq, parts), H (parts, time), magnitudes;
+
+    Parameters
+    ----------
+    V : ndarray
+        (freq, time), magnitudes.
+    W : ndarray
+        (freq, parts).
+    H : ndarray
+        (parts, time).
+    freqs_hz : ndarray
+        (freq,), rising, in Hz.
+    times_s : ndarray
+        (time,), in seconds.
+    names : Sequence[str]
+        One a part. Decibels below the loudest cell; in W of each column, in H of each row below its
+        own.
+    low_hz : float
+        Lower end of the picture, in Hz.
+    high_hz : float
+        Upper end of the picture, in Hz.
+    db_range : float
+        What is quieter by more decibels is black.
+
+    Returns
+    -------
+    Figure
     """
     high_hz = min(high_hz, freqs_hz[-1])
     figure = plt.figure(figsize=(12, 5), layout="constrained")
@@ -172,8 +274,35 @@ def drum_factors(V, W, H, freqs_hz, times_s, names, *, low_hz=45.0, high_hz=1600
     return figure
 
 
-def drum_templates(parts, *, low_hz=45.0, high_hz=16000.0, db_range=50, ax=None):
-    """What each class of `DrumParts` sounds like: its columns of W weighed by how much they sound, dB below its loudest row."""
+def drum_templates(
+    parts: DrumParts,
+    *,
+    low_hz: float = 45.0,
+    high_hz: float = 16000.0,
+    db_range: float = 50,
+    ax: Axes | None = None,
+) -> Axes:
+    """What each class of `DrumParts` sounds like.
+
+    Its columns of W weighed by how much they sound, dB below its loudest row.
+
+    Parameters
+    ----------
+    parts : DrumParts
+        A loop taken apart.
+    low_hz : float
+        Lower end of the picture, in Hz.
+    high_hz : float
+        Upper end of the picture, in Hz.
+    db_range : float
+        What is quieter by more decibels is black.
+    ax : Axes, optional
+        Where to draw; without it a figure of its own.
+
+    Returns
+    -------
+    Axes
+    """
     ax = _axes(ax, (3, 4))
     names, high_hz = list(DRUMS), min(high_hz, parts.freqs_hz[-1])
     spectra = np.stack(
@@ -191,135 +320,3 @@ def drum_templates(parts, *, low_hz=45.0, high_hz=16000.0, db_range=50, ax=None)
     ax.set_xlabel("Class")
     _octave_axis(ax, low_hz, high_hz)
     return ax
-
-
-def step_map(
-    stems, sr, steps, onsets, *, added=(), removed=(), bar=None, silent=(), notes=None, ax=None
-):
-    """Stems in the lanes of a step grid, all on one scale, with the hits that they were made of.
-
-    stems: {class: (channels, samples)}. steps: `steps.Steps`. onsets: `DrumOnsets`, drawn where they are in time. added, removed:
-    pairs (time_s, class), as open diamonds and crosses. bar: from 0, shaded. silent: classes that are not heard, in grey. notes:
-    {class: text} below its name.
-    """
-    ax = _axes(ax, (10, 4.4))
-    names = list(DRUMS)
-    peak = max((np.abs(stem).max() for stem in stems.values()), default=0) or 1.0
-    times_s = steps.times_s
-    for n, time_s in enumerate(times_s):
-        ax.axvline(
-            time_s,
-            color="#808080",
-            alpha=1 if n % 16 == 0 else 0.35,
-            linewidth=1.2 if n % 16 == 0 else 0.5,
-            zorder=0,
-        )
-    if bar is not None:
-        first_s = times_s[0] + (16 * bar - 0.5) * steps.step_s
-        ax.axvspan(
-            first_s,
-            first_s + 16 * steps.step_s,
-            color="#e0a800",
-            alpha=0.18,
-            linewidth=0,
-            zorder=-1,
-        )
-    for row, name in enumerate(names):
-        signal = np.atleast_2d(stems[name])
-        starts = np.unique(np.linspace(0, signal.shape[1] - 1, 1600).astype(int))
-        low, high = (
-            np.minimum.reduceat(signal.min(axis=0), starts),
-            np.maximum.reduceat(signal.max(axis=0), starts),
-        )
-        # the root lets faint stems be seen beside loud ones
-        low, high = (row - 0.42 * np.sign(end) * np.sqrt(np.abs(end) / peak) for end in (low, high))
-        colour = "#c9c9c9" if name in silent else DRUMS[name]
-        ax.fill_between(starts / sr, high, low, color=colour, linewidth=0.3, zorder=1)
-    kinds = (
-        (
-            [*zip(onsets.times_s.tolist(), onsets.classes, strict=True)],
-            "v",
-            "#333333",
-            "#333333",
-            "hit",
-        ),
-        (added, "D", "white", "#333333", "added"),
-        (removed, "x", "#c0392b", "#c0392b", "removed"),
-    )
-    for hits, marker, face, edge, words in kinds:
-        if hits:
-            at_s, rows = [t for t, _ in hits], [names.index(kind) - 0.45 for _, kind in hits]
-            colour = {"color": edge} if marker == "x" else {"facecolors": face, "edgecolors": edge}
-            ax.scatter(
-                at_s, rows, s=26, marker=marker, linewidths=1.1, zorder=3, label=words, **colour
-            )
-    labels = [
-        name.replace("_", " ") + (f"\n{notes[name]}" if notes and notes.get(name) else "")
-        for name in names
-    ]
-    ax.set_yticks(range(len(names)), labels)
-    ax.set(
-        ylim=(len(names) - 0.4, -0.7),
-        xlim=(min(0, times_s[0]), signal.shape[1] / sr),
-        xlabel="Time (s)",
-    )
-    ax.spines[["top", "right"]].set_visible(False)
-    if added or removed:
-        _legend(ax, loc="lower right", bbox_to_anchor=(1, 1), ncols=3, handlelength=1)
-    return ax
-
-
-def replacement_chain(song, times_s, profiles, parts, shots, made):
-    """The way of Koretzky's Figure 3, with what goes through each of its boxes: loop, profiles, stems, hits, one-shots, new loop.
-
-    times_s, profiles: as from `drums.onset_profile`. parts: `DrumParts`. shots: {class: (cut-out hit, chosen `OneShot`)}. made: the
-    `Song` that `drums.replace` returned. A Figure.
-    """
-    figure = plt.figure(figsize=(11, 5.6), layout="constrained")
-    axes = figure.subplots(2, 3, gridspec_kw={"wspace": 0.12, "hspace": 0.12})
-    (loop, heard, stems), (new, library, cut) = axes
-    for ax, sound, title in ((loop, song, "1  the loop"), (new, made, "6  the loop, played anew")):
-        waveforms({"": sound.mono}, sound.sr, ax=ax)
-        ax.set(title=title, yticks=[])
-    profile_map(times_s, profiles, onsets=parts.onsets, ax=heard, colorbar=False)
-    heard.set_title("2  profiles, hits, MIDI")
-    waveforms({name: parts.stems[name] for name in DRUMS}, song.sr, ax=stems)
-    stems.set_title("3  stems by NMF")
-    stems.set_yticklabels([name.replace("_", " ") for name in DRUMS])
-    for ax, which, title in (
-        (cut, 0, "4  the cleanest hits"),
-        (library, 1, "5  the nearest one-shots"),
-    ):
-        for row, name in enumerate(DRUMS):
-            if name in shots:
-                y = shots[name][which].audio[: round(0.5 * shots[name][which].sr)]
-                starts = np.unique(np.linspace(0, len(y) - 1, 700).astype(int))
-                low, high = (
-                    f.reduceat(y / (np.abs(y).max() or 1), starts) for f in (np.minimum, np.maximum)
-                )
-                spread = starts / shots[name][which].sr
-                ax.fill_between(
-                    spread, row - 0.45 * high, row - 0.45 * low, color=DRUMS[name], linewidth=0.4
-                )
-        _lanes(ax)
-        ax.set(title=title, xlim=(0, 0.5))
-        _plain(ax)
-    for ax in axes.ravel():
-        ax.title.set_fontsize("medium")
-    arrow = {"arrowstyle": "-|>", "color": "#333333", "linewidth": 1.6}
-    right, left, down = (
-        ((0.98, 1.07), (0.02, 1.07)),
-        ((0.02, 1.07), (0.98, 1.07)),
-        ((0.5, -0.25), (0.5, 1.15)),
-    )
-    ways = (
-        (loop, heard, right),
-        (heard, stems, right),
-        (stems, cut, down),
-        (cut, library, left),
-        (library, new, left),
-    )
-    for start, end, (a, b) in ways:
-        places = {"xy": b, "xycoords": end.transAxes, "xytext": a, "textcoords": start.transAxes}
-        end.annotate("", **places, arrowprops=arrow, annotation_clip=False)
-    return figure

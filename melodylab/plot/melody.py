@@ -1,18 +1,19 @@
-"""Spectra, melodies on top of them, their errors, waveforms."""
+"""Spectra, melodies on top of them, waveforms."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib import patheffects
 
 from melodylab.plot.axes import (
-    ERRORS,
     ESTIMATE,
     INK,
     REFERENCE,
     _axes,
     _colorbar,
-    _edges,
     _frequency_axis,
-    _held,
     _image,
     _legend,
     _line,
@@ -20,30 +21,65 @@ from melodylab.plot.axes import (
     _scale_of,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from matplotlib.axes import Axes
+
+    from melodylab.records import Features, Mask, Melody, Salience
+
 # --- sound and melody -----------------------------------------------------------------------------
 
 
 def spectrogram(
-    features,
+    features: Features,
     *,
-    ax=None,
-    channel=0,
-    melody=None,
-    harmonics=0,
-    fmax_hz=None,
-    db_range=60,
-    exponent=None,
-    scale=None,
-    loudest=None,
-    colorbar=True,
-):
-    """Layer `channel` of any `Features`: power, magnitude or decibels, as its `scale` says, in
-    decibels below the loudest cell; shares, such as a layer of a CFP, as they are.
+    ax: Axes | None = None,
+    channel: int = 0,
+    melody: Melody | None = None,
+    harmonics: int = 0,
+    fmax_hz: float | None = None,
+    db_range: float = 60,
+    exponent: float | None = None,
+    scale: str | None = None,
+    loudest: float | None = None,
+    colorbar: bool = True,
+) -> Axes:
+    """Layer `channel` of any `Features`.
 
-    melody: drawn as a thin line at f0, with `harmonics` dotted overtones 2 f0, 3 f0, ... fmax_hz: upper end of the picture.
-    db_range: what is quieter by more is black. exponent: draw magnitude ** exponent (0..1) instead of decibels.
-    scale: "linear", "log" or "rows"; without it the axis on which the rows are evenly spaced. Silence is black.
-    loudest: the value that is 0 dB, so that pictures can be compared by level; without it this picture's largest.
+    Power, magnitude or decibels, as its `scale` says, in decibels below the loudest cell; shares,
+    such as a layer of a CFP, as they are.
+
+    Parameters
+    ----------
+    features : Features
+        (channels, freq, time).
+    ax : Axes, optional
+        Where to draw; without it a figure of its own.
+    channel : int
+        Which layer, from 0.
+    melody : Melody, optional
+        Drawn as a thin line at f0, with `harmonics` dotted overtones 2 f0, 3 f0, ...
+    harmonics : int
+        How many dotted overtones 2 f0, 3 f0, ... go with the melody.
+    fmax_hz : float, optional
+        Upper end of the picture.
+    db_range : float
+        What is quieter by more is black.
+    exponent : float, optional
+        Draw magnitude ** exponent (0..1) instead of decibels.
+    scale : str, optional
+        "linear", "log" or "rows"; without it the axis on which the rows are evenly spaced. Silence
+        is black.
+    loudest : float, optional
+        The value that is 0 dB, so that pictures can be compared by level; without it this picture's
+        largest.
+    colorbar : bool
+        Whether the colours are explained beside it.
+
+    Returns
+    -------
+    Axes
     """
     ax = _axes(ax)
     values = features.values[channel].astype(float)
@@ -98,10 +134,36 @@ def spectrogram(
     return ax
 
 
-def mask_map(mask, *, gate=None, melody=None, ax=None, fmax_hz=None, colorbar=True):
-    """A `Mask`: the share of the melody in each cell, 0 black and 1 white, on the axis on which its rows are evenly spaced.
+def mask_map(
+    mask: Mask,
+    *,
+    gate: np.ndarray | None = None,
+    melody: Melody | None = None,
+    ax: Axes | None = None,
+    fmax_hz: float | None = None,
+    colorbar: bool = True,
+) -> Axes:
+    """A `Mask`: the share of the melody in each cell, 0 black and 1 white, on the axis on which its
+    rows are evenly spaced.
 
-    gate: (time,) in 0..1, drawn as a curve from the bottom to the top of the picture. melody: drawn thin. fmax_hz: upper end.
+    Parameters
+    ----------
+    mask : Mask
+        (freq, time), 0..1.
+    gate : ndarray, optional
+        (time,), 0..1, a curve from the bottom to the top of the picture.
+    melody : Melody, optional
+        Drawn thin.
+    ax : Axes, optional
+        Where to draw; without it a figure of its own.
+    fmax_hz : float, optional
+        Upper end.
+    colorbar : bool
+        Whether the colours are explained beside it.
+
+    Returns
+    -------
+    Axes
     """
     ax = _axes(ax)
     scale = _scale_of(mask.freqs_hz)
@@ -114,21 +176,53 @@ def mask_map(mask, *, gate=None, melody=None, ax=None, fmax_hz=None, colorbar=Tr
         _line(ax, melody, **ESTIMATE, label="melody")
     if gate is not None:
         outline = [patheffects.withStroke(linewidth=3, foreground="black", alpha=0.75)]
-        where = (
-            ax.get_xaxis_transform()
-        )  # seconds, and 0..1 from bottom to top; at an end it would not be seen
-        ax.plot(mask.times_s, 0.03 + 0.94 * np.asarray(gate), color="#7CFC9A", linewidth=1.4, linestyle=(0, (5, 1)), label="gate, 0 to 1", transform=where,
-                path_effects=outline, scalex=False, scaley=False)  # fmt: skip
+        look = {"color": "#7CFC9A", "linewidth": 1.4, "linestyle": (0, (5, 1))}
+        ax.plot(
+            mask.times_s,
+            0.03 + 0.94 * np.asarray(gate),  # a line on the border would not be seen
+            label="gate, 0 to 1",
+            transform=ax.get_xaxis_transform(),  # seconds, and 0..1 from bottom to top
+            path_effects=outline,
+            scalex=False,
+            scaley=False,
+            **look,
+        )
     _legend(ax)
     return ax
 
 
-def salience_map(salience, *, melody=None, reference=None, ax=None, exponent=None, colorbar=True):
-    """A `Salience` on a logarithmic axis with note names; the reference broad and dashed, the melody thin and solid upon it.
+def salience_map(
+    salience: Salience,
+    *,
+    melody: Melody | None = None,
+    reference: Melody | None = None,
+    ax: Axes | None = None,
+    exponent: float | None = None,
+    colorbar: bool = True,
+) -> Axes:
+    """A `Salience` on a logarithmic axis with note names.
 
-    exponent: draw salience ** exponent. Without it one between 0.2 and 1 at which a frame's ten strongest candidates of 300
-    can be seen: powers need 0.2 or 0.3, even maps 1. White is the level that one cell in a thousand exceeds: one loud frame
-    does not darken the rest.
+    The reference broad and dashed, the melody thin and solid upon it.
+
+    Parameters
+    ----------
+    salience : Salience
+        (pitch, time).
+    melody : Melody, optional
+        Drawn thin upon it.
+    reference : Melody, optional
+        The true melody.
+    ax : Axes, optional
+        Where to draw; without it a figure of its own.
+    exponent : float, optional
+        Draw salience to this power, 0.2..1; without it one at which a frame's ten strongest
+        candidates of 300 can be seen.
+    colorbar : bool
+        Whether the colours are explained beside it.
+
+    Returns
+    -------
+    Axes
     """
     ax = _axes(ax)
     top = np.quantile(salience.values, 0.999) or salience.values.max() or 1.0
@@ -150,12 +244,42 @@ def salience_map(salience, *, melody=None, reference=None, ax=None, exponent=Non
     return ax
 
 
-def melody_line(melody, *, ax=None, label=None, **style):
-    """The sung frames of a `Melody` as a line on a logarithmic axis; gaps stay gaps. style: as in `Axes.plot`.
+def melody_line(
+    melody: Melody,
+    *,
+    ax: Axes | None = None,
+    label: str | None = None,
+    color: str | None = None,
+    linewidth: float | None = None,
+    linestyle: str | tuple | None = None,
+) -> Axes:
+    """The sung frames of a `Melody` as a line on a logarithmic axis; gaps stay gaps.
 
-    On an `ax` that holds a picture already, its axis and limits stay as they are; further lines on white widen the limits.
+    On an `ax` that holds a picture already, its axis and limits stay as they are; further lines on
+    white widen the limits.
+
+    Parameters
+    ----------
+    melody : Melody
+        Drawn thin upon it.
+    ax : Axes, optional
+        Where to draw; without it a figure of its own.
+    label : str, optional
+        For the legend.
+    color : str, optional
+        As matplotlib says colours.
+    linewidth : float, optional
+        In points.
+    linestyle : str or tuple, optional
+        As matplotlib says line styles.
+
+    Returns
+    -------
+    Axes
     """
     ax = _axes(ax, (10, 3.2))
+    style = {"color": color, "linewidth": linewidth, "linestyle": linestyle}
+    style = {name: value for name, value in style.items() if value is not None}
     if ax.get_images():
         style = ESTIMATE | style
     else:
@@ -186,9 +310,43 @@ def melody_line(melody, *, ax=None, label=None, **style):
 
 
 def level_difference(
-    power, model, freqs_hz, times_s, *, ax=None, fmax_hz=5000, db_range=20, colorbar=True
-):
-    """Where a model (freq, time) is too quiet (red) and too loud (blue), in decibels; white is right. Both powers >= 0."""
+    power: np.ndarray,
+    model: np.ndarray,
+    freqs_hz: np.ndarray,
+    times_s: np.ndarray,
+    *,
+    ax: Axes | None = None,
+    fmax_hz: float = 5000,
+    db_range: float = 20,
+    colorbar: bool = True,
+) -> Axes:
+    """Where a model (freq, time) is too quiet (red) and too loud (blue), in decibels.
+
+    White is right. Both powers >= 0.
+
+    Parameters
+    ----------
+    power : ndarray
+        (freq, time), 0 or more: of the song.
+    model : ndarray
+        (freq, time), 0 or more: of the model.
+    freqs_hz : ndarray
+        (freq,), rising, in Hz.
+    times_s : ndarray
+        (time,), in seconds.
+    ax : Axes, optional
+        Where to draw; without it a figure of its own.
+    fmax_hz : float
+        Upper end of the picture, in Hz.
+    db_range : float
+        What differs by more has the colours' end.
+    colorbar : bool
+        Whether the colours are explained beside it.
+
+    Returns
+    -------
+    Axes
+    """
     ax = _axes(ax)
     floor = 1e-9 * (np.max(power) or 1)  # silence against silence is no difference
     difference_db = 10 * np.log10((power + floor) / (model + floor))
@@ -201,92 +359,22 @@ def level_difference(
     return ax
 
 
-# --- how good -------------------------------------------------------------------------------------
-
-
-def error_map(estimate, reference, labels, *, ax=None):
-    """What went right and wrong, frame by frame, over the true melody in grey; the legend says how often.
-
-    labels: (times_s, labels) as from `evaluate.frame_errors(estimate, reference)`. A frame lies at the pitch that was true
-    or, for octave errors, wrong pitches and false alarms, at the pitch that was claimed. Each kind has its colour and its
-    marker, and agreed silence is a rug at the bottom. Shares are of all frames and add up to 100 %.
-    """
-    ax = _axes(ax)
-    times_s, labels = (np.asarray(part) for part in labels)
-    lines = {"estimate": _held(estimate, times_s), "reference": _held(reference, times_s)}
-    pitches = np.concatenate([estimate.sung_hz, reference.sung_hz])
-    pitches = (
-        pitches[np.isfinite(pitches)] if np.isfinite(pitches).any() else np.array([110.0, 440.0])
-    )
-    low, high = pitches.min() / 1.35, pitches.max() * 1.15
-    _frequency_axis(ax, low, high, "log")
-    _plain(ax)
-    _line(ax, reference, outline=None, color="#bbbbbb", linewidth=5, solid_capstyle="butt")
-    for (label, (words, marker, colour, filled, line)), share in zip(
-        ERRORS.items(), _shares(labels, ERRORS), strict=True
-    ):
-        here = labels == label
-        y = np.full(here.sum(), low * 1.06) if line is None else lines[line][here]
-        face = {
-            "facecolors": colour if filled else "white",
-            "edgecolors": colour,
-            "linewidths": 0.3 if filled else 1.2,
-        }
-        ax.scatter(
-            times_s[here], y, s=20, marker=marker, label=f"{words} {share:.1f} %", zorder=3, **face
-        )
-    if len(times_s):
-        ax.set_xlim(_edges(times_s))
-    room = (
-        ax.get_position().width * ax.figure.get_figwidth()
-    )  # inches; a legend wider than its axes would crush them
-    where = {
-        "loc": "lower center",
-        "bbox_to_anchor": (0.5, 1),
-        "ncols": int(np.clip(room / 1.29, 1, 6)),
-    }
-    _legend(ax, **where, handletextpad=0.1, columnspacing=1.0, handlelength=1.5)
-    return ax
-
-
-def _shares(labels, kinds):
-    """Percentages with one decimal that add up to exactly 100 (largest remainders round up); zeros without frames."""
-    exact = np.array([np.sum(labels == kind) for kind in kinds]) * 1000 / max(len(labels), 1)
-    tenths = np.floor(exact)
-    missing = int(round(exact.sum() - tenths.sum()))
-    tenths[np.argsort(tenths - exact, kind="stable")[:missing]] += 1
-    return tenths / 10
-
-
-def score_bars(scores, *, ax=None):
-    """Scores as from `evaluate.score_melody`, one group of bars a score and one bar a method, with their numbers.
-
-    scores: {method: {score: share in 0..1}}, the same scores everywhere. NaN, a share of nothing, is an en dash, no bar.
-    """
-    ax = _axes(ax, (9, 3.6))
-    names = list(next(iter(scores.values()), {}))
-    width = 0.8 / max(len(scores), 1)
-    for m, (method, values) in enumerate(scores.items()):
-        x = np.arange(len(names)) + (m - (len(scores) - 1) / 2) * width
-        heights = np.array([values[name] for name in names], dtype=float)
-        colour, hatch = INK[m % len(INK)], ("", "///", "...", "xxx", "\\\\\\", "ooo", "++")[m % 7]
-        look = {"color": colour, "hatch": hatch, "edgecolor": "white", "linewidth": 0}
-        bars = ax.bar(x, np.nan_to_num(heights), width * 0.92, label=method, **look)
-        numbers = ["–" if np.isnan(height) else f"{height:.2f}" for height in heights]
-        ax.bar_label(bars, numbers, padding=2, fontsize="small" if len(scores) < 4 else "x-small")
-    meaning = {"VFA": "VFA\n(lower is better)"}
-    ax.set_xticks(np.arange(len(names)), [meaning.get(name, name) for name in names])
-    ax.set(ylim=(0, 1.09), ylabel="Share of frames")
-    _plain(ax)
-    if len(scores) > 1:
-        ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=len(scores), frameon=False)
-    return ax
-
-
-def waveforms(stems, sr, *, ax=None):
+def waveforms(stems: Mapping[str, np.ndarray], sr: int, *, ax: Axes | None = None) -> Axes:
     """Signals one above the other on one common scale, so that loudness compares.
 
-    stems: {name: (samples,) or (channels, samples)}. Each column spans its lowest and highest sample, so no peak is lost.
+    Parameters
+    ----------
+    stems : Mapping[str, ndarray]
+        {name: (samples,) or (channels, samples)}. Each column spans its lowest and highest sample,
+        so no peak is lost.
+    sr : int
+        Samples a second.
+    ax : Axes, optional
+        Where to draw; without it a figure of its own.
+
+    Returns
+    -------
+    Axes
     """
     ax = _axes(ax, (10, 1 + 0.9 * len(stems)))
     signals = {name: np.atleast_2d(signal) for name, signal in stems.items()}
@@ -303,46 +391,4 @@ def waveforms(stems, sr, *, ax=None):
     ax.set(xlabel="Time (s)", ylim=(0.6 - len(signals), 0.6))
     _plain(ax)
     ax.margins(x=0)
-    return ax
-
-
-PITCH_ERRORS = {  # label: (words, colour, hatch)
-    "right": ("right", "#009e73", ""),
-    "semitone": ("a semitone off", "#56b4e9", "///"),
-    "tone": ("a tone off", "#0072b2", "..."),
-    "octave": ("octaves off", "#e69f00", "xxx"),
-    "other": ("other", "#b5b5b5", ""),
-}
-
-
-def pitch_error_bars(labels, *, ax=None):
-    """How often each pitch line was right and how it was wrong, one bar a line, frames counted.
-
-    labels: {name: labels}, as from `evaluate.pitch_errors`, drawn from top to bottom in this order.
-    """
-    ax = _axes(ax, (9, 0.9 + 0.42 * len(labels)))
-    counts = np.array(
-        [[np.sum(np.asarray(found) == kind) for kind in PITCH_ERRORS] for found in labels.values()]
-    )
-    ends = counts.cumsum(axis=1)
-    rows = -np.arange(len(labels))
-    for n, (words, colour, hatch) in enumerate(PITCH_ERRORS.values()):
-        look = {"color": colour, "hatch": hatch, "edgecolor": "white", "linewidth": 0}
-        bars = ax.barh(rows, counts[:, n], 0.8, ends[:, n] - counts[:, n], label=words, **look)
-        wide = counts[:, n] > 0.035 * max(ends.max(initial=0), 1)
-        box = {"facecolor": "white", "alpha": 0.75, "edgecolor": "none", "pad": 1}
-        numbers = [
-            str(count) if shown else "" for count, shown in zip(counts[:, n], wide, strict=True)
-        ]
-        ax.bar_label(bars, numbers, label_type="center", fontsize="small", bbox=box)
-    ax.set_yticks(rows, list(labels))
-    ax.set(xlabel="Sung frames", xlim=(0, max(ends.max(initial=0), 1)))
-    ax.spines[["top", "right", "left"]].set_visible(False)
-    ax.legend(
-        loc="lower center",
-        bbox_to_anchor=(0.5, 1),
-        ncols=len(PITCH_ERRORS),
-        frameon=False,
-        fontsize="small",
-    )
     return ax

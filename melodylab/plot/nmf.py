@@ -1,5 +1,9 @@
 """Factors in the layout of their equation, costs."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib import ticker
@@ -7,11 +11,34 @@ from matplotlib import ticker
 from melodylab.dsp import grids
 from melodylab.plot.axes import INK, _axes, _colorbar, _edges, _image, _legend, _plain, note_name
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import ArrayLike
+
+    from melodylab.sfnmf import Factors
+
 # --- factorisation and stems ----------------------------------------------------------------------
 
 
-def cost_curve(trace, *, ax=None, label=None):
-    """The cost before each iteration and after the last, (iterations + 1,); logarithmic if it falls more than tenfold."""
+def cost_curve(trace: ArrayLike, *, ax: Axes | None = None, label: str | None = None) -> Axes:
+    """The cost before each iteration and after the last, (iterations + 1,).
+
+    Logarithmic if it falls more than tenfold.
+
+    Parameters
+    ----------
+    trace : ArrayLike
+        (iterations + 1,).
+    ax : Axes, optional
+        Where to draw; without it a figure of its own.
+    label : str, optional
+        For the legend.
+
+    Returns
+    -------
+    Axes
+    """
     ax = _axes(ax, (6, 3.2))
     trace = np.asarray(trace, dtype=float)
     style = ("-", "--", ":", "-.")[len(ax.lines) % 4]
@@ -36,11 +63,25 @@ def cost_curve(trace, *, ax=None, label=None):
     return ax
 
 
-def nmf_factors(factors, *, fmax_hz=5000):
-    """The seven matrices of a source-filter NMF (`sfnmf.Factors`) in the layout of its equation; returns a Figure.
+def nmf_factors(factors: Factors, *, fmax_hz: float = 5000) -> Figure:
+    """The seven matrices of a source-filter NMF (`sfnmf.Factors`) in the layout of its equation.
 
-    Left: spectra, frequency upwards, one column each. Right: how strongly each is heard, time to the right. Decibels below
-    the maximum of each spectrum, of each frame of H_F0 (whose scale means nothing from frame to frame), of H_phi and of H_B.
+    Returns a Figure.
+
+    Left: spectra, frequency upwards, one column each. Right: how strongly each is heard, time to
+    the right. Decibels below the maximum of each spectrum, of each frame of H_F0 (whose scale means
+    nothing from frame to frame), of H_phi and of H_B.
+
+    Parameters
+    ----------
+    factors : Factors
+        Of a source-filter NMF.
+    fmax_hz : float
+        Upper end of the picture, in Hz.
+
+    Returns
+    -------
+    Figure
     """
     settings = factors.settings
     times_s = grids.frame_times_s(factors.H_F0.shape[1], settings.hop_samples, settings.sr)
@@ -115,7 +156,9 @@ def nmf_factors(factors, *, fmax_hz=5000):
 
 
 def _decibels(power, db_range, axis=None):
-    """Power in dB below its maximum along `axis` (None: of all), cut off at -db_range, which silence is too."""
+    """Power in dB below its maximum along `axis` (None: of all), cut off at -db_range, which
+    silence is too.
+    """
     top = power.max(axis=axis, keepdims=True)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.nan_to_num(np.maximum(10 * np.log10(power / top), -db_range), nan=-db_range)

@@ -115,12 +115,12 @@ by_hand = [sum(eight[t] * np.exp(-2j * np.pi * k * t / 8) for t in range(8)) for
 print(np.abs(by_hand).round(6), "two turns: all strength in row 2")
 assert np.allclose(by_hand, np.fft.rfft(eight)), "the library adds up the same numbers"
 
-stft = features.power_spectrogram(song, win_samples=2048, hop_samples=256)
+power = features.power_spectrogram(song, win_samples=2048, hop_samples=256)
 n = round(8.8 * song.sr / 256)
 one_slice = song.mono[n * 256 - 1024 :][:2048] * np.hanning(2049)[:-1]
-assert np.allclose(np.abs(np.fft.rfft(one_slice)) ** 2, stft.values[0, :, n], rtol=1e-3, atol=1e-3)
+assert np.allclose(np.abs(np.fft.rfft(one_slice)) ** 2, power.values[0, :, n], rtol=1e-3, atol=1e-3)
 print(
-    f"{stft.values.shape[1]} rows, {stft.freqs_hz[1]:.2f} Hz apart; frame {n} is centred on {stft.times_s[n]:.3f} s"
+    f"{power.values.shape[1]} rows, {power.freqs_hz[1]:.2f} Hz apart; frame {n} is centred on {power.times_s[n]:.3f} s"
 )
 
 
@@ -130,14 +130,14 @@ print(
 # numbers:
 
 # %%
-def show_second(alt, panels, *, corridor=False, ylim=None, **options):
+def show_second(alt, looks, *, corridor=False, ylim=None, **options):
     """Draw {title: (Features, more options)}, zoomed to our second; corridor: a semitone above and below the melody."""
-    rows = -(-len(panels) // 3)
-    size = (7.6 if len(panels) > 1 else 7, 0.4 + 1.9 * rows)
+    rows = -(-len(looks) // 3)
+    size = (7.6 if len(looks) > 1 else 7, 0.4 + 1.9 * rows)
     figure, axes = plt.subplots(
-        rows, min(len(panels), 3), figsize=size, sharey=True, squeeze=False, layout="constrained"
+        rows, min(len(looks), 3), figsize=size, sharey=True, squeeze=False, layout="constrained"
     )
-    for ax, (title, (picture, more)) in zip(axes.flat, panels.items(), strict=True):
+    for ax, (title, (picture, more)) in zip(axes.flat, looks.items(), strict=True):
         seen = (picture.times_s > START_S - 0.02) & (picture.times_s < END_S + 0.02)
         second = ml.Features(
             picture.values[:, :, seen], picture.freqs_hz, picture.times_s[seen], picture.kind
@@ -152,13 +152,13 @@ def show_second(alt, panels, *, corridor=False, ylim=None, **options):
             ylim=ylim or ax.get_ylim(),
         )
         ax.label_outer()
-    panels.show(figure, alt=alt, dpi=80 if len(panels) > 3 else 85)
+    panels.show(figure, alt=alt, dpi=80 if len(looks) > 3 else 85)
 
 
 ways = {"magnitude": 1, "magnitude ** 0.3": 0.3, "decibels": None}
 alt = "The same second three times: magnitudes show a few lines; with the exponent or in decibels all overtones appear."
 show_second(
-    alt, {name: (stft, {"exponent": exponent}) for name, exponent in ways.items()}, fmax_hz=2500
+    alt, {name: (power, {"exponent": exponent}) for name, exponent in ways.items()}, fmax_hz=2500
 )
 
 # %% [markdown]
@@ -176,7 +176,7 @@ options = {"window": window, "hop_samples": 512, "samples": len(song.mono)}
 assert np.abs(stft.istft(spectra, **options) - song.mono).max() < 1e-5, (
     "there and back changes nothing"
 )
-some_rows = (stft.freqs_hz > 500) & (stft.freqs_hz < 620)
+some_rows = (power.freqs_hz > 500) & (power.freqs_hz < 620)
 filtered = stft.istft(spectra * some_rows[:, None], **options)
 sonify.players(
     {"all rows": song.mono, "500 to 620 Hz": filtered}, song.sr, start_s=8.1, seconds=1.2
@@ -252,9 +252,9 @@ show_second(alt, {"512 samples": (short, {}), "8192 samples": (long, {})}, fmax_
 # %%
 mel = features.mel(song, hop_samples=256)
 left, tip, right = mel.freqs_hz[39:42]
-up, down = (stft.freqs_hz - left) / (tip - left), (right - stft.freqs_hz) / (right - tip)
+up, down = (power.freqs_hz - left) / (tip - left), (right - power.freqs_hz) / (right - tip)
 triangle = np.minimum(up, down).clip(0) * 2 / (right - left)
-assert np.isclose(triangle @ stft.values[0, :, n], mel.values[0, 40, n], rtol=1e-3), (
+assert np.isclose(triangle @ power.values[0, :, n], mel.values[0, 40, n], rtol=1e-3), (
     "row 40 is the power under its triangle"
 )
 print(
@@ -454,9 +454,9 @@ assert above_hz == [200, 400, 600] and np.allclose(below_hz[:3], [200, 100, 200 
 )
 
 # %%
-cfp = cfp.cfp(song)
+made = cfp.cfp(song)
 layers = {
-    name: (cfp, {"channel": n})
+    name: (made, {"channel": n})
     for n, name in enumerate(("spectrum", "of the cepstrum", "cepstrum"))
 }
 alt = "Three pictures of the second, 31 to 1235 Hz: in the first lines above the melody, in the last lines below it and gaps."
@@ -479,13 +479,13 @@ print(
 assert empty[False] == 92
 
 for name, other in {"our song": song, "the tour's": ml.demo_song(seed=0, seconds=20)}.items():
-    cfp = cfp.cfp(other)
-    rows = (cfp.freqs_hz > 110) & (cfp.freqs_hz < 880)
-    G, C = cfp.values[1:, rows]
+    made = cfp.cfp(other)
+    rows = (made.freqs_hz > 110) & (made.freqs_hz < 880)
+    G, C = made.values[1:, rows]
     brightest = {"of the cepstrum": G, "cepstrum": C, "their product": G * C}
     for words, values in brightest.items():
         line = ml.Melody(
-            cfp.times_s, cfp.freqs_hz[rows][values.argmax(axis=0)], np.ones(len(cfp.times_s))
+            made.times_s, made.freqs_hz[rows][values.argmax(axis=0)], np.ones(len(made.times_s))
         )
         print(
             f"{name:>10}, brightest row {words:>15}: right in {ml.score_melody(line, other.melody)['RPA']:.0%}"

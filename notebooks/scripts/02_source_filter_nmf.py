@@ -476,7 +476,7 @@ mask = second.lead() / second.model()
 lead = stft.istft(
     X * mask, window=settings.window, hop_samples=settings.hop_samples, samples=len(song.mono)
 )
-library = ml.separate(song, melody=melody, settings=settings, unvoiced=False)
+library = ml.separate(song, "sfnmf", melody=melody, settings=settings, unvoiced=False)
 assert np.corrcoef(lead, library["melody"][0])[0, 1] > 0.9, "the library goes the same way"
 assert np.abs(library["melody"] + library["accompaniment"] - song.audio).max() < 1e-6, (
     "lead + backing = song"
@@ -511,7 +511,7 @@ def sdr_db(estimate):
 print(f"the mix itself         {sdr_db(song.audio):5.1f} dB")
 for name, line in {"decoded": melody, "true": song.melody}.items():
     tried = [
-        sdr_db(ml.separate(song, melody=line, unvoiced=unvoiced)["melody"])
+        sdr_db(ml.separate(song, "sfnmf", melody=line, unvoiced=unvoiced)["melody"])
         for unvoiced in (False, True)
     ]
     print(f"led by the {name:>7} melody {tried[0]:5.1f} dB, with white spectrum {tried[1]:5.1f} dB")

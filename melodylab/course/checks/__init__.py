@@ -1,12 +1,16 @@
-"""Checks for the exercises of the notebooks: an answer goes in, a sentence comes out, nothing is graded or sent anywhere.
+"""Checks for the exercises of the notebooks: an answer goes in, a sentence comes out, nothing is
+graded or sent anywhere.
 
-Conventions: a check is called with the student's answer first and whatever it is measured against after it. An empty
-answer (`...` or None, also as a part of a tuple, list or dict) gets a friendly line and returns None; a wrong one a hint and
-False; a right one a word on why it is right and True. A check never raises on account of an answer: what the answer raises
-(a function that fails, an array of another shape) becomes the hint. `CHECKS` holds every check as "NN_notebook.name".
+Conventions: a check is called with the student's answer first and whatever it is measured
+against after it. An empty answer (`...` or None, also as a part of a tuple, list or dict) gets
+a friendly line and returns None; a wrong one a hint and False; a right one a word on why it is
+right and True. A check never raises on account of an answer: what the answer raises (a function
+that fails, an array of another shape) becomes the hint. `CHECKS` holds every check as
+"NN_notebook.name".
 
-To add one, write a function that returns (right, sentence) below its notebook's heading and put `@_exercise("NN_notebook")`
-above it. The solution and two wrong answers of each live in tests/test_checks.py.
+To add one, write a function that returns (right, sentence) below its notebook's heading and put
+`@_exercise("NN_notebook")` above it. The solution and two wrong answers of each live in
+tests/test_checks.py.
 """
 
 from melodylab.course.checks.crnn import check_03_a, check_03_b, check_03_c, puzzle_03_c

@@ -1,17 +1,39 @@
 """Checks of 03_crnn."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from melodylab import explain
 from melodylab.course.checks.runner import _exercise, _result
 from melodylab.models import run
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from melodylab.models.base import Network
+    from melodylab.records import Features, Salience
+
 # --- 03_crnn --------------------------------------------------------------------------------------
 
 
 @_exercise("03_crnn")
-def check_03_a(decide):
-    """A function (p) that takes the 62 probabilities of a frame to (f0_hz, voiced) as Basaran 2018 does."""
+def check_03_a(decide: Callable) -> bool | None:
+    """A function (p) that takes the 62 probabilities of a frame to (f0_hz, voiced) as Basaran 2018
+    does.
+
+    Parameters
+    ----------
+    decide : Callable
+        The student's function.
+
+    Returns
+    -------
+    bool or None
+        True if right, False with a hint if wrong, None if it is still empty.
+    """
     frames = np.random.default_rng(3).dirichlet(
         np.full(62, 0.5), 40
     )  # in none does the best class reach one half
@@ -31,17 +53,20 @@ def check_03_a(decide):
     if np.all(np.abs(off[wins]) < 0.01) and np.any(np.abs(off[~wins]) > 0.01):
         return (
             False,
-            'where "no melody" wins the pitch is not the best note. Leave class 0 out when you look for it.',
+            'where "no melody" wins the pitch is not the best note. Leave class 0 out when you '
+            "look for it.",
         )
     if np.all(np.abs(off) < 0.01) and not voiced[wins].any():
         return (
             False,
-            "the pitch is right, but nothing is sung. A note need not reach one half, it need only beat class 0.",
+            "the pitch is right, but nothing is sung. A note need not reach one half, it need "
+            "only beat class 0.",
         )
     if np.all(np.abs(off) < 0.01):
         return (
             False,
-            "the pitch is right. A frame is voiced where the best note has a larger probability than class 0.",
+            "the pitch is right. A frame is voiced where the best note has a larger "
+            "probability than class 0.",
         )
     return (
         False,
@@ -50,14 +75,26 @@ def check_03_a(decide):
 
 
 @_exercise("03_crnn")
-def check_03_b(numbers):
-    """Trainable numbers of sf-crnn-1 with a GRU of 64 units in each direction."""
+def check_03_b(numbers: Sequence) -> bool | None:
+    """Trainable numbers of sf-crnn-1 with a GRU of 64 units in each direction.
+
+    Parameters
+    ----------
+    numbers : Sequence
+        The student's numbers.
+
+    Returns
+    -------
+    bool or None
+        True if right, False with a hint if wrong, None if it is still empty.
+    """
     numbers, convolutions = float(numbers), 145_345
     gru, dense = 3 * 64 * (61 + 64 + 1), 62 * (2 * 64 + 1)
     if numbers == convolutions + 2 * gru + dense:
         return (
             True,
-            "most of what the GRU had is gone; the convolutions do not know how long the memory is.",
+            "most of what the GRU had is gone; the convolutions do not know how long the "
+            "memory is.",
         )
     slips = {
         "a GRU in each direction: count it twice.": convolutions + gru + dense,
@@ -82,21 +119,50 @@ def check_03_b(numbers):
     return False, fitting[0] if fitting else otherwise
 
 
-def puzzle_03_c(model, picture):
-    """What a CRNN says of a picture (Features) when one channel of its layer 4 is silent: Salience."""
+def puzzle_03_c(model: Network, picture: Features) -> Salience:
+    """What a CRNN says of a picture (Features) when one channel of its layer 4 is silent: Salience.
+
+    Parameters
+    ----------
+    model : Network
+        The network.
+    picture : Features
+        The network's input.
+
+    Returns
+    -------
+    Salience
+    """
     with explain.ablate(model, "cnn.layer4", _silent_03_c(model)):
         return run.salience(model, picture)
 
 
 def _silent_03_c(model):
-    """The channel to which layer 5 gives the second largest weight: it counts, and is not the first to come to mind."""
+    """The channel to which layer 5 gives the second largest weight: it counts, and is not the
+    first to come to mind.
+    """
     weights = model.cnn.layer5.conv.weight.detach().numpy().ravel()
     return int(np.argsort(np.abs(weights))[-2])
 
 
 @_exercise("03_crnn")
-def check_03_c(channel, model, picture):
-    """The channel of layer 4 that was silent in `puzzle_03_c`."""
+def check_03_c(channel: int, model: Network, picture: Features) -> bool | None:
+    """The channel of layer 4 that was silent in `puzzle_03_c`.
+
+    Parameters
+    ----------
+    channel : int
+        The student's channel.
+    model : Network
+        The network.
+    picture : Features
+        The network's input.
+
+    Returns
+    -------
+    bool or None
+        True if right, False with a hint if wrong, None if it is still empty.
+    """
     if channel not in range(16):
         return False, "layer 4 has channels 0 to 15; a whole number is asked for."
     puzzle = puzzle_03_c(model, picture).values
@@ -105,15 +171,18 @@ def check_03_c(channel, model, picture):
     if distance == 0:
         return (
             True,
-            "with it silenced the network says the same, to the last bit: a fault found by breaking things.",
+            "with it silenced the network says the same, to the last bit: a fault found by "
+            "breaking things.",
         )
     untouched = float(np.abs(run.salience(model, picture).values - puzzle).mean())
     if distance > untouched:
         return (
             False,
-            f"without channel {channel} you get further from the puzzle than with it; look for the smallest distance.",
+            f"without channel {channel} you get further from the puzzle than with it; look for "
+            f"the smallest distance.",
         )
     return (
         False,
-        f"without channel {channel} the salience is still {distance:.2g} off on average; at the right one it is 0.",
+        f"without channel {channel} the salience is still {distance:.2g} off on average; at "
+        f"the right one it is 0.",
     )

@@ -1,16 +1,38 @@
 """Checks of 07_drums."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from melodylab import drums, records
 from melodylab.course.checks.runner import _exercise, _result
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from melodylab.records import Song
+
 # --- 07_drums -------------------------------------------------------------------------------------
 
 
 @_exercise("07_drums")
-def check_07_a(masks):
-    """A function (W, H, owners, power) that returns {class: Wiener mask (freq, time)}; owners: the class of each column of W."""
+def check_07_a(masks: object) -> bool | None:
+    """A function (W, H, owners, power) that returns {class: Wiener mask (freq, time)}; owners.
+
+    The class of each column of W.
+
+    Parameters
+    ----------
+    masks : object
+        The student's masks.
+
+    Returns
+    -------
+    bool or None
+        True if right, False with a hint if wrong, None if it is still empty.
+    """
     rng, owners, power = np.random.default_rng(7), ("kick", "kick", "snare", "toms"), 2.0
     W, H = rng.uniform(0.1, 1, (6, 4)), rng.uniform(0.1, 1, (4, 5))
     found = dict(_result(masks, W.copy(), H.copy(), owners, power))
@@ -18,7 +40,8 @@ def check_07_a(masks):
     if sorted(found) != sorted(kinds):
         return (
             False,
-            f"one mask for each class is asked for, {', '.join(kinds)}; yours are for {', '.join(map(str, found))}.",
+            f"one mask for each class is asked for, {', '.join(kinds)}; yours are for "
+            f"{', '.join(map(str, found))}.",
         )
     if any(np.shape(mask) != (6, 5) for mask in found.values()):
         return False, "a mask has the shape of the spectrogram, (freq, time)."
@@ -33,7 +56,8 @@ def check_07_a(masks):
     if np.allclose(found, shares(models**power)):
         return (
             True,
-            "every cell of the loop is shared out, nothing is left over and nothing invented: the stems sum to the loop.",
+            "every cell of the loop is shared out, nothing is left over and nothing invented: "
+            "the stems sum to the loop.",
         )
     if np.allclose(found, shares(np.einsum("ck,kft->cft", mine, parts**power))):
         return (
@@ -43,7 +67,8 @@ def check_07_a(masks):
     if np.allclose(found, shares(models)):
         return (
             False,
-            "these sum to 1, but where is the power? It gives the stronger class more than its share.",
+            "these sum to 1, but where is the power? It gives the stronger class more than "
+            "its share.",
         )
     if np.allclose(found, models**power) or np.allclose(found, models):
         return False, "these are levels, not shares: divide by the sum over the classes."
@@ -51,19 +76,33 @@ def check_07_a(masks):
         return False, "in each cell the masks of all classes must sum to 1."
     return (
         False,
-        "the model of a class is W[:, own] @ H[own]; its power, divided by the sum of all classes' powers, is the mask.",
+        "the model of a class is W[:, own] @ H[own]; its power, divided by the sum of all "
+        "classes' powers, is the mask.",
     )
 
 
 @_exercise("07_drums")
-def check_07_b(numbers):
-    """Trainable numbers of the printed network (R1, 5 classes) if it pools time by 2, not 5, three times."""
+def check_07_b(numbers: Sequence) -> bool | None:
+    """Trainable numbers of the printed network (R1, 5 classes) if it pools time by 2, not 5, three
+    times.
+
+    Parameters
+    ----------
+    numbers : Sequence
+        The student's numbers.
+
+    Returns
+    -------
+    bool or None
+        True if right, False with a hint if wrong, None if it is still empty.
+    """
     numbers, convolutions = float(numbers), 286_400
     right = convolutions + 128 * (32 * 4 * 43 + 1) + 5 * 129
     if numbers == right:
         return (
             True,
-            "43 cells of time in place of 2, and a dense layer that alone is bigger than all the rest was.",
+            "43 cells of time in place of 2, and a dense layer that alone is bigger than all "
+            "the rest was.",
         )
     slips = {
         "that is the printed one, with 2 cells of time left.": 319_941,
@@ -85,8 +124,20 @@ def check_07_b(numbers):
     return False, fitting[0] if fitting else general
 
 
-def puzzle_07_c(song):
-    """The snare's stem of a loop that was taken apart with one stroke of the snare left out: (channels, samples)."""
+def puzzle_07_c(song: Song) -> np.ndarray:
+    """The snare's stem of a loop that was taken apart with one stroke of the snare left out.
+
+    (channels, samples).
+
+    Parameters
+    ----------
+    song : Song
+        What it is about.
+
+    Returns
+    -------
+    ndarray
+    """
     kept = np.abs(song.onsets.times_s - _left_out_07_c(song)) > 1e-9
     kept |= np.array([kind != "snare" for kind in song.onsets.classes])
     kinds = tuple(kind for kind, keep in zip(song.onsets.classes, kept, strict=True) if keep)
@@ -106,13 +157,27 @@ def _left_out_07_c(song):
 
 
 @_exercise("07_drums")
-def check_07_c(time_s, song):
-    """When, in seconds, the stroke sounds that was left out of `puzzle_07_c`."""
+def check_07_c(time_s: float, song: Song) -> bool | None:
+    """When, in seconds, the stroke sounds that was left out of `puzzle_07_c`.
+
+    Parameters
+    ----------
+    time_s : float
+        The student's moment, in seconds.
+    song : Song
+        The loop.
+
+    Returns
+    -------
+    bool or None
+        True if right, False with a hint if wrong, None if it is still empty.
+    """
     time_s, times_s, wanted_s = float(time_s), song.onsets.of_class("snare"), _left_out_07_c(song)
     if abs(time_s - wanted_s) < 0.03:
         return (
             True,
-            f"{wanted_s:.2f} s. Its sound went to whoever was playing: a missed hit spoils more stems than its own.",
+            f"{wanted_s:.2f} s. Its sound went to whoever was playing: a missed hit spoils "
+            f"more stems than its own.",
         )
     if abs(1000 * wanted_s - time_s) < 30:
         return False, "that may be milliseconds; seconds are asked for."
@@ -121,9 +186,11 @@ def check_07_c(time_s, song):
     if np.min(np.abs(times_s - time_s)) > 0.03:
         return (
             False,
-            f'no snare was struck at {time_s:.2f} s; the strokes are in song.onsets.of_class("snare").',
+            f"no snare was struck at {time_s:.2f} s; the strokes are in "
+            f'song.onsets.of_class("snare").',
         )
     return (
         False,
-        f'the stroke at {time_s:.2f} s is still there. After which does the stem lose most against song.stems["snare"]?',
+        f"the stroke at {time_s:.2f} s is still there. After which does the stem lose most "
+        f'against song.stems["snare"]?',
     )

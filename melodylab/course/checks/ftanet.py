@@ -1,17 +1,39 @@
 """Checks of 05_ftanet_attention."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from melodylab import explain
 from melodylab.course.checks.runner import _exercise, _result
 from melodylab.models import run
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from melodylab.models.base import Network
+    from melodylab.records import Features, Salience
+
 # --- 05_ftanet_attention --------------------------------------------------------------------------
 
 
 @_exercise("05_ftanet_attention")
-def check_05_a(attend_over_time):
-    """A function (x, z) that weighs x (channels, rows, frames) by the softmax of z (channels, frames) over the frames."""
+def check_05_a(attend_over_time: Callable) -> bool | None:
+    """A function (x, z) that weighs x (channels, rows, frames) by the softmax of z (channels,
+    frames) over the frames.
+
+    Parameters
+    ----------
+    attend_over_time : Callable
+        The student's function.
+
+    Returns
+    -------
+    bool or None
+        True if right, False with a hint if wrong, None if it is still empty.
+    """
     rng = np.random.default_rng(5)
     x, z = rng.normal(size=(3, 5, 4)), rng.normal(size=(3, 4))
 
@@ -29,7 +51,8 @@ def check_05_a(attend_over_time):
     if np.allclose(found, x * softmax(0)[:, None, :]):
         return (
             False,
-            "here the weights of one moment sum to 1 over the channels; each channel shares out one unit over the frames.",
+            "here the weights of one moment sum to 1 over the channels; each channel shares "
+            "out one unit over the frames.",
         )
     if np.allclose(found, x * np.exp(z)[:, None, :]):
         return False, "these weights do not sum to 1; divide by their sum over the frames."
@@ -42,13 +65,25 @@ def check_05_a(attend_over_time):
 
 
 @_exercise("05_ftanet_attention")
-def check_05_b(numbers):
-    """Trainable numbers of the attention over time in level 2 of the published FTANet."""
+def check_05_b(numbers: Sequence) -> bool | None:
+    """Trainable numbers of the attention over time in level 2 of the published FTANet.
+
+    Parameters
+    ----------
+    numbers : Sequence
+        The student's numbers.
+
+    Returns
+    -------
+    bool or None
+        True if right, False with a hint if wrong, None if it is still empty.
+    """
     numbers, in_map, in_features = float(numbers), 6_208 + 12_352, 18_496 + 102_464
     if numbers == in_map + in_features:
         return (
             True,
-            "most of it is not attention but the 5 x 5 convolution: taking the branch away takes that, too.",
+            "most of it is not attention but the 5 x 5 convolution: taking the branch away "
+            "takes that, too.",
         )
     slips = {
         "that is the map alone; the features that it weighs are part of the branch.": in_map,
@@ -65,8 +100,22 @@ def check_05_b(numbers):
     return False, fitting[0] if fitting else general
 
 
-def puzzle_05_c(model, picture):
-    """What an FTANet says of a picture (Features) when one of its attention maps is uniform: Salience."""
+def puzzle_05_c(model: Network, picture: Features) -> Salience:
+    """What an FTANet says of a picture (Features) when one of its attention maps is uniform.
+
+    Salience.
+
+    Parameters
+    ----------
+    model : Network
+        The network.
+    picture : Features
+        The network's input.
+
+    Returns
+    -------
+    Salience
+    """
     level, axis = _uniform_05_c()
     with explain.uniform(model, f"level{level}.attend.{axis}_map"):
         return run.salience(model, picture)
@@ -78,8 +127,23 @@ def _uniform_05_c():
 
 
 @_exercise("05_ftanet_attention")
-def check_05_c(answer, model, picture):
-    """(level, axis) of the map that was uniform in `puzzle_05_c`."""
+def check_05_c(answer: object, model: Network, picture: Features) -> bool | None:
+    """(level, axis) of the map that was uniform in `puzzle_05_c`.
+
+    Parameters
+    ----------
+    answer : object
+        The student's.
+    model : Network
+        The network.
+    picture : Features
+        The network's input.
+
+    Returns
+    -------
+    bool or None
+        True if right, False with a hint if wrong, None if it is still empty.
+    """
     level, axis = answer
     if level not in range(1, 8) or axis not in ("frequency", "time"):
         return (
@@ -95,5 +159,6 @@ def check_05_c(answer, model, picture):
     closer = "nearer to" if distance < untouched else "further from"
     return (
         False,
-        f"with it uniform you are {closer} the puzzle than with none, {distance:.2g} off on average; one has 0.",
+        f"with it uniform you are {closer} the puzzle than with none, {distance:.2g} off on "
+        f"average; one has 0.",
     )

@@ -1,17 +1,38 @@
 """Checks of 06_unet_masking."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from melodylab import records
 from melodylab.course.checks.runner import _exercise, _result
 from melodylab.models import run
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from melodylab.models.base import Network
+    from melodylab.records import Features, Mask, Melody
+
 # --- 06_unet_masking ------------------------------------------------------------------------------
 
 
 @_exercise("06_unet_masking")
-def check_06_a(sharper):
-    """A function (mask, p) whose shares stand in the ratio m ** p to (1 - m) ** p."""
+def check_06_a(sharper: Callable) -> bool | None:
+    """A function (mask, p) whose shares stand in the ratio m ** p to (1 - m) ** p.
+
+    Parameters
+    ----------
+    sharper : Callable
+        The student's function.
+
+    Returns
+    -------
+    bool or None
+        True if right, False with a hint if wrong, None if it is still empty.
+    """
     shares = np.array([[0.0, 0.1, 0.4], [0.5, 0.9, 1.0]])
 
     def right(m, p):
@@ -32,22 +53,37 @@ def check_06_a(sharper):
         return False, "p = 2 softens your mask; it should sharpen it."
     return (
         False,
-        "the melody's part is m ** p, the rest's (1 - m) ** p; a share is one part divided by both together.",
+        "the melody's part is m ** p, the rest's (1 - m) ** p; a share is one part divided by "
+        "both together.",
     )
 
 
 @_exercise("06_unet_masking")
-def check_06_b(factors):
-    """(melody's, accompaniment's) factor on the magnitude of a cell whose *power* is shared out 0.64 to 0.36."""
+def check_06_b(factors: Sequence[float]) -> bool | None:
+    """(melody's, accompaniment's) factor on the magnitude of a cell whose *power* is shared out
+    0.64 to 0.36.
+
+    Parameters
+    ----------
+    factors : Sequence[float]
+        The student's factors.
+
+    Returns
+    -------
+    bool or None
+        True if right, False with a hint if wrong, None if it is still empty.
+    """
     ours, others = (float(factor) for factor in factors)
     if np.allclose([ours, others], [0.8, 0.6], atol=0.005):
         return (
             True,
-            "together 1.4 of the magnitude that there was: what is split as power does not add up as sound.",
+            "together 1.4 of the magnitude that there was: what is split as power does not add "
+            "up as sound.",
         )
     slips = {
         "those are the shares of the power. A magnitude is the root of a power.": (0.64, 0.36),
-        "the melody is right. The accompaniment keeps 1 - 0.64 of the power, and its magnitude is the root of that.": (
+        "the melody is right. The accompaniment keeps 1 - 0.64 of the power, and its magnitude "
+        "is the root of that.": (
             0.8,
             0.2,
         ),
@@ -62,8 +98,22 @@ def check_06_b(factors):
     ] if fitting else "what share of the power does each get, and what is the root of it?"
 
 
-def puzzle_06_c(model, picture, melody):
-    """The `Mask` of a unet that was told the melody (Melody) in another key."""
+def puzzle_06_c(model: Network, picture: Features, melody: Melody) -> Mask:
+    """The `Mask` of a unet that was told the melody (Melody) in another key.
+
+    Parameters
+    ----------
+    model : Network
+        The network.
+    picture : Features
+        The network's input.
+    melody : Melody
+        The true one.
+
+    Returns
+    -------
+    Mask
+    """
     return run.mask(model, picture, _transposed(melody, _KEY_06_C))[0]
 
 
@@ -75,8 +125,25 @@ def _transposed(melody, semitones):
 
 
 @_exercise("06_unet_masking")
-def check_06_c(semitones, model, picture, melody):
-    """By how many semitones the melody was moved in `puzzle_06_c`; below 0 is down."""
+def check_06_c(semitones: float, model: Network, picture: Features, melody: Melody) -> bool | None:
+    """By how many semitones the melody was moved in `puzzle_06_c`; below 0 is down.
+
+    Parameters
+    ----------
+    semitones : float
+        The student's transposition.
+    model : Network
+        The network.
+    picture : Features
+        The network's input.
+    melody : Melody
+        The true one.
+
+    Returns
+    -------
+    bool or None
+        True if right, False with a hint if wrong, None if it is still empty.
+    """
     semitones = float(semitones)
     if not -24 <= semitones <= 24:
         return False, "semitones from -24 to 24 are asked for; -12 is an octave down."
@@ -96,7 +163,8 @@ def check_06_c(semitones, model, picture, melody):
     if abs(semitones - _KEY_06_C) == 12:
         return (
             False,
-            f"that line is {yours:.2g} off on average; it shares partials with the right one, an octave away.",
+            f"that line is {yours:.2g} off on average; it shares partials with the right one, "
+            f"an octave away.",
         )
     return (
         False,

@@ -1,17 +1,39 @@
 """Checks of 04_multiresolution_cnn."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from melodylab import explain
 from melodylab.course.checks.runner import _exercise
 from melodylab.models import run
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from melodylab.models.base import Network
+    from melodylab.records import Features, Salience
+
 # --- 04_multiresolution_cnn -----------------------------------------------------------------------
 
 
 @_exercise("04_multiresolution_cnn")
-def check_04_a(kernel):
-    """960 samples at 16 kHz that answer 440 Hz, and at most a tenth as much at 400 Hz and below, 480 Hz and above."""
+def check_04_a(kernel: Callable) -> bool | None:
+    """960 samples at 16 kHz that answer 440 Hz, and at most a tenth as much at 400 Hz and below,
+    480 Hz and above.
+
+    Parameters
+    ----------
+    kernel : Callable
+        The student's kernel.
+
+    Returns
+    -------
+    bool or None
+        True if right, False with a hint if wrong, None if it is still empty.
+    """
     kernel = np.asarray(kernel, dtype=float)
     if kernel.shape != (960,):
         return False, f"960 samples in a row are asked for; yours have the shape {kernel.shape}."
@@ -20,36 +42,65 @@ def check_04_a(kernel):
     if at_440 == 0 or abs(freqs_hz[level.argmax()] - 440) > 10:
         return (
             False,
-            f"it answers {freqs_hz[level.argmax()]:.0f} Hz most; a kernel answers the wave that it is.",
+            f"it answers {freqs_hz[level.argmax()]:.0f} Hz most; a kernel answers the wave "
+            f"that it is.",
         )
     outside = level[(freqs_hz <= 400) | (freqs_hz >= 480)].max() / at_440
     if outside <= 0.1:
         return (
             True,
-            f"outside it lets through {outside:.1%}: a soft begin and end keep the side lobes down.",
+            f"outside it lets through {outside:.1%}: a soft begin and end keep the side "
+            f"lobes down.",
         )
     return (
         False,
-        f"440 Hz is right, but at 40 Hz from it {outside:.0%} come through. A window that begins and ends softly helps.",
+        f"440 Hz is right, but at 40 Hz from it {outside:.0%} come through. A window that "
+        f"begins and ends softly helps.",
     )
 
 
 @_exercise("04_multiresolution_cnn")
-def check_04_b(samples):
-    """Samples at 16 kHz whose rectangular window has a main lobe of at most 6.5 Hz."""
+def check_04_b(samples: object) -> bool | None:
+    """Samples at 16 kHz whose rectangular window has a main lobe of at most 6.5 Hz.
+
+    Parameters
+    ----------
+    samples : object
+        The student's number of samples.
+
+    Returns
+    -------
+    bool or None
+        True if right, False with a hint if wrong, None if it is still empty.
+    """
     least = 2 * 16000 / (116.5 - 110)
     if samples == int(np.ceil(least)):
         return (
             True,
-            "0.3 s: five times the longest kernel here. It has to hear the overtones, which lie further apart.",
+            "0.3 s: five times the longest kernel here. It has to hear the overtones, which "
+            "lie further apart.",
         )
     if abs(samples - least / 2) < 1:
         return False, "the main lobe is 2 sr / L wide, from zero to zero; you have half of it."
     return False, "solve 2 * sr / L <= 6.5 Hz for L, and take the next whole number."
 
 
-def puzzle_04_c(model, picture):
-    """What a multires network says of a picture (Features) when one shape of one block is silent: Salience."""
+def puzzle_04_c(model: Network, picture: Features) -> Salience:
+    """What a multires network says of a picture (Features) when one shape of one block is silent.
+
+    Salience.
+
+    Parameters
+    ----------
+    model : Network
+        The network.
+    picture : Features
+        The network's input.
+
+    Returns
+    -------
+    Salience
+    """
     block, shape = _silent_04_c()
     with explain.ablate(model, f"block{block}.branches.{shape}", range(8)):
         return run.salience(model, picture)
@@ -60,8 +111,23 @@ def _silent_04_c():
 
 
 @_exercise("04_multiresolution_cnn")
-def check_04_c(answer, model, picture):
-    """(block, shape) that was silent in `puzzle_04_c`."""
+def check_04_c(answer: object, model: Network, picture: Features) -> bool | None:
+    """(block, shape) that was silent in `puzzle_04_c`.
+
+    Parameters
+    ----------
+    answer : object
+        The student's.
+    model : Network
+        The network.
+    picture : Features
+        The network's input.
+
+    Returns
+    -------
+    bool or None
+        True if right, False with a hint if wrong, None if it is still empty.
+    """
     block, shape = answer
     shapes = ("point", "square3", "square5", "tall", "wide")
     if block not in (1, 2, 3) or shape not in shapes:

@@ -1,6 +1,9 @@
 """Checks of 01_representations."""
 
+from __future__ import annotations
+
 import functools
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -8,23 +11,39 @@ from melodylab import evaluate, records, synth
 from melodylab.course.checks.runner import _exercise
 from melodylab.dsp import features, grids
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 # --- 01_representations ---------------------------------------------------------------------------
 
 
 @_exercise("01_representations")
-def check_01_a(samples):
-    """The shortest power-of-two Hann window at 22,050 Hz that separates E2 from F2."""
+def check_01_a(samples: object) -> bool | None:
+    """The shortest power-of-two Hann window at 22,050 Hz that separates E2 from F2.
+
+    Parameters
+    ----------
+    samples : object
+        The student's number of samples.
+
+    Returns
+    -------
+    bool or None
+        True if right, False with a hint if wrong, None if it is still empty.
+    """
     apart_hz = float(np.diff(grids.midi_to_hz([40, 41]))[0])
     shortest = 2 ** int(np.ceil(np.log2(2 * 22050 / apart_hz)))
     if samples == shortest:
         return (
             True,
-            f"{shortest} samples are {1000 * shortest / 22050:.0f} ms, longer than many a note you want to see.",
+            f"{shortest} samples are {1000 * shortest / 22050:.0f} ms, longer than many a note "
+            f"you want to see.",
         )
     if samples == shortest // 2:
         return (
             False,
-            f"its rows are {22050 / samples:.1f} Hz apart, but a tone fills two rows to either side; use 2 sr / N.",
+            f"its rows are {22050 / samples:.1f} Hz apart, but a tone fills two rows to either "
+            f"side; use 2 sr / N.",
         )
     if samples <= 0 or np.log2(samples) % 1:
         return False, "a power of two is asked for."
@@ -32,14 +51,26 @@ def check_01_a(samples):
         reach_hz = 2 * 22050 / samples
         return (
             False,
-            f"one tone then reaches {reach_hz:.1f} Hz to either side, and the two are {apart_hz:.1f} Hz apart.",
+            f"one tone then reaches {reach_hz:.1f} Hz to either side, and the two are "
+            f"{apart_hz:.1f} Hz apart.",
         )
     return False, "that separates them, but half as long does it too and blurs time less."
 
 
 @_exercise("01_representations")
-def check_01_b(rows):
-    """Rows of a CQT with 36 bins per octave: (up a fifth, up to the third harmonic)."""
+def check_01_b(rows: object) -> bool | None:
+    """Rows of a CQT with 36 bins per octave: (up a fifth, up to the third harmonic).
+
+    Parameters
+    ----------
+    rows : object
+        The student's rows.
+
+    Returns
+    -------
+    bool or None
+        True if right, False with a hint if wrong, None if it is still empty.
+    """
     fifth, third = rows
     if fifth == 35:
         return False, "35 rows would be right with 60 rows in an octave; here there are 36."
@@ -53,8 +84,20 @@ def check_01_b(rows):
 
 
 @_exercise("01_representations")
-def check_01_c(weights):
-    """Six weights for the layers of an HCQT that find the melody of demo song 4 where the plain sum does not."""
+def check_01_c(weights: Sequence[float]) -> bool | None:
+    """Six weights for the layers of an HCQT that find the melody of demo song 4 where the plain sum
+    does not.
+
+    Parameters
+    ----------
+    weights : Sequence[float]
+        The student's weights.
+
+    Returns
+    -------
+    bool or None
+        True if right, False with a hint if wrong, None if it is still empty.
+    """
     weights = np.asarray(weights, dtype=float)
     if weights.shape != (6,):
         return (
@@ -65,14 +108,16 @@ def check_01_c(weights):
     if accuracy >= 0.5:
         return (
             True,
-            f"raw pitch accuracy {accuracy:.2f}, the plain sum has {plain:.2f}. Networks learn such weights.",
+            f"raw pitch accuracy {accuracy:.2f}, the plain sum has {plain:.2f}. Networks learn "
+            f"such weights.",
         )
     sentence = f"raw pitch accuracy {accuracy:.2f}; 0.50 is wanted, the plain sum has {plain:.2f}. "
     if weights[0] >= 0:
         return (
             False,
             sentence
-            + "If layer h = 0.5 is bright, the true note may lie an octave lower: what does that ask for?",
+            + "If layer h = 0.5 is bright, the true note may lie an octave lower: what does "
+            "that ask for?",
         )
     return (
         False,
@@ -88,7 +133,9 @@ def _song_for_01_c():
 
 
 def _brightest_row_accuracy(weights):
-    """Raw pitch accuracy of the row between 110 and 880 Hz in which the weighted layers are brightest."""
+    """Raw pitch accuracy of the row between 110 and 880 Hz in which the weighted layers are
+    brightest.
+    """
     picture, truth = _song_for_01_c()
     rows = (picture.freqs_hz > 110) & (picture.freqs_hz < 880)
     total = np.tensordot(weights, picture.values[:, rows], axes=1)

@@ -1,12 +1,16 @@
-"""Checks for the exercises of the notebooks: an answer goes in, a sentence comes out, nothing is graded or sent anywhere.
+"""Checks for the exercises of the notebooks: an answer goes in, a sentence comes out, nothing is
+graded or sent anywhere.
 
-Conventions: a check is called with the student's answer first and whatever it is measured against after it. An empty
-answer (`...` or None, also as a part of a tuple, list or dict) gets a friendly line and returns None; a wrong one a hint and
-False; a right one a word on why it is right and True. A check never raises on account of an answer: what the answer raises
-(a function that fails, an array of another shape) becomes the hint. `CHECKS` holds every check as "NN_notebook.name".
+Conventions: a check is called with the student's answer first and whatever it is measured
+against after it. An empty answer (`...` or None, also as a part of a tuple, list or dict) gets
+a friendly line and returns None; a wrong one a hint and False; a right one a word on why it is
+right and True. A check never raises on account of an answer: what the answer raises (a function
+that fails, an array of another shape) becomes the hint. `CHECKS` holds every check as
+"NN_notebook.name".
 
-To add one, write a function that returns (right, sentence) below its notebook's heading and put `@_exercise("NN_notebook")`
-above it. The solution and two wrong answers of each live in tests/test_checks.py.
+To add one, write a function that returns (right, sentence) below its notebook's heading and put
+`@_exercise("NN_notebook")` above it. The solution and two wrong answers of each live in
+tests/test_checks.py.
 """
 
 import functools
@@ -27,7 +31,8 @@ def _exercise(notebook):
                 right, sentence = judge(answer, *measured_against, **options)
             except _EmptyAnswer:
                 print(
-                    "Your turn: your function returns nothing yet. Fill it in, then run this cell again."
+                    "Your turn: your function returns nothing yet. Fill it in, then run this "
+                    "cell again."
                 )
                 return None
             except (
@@ -35,7 +40,8 @@ def _exercise(notebook):
             ) as error:  # whatever it trips over: a sentence helps, a traceback of ours does not
                 right, sentence = (
                     False,
-                    f"this answer stops with {type(error).__name__}: {' '.join(str(error).split())}",
+                    f"this answer stops with {type(error).__name__}: "
+                    f"{' '.join(str(error).split())}",
                 )
             print(f"{'✓ Right:' if right else '✗ Not yet:'} {sentence}")
             return bool(right)

@@ -1,26 +1,45 @@
 """Checks of 00_tour."""
 
+from __future__ import annotations
+
 import functools
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from melodylab import api, evaluate, records, synth
 from melodylab.course.checks.runner import _exercise
+from melodylab.melody.decode import revoiced
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from melodylab.records import Melody, Song
 
 # --- 00_tour --------------------------------------------------------------------------------------
 
 
-def _revoiced(melody, threshold):
-    voiced = (melody.voicing >= threshold) & np.isfinite(melody.f0_hz)
-    return records.Melody(melody.times_s, melody.f0_hz, voiced.astype(float))
-
-
 @_exercise("00_tour")
-def check_00_a(answer, melody, truth):
-    """Is `answer` a voicing threshold at which overall accuracy is within 0.01 of the best? melody, truth: Melody."""
+def check_00_a(answer: float, melody: Melody, truth: Melody) -> bool | None:
+    """Is `answer` a voicing threshold at which overall accuracy is within 0.01 of the best?
+
+    Parameters
+    ----------
+    answer : float
+        The student's.
+    melody : Melody
+        What was found.
+    truth : Melody
+        Melody.
+
+    Returns
+    -------
+    bool or None
+        True if right, False with a hint if wrong, None if it is still empty.
+    """
 
     def scores(threshold):
-        return evaluate.score_melody(estimate=_revoiced(melody, threshold), reference=truth)
+        return evaluate.score_melody(estimate=revoiced(melody, threshold), reference=truth)
 
     answer = float(answer)
     if not 0 <= answer <= 1:
@@ -30,18 +49,36 @@ def check_00_a(answer, melody, truth):
     if here["OA"] >= there["OA"] - 0.01:
         return (
             True,
-            f"voiced from {answer:.2f} gives OA {here['OA']:.3f}; the best of fifty gives {there['OA']:.3f}.",
+            f"voiced from {answer:.2f} gives OA {here['OA']:.3f}; the best of fifty gives "
+            f"{there['OA']:.3f}.",
         )
     lean = "false alarms: raise it" if answer < best else "missed frames: lower it"
     return (
         False,
-        f"at {answer:.2f} OA is {here['OA']:.3f}, and better is possible. What costs most here are {lean}.",
+        f"at {answer:.2f} OA is {here['OA']:.3f}, and better is possible. What costs most here "
+        f"are {lean}.",
     )
 
 
 @_exercise("00_tour")
-def check_00_b(answer, melody, song):
-    """Is `answer` {"from_s", "ratio", "because_of"} the longest run of octave errors, how far off, whose fault?"""
+def check_00_b(answer: Mapping[str, object], melody: Melody, song: Song) -> bool | None:
+    """Is `answer` {"from_s", "ratio", "because_of"} the longest run of octave errors, how far off,
+    whose fault?
+
+    Parameters
+    ----------
+    answer : Mapping[str, object]
+        The student's.
+    melody : Melody
+        What was found.
+    song : Song
+        With its truth.
+
+    Returns
+    -------
+    bool or None
+        True if right, False with a hint if wrong, None if it is still empty.
+    """
     times_s, labels = evaluate.frame_errors(estimate=melody, reference=song.melody)
     edges = np.diff(np.concatenate([[0], labels == "octave", [0]]))
     starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1)
@@ -51,7 +88,8 @@ def check_00_b(answer, melody, song):
     if abs(float(answer["from_s"]) - times_s[run.start]) > 0.05:
         return (
             False,
-            "the longest run of octave errors starts elsewhere; look at the triangles of the error map.",
+            "the longest run of octave errors starts elsewhere; look at the triangles of the "
+            "error map.",
         )
     if abs(np.log2(float(answer["ratio"]) / ratio)) > 0.1:
         return (
@@ -71,17 +109,35 @@ def check_00_b(answer, melody, song):
     if left > 0.5:
         return (
             False,
-            f"time and ratio are right, but without the {name} {left:.0%} of the slip is still there.",
+            f"time and ratio are right, but without the {name} {left:.0%} of the slip is "
+            f"still there.",
         )
     return (
         True,
-        f"from {times_s[run.start]:.2f} s on it is {ratio:.2f} times the truth, and without the {name} it is not.",
+        f"from {times_s[run.start]:.2f} s on it is {ratio:.2f} times the truth, and without "
+        f"the {name} it is not.",
     )
 
 
 @_exercise("00_tour")
-def check_00_c(answer, seed=0, seconds=12):
-    """Is `answer` a level in dB at which pitch accuracy is half of that at 1.5 dB or less, while 3 dB more are enough?"""
+def check_00_c(answer: float, seed: int = 0, seconds: float = 12) -> bool | None:
+    """Is `answer` a level in dB at which pitch accuracy is half of that at 1.5 dB or less, while 3
+    dB more are enough?
+
+    Parameters
+    ----------
+    answer : float
+        The student's.
+    seed : int
+        Of the song.
+    seconds : float
+        How long it is.
+
+    Returns
+    -------
+    bool or None
+        True if right, False with a hint if wrong, None if it is still empty.
+    """
     answer = float(answer)
     if not -60 <= answer <= 20:
         return False, "look between -60 and 20 dB."
@@ -89,7 +145,8 @@ def check_00_c(answer, seed=0, seconds=12):
     if here > now / 2:
         return (
             False,
-            f"at {answer:g} dB RPA is still {here:.2f}; half of {now:.2f} would be {now / 2:.2f}. Softer!",
+            f"at {answer:g} dB RPA is still {here:.2f}; half of {now:.2f} would be "
+            f"{now / 2:.2f}. Softer!",
         )
     if _accuracy_of_soft_voice(answer + 3, seed, seconds) <= now / 2:
         return (
@@ -98,7 +155,8 @@ def check_00_c(answer, seed=0, seconds=12):
         )
     return (
         True,
-        f"at {answer:g} dB RPA is {here:.2f}, half of {now:.2f} or less, and 3 dB louder it is not.",
+        f"at {answer:g} dB RPA is {here:.2f}, half of {now:.2f} or less, and 3 dB louder "
+        f"it is not.",
     )
 
 

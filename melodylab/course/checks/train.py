@@ -1,10 +1,21 @@
 """Checks of 10_train_your_own."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from melodylab import synth
 from melodylab.course.checks.runner import _exercise, _result
 from melodylab.dsp import features, grids
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import ArrayLike
+
+    from melodylab.records import Features
 
 # --- 10_train_your_own ----------------------------------------------------------------------------
 
@@ -14,14 +25,28 @@ _PITCHES_10_A_HZ = np.array(
 
 
 @_exercise("10_train_your_own")
-def check_10_a(label):
-    """A function (f0_hz) that returns the class of one pitch: 0 for none or off the grid, else 1 + semitones above 55 Hz."""
+def check_10_a(label: Callable) -> bool | None:
+    """A function (f0_hz) that returns the class of one pitch.
+
+    0 for none or off the grid, else 1 + semitones above 55 Hz.
+
+    Parameters
+    ----------
+    label : Callable
+        The student's function.
+
+    Returns
+    -------
+    bool or None
+        True if right, False with a hint if wrong, None if it is still empty.
+    """
     right = [int(c) for c in 1 + grids.PitchGrid(55.0, 12, 61).nearest_bin(_PITCHES_10_A_HZ)]
     given = [int(_result(label, float(f0_hz))) for f0_hz in _PITCHES_10_A_HZ]
     if given == right:
         return (
             True,
-            "61 semitones from 55 to 1760 Hz, half a semitone of room at both ends, and 0 for everything else.",
+            "61 semitones from 55 to 1760 Hz, half a semitone of room at both ends, and 0 for "
+            "everything else.",
         )
     wrong = next(n for n in range(len(right)) if given[n] != right[n])
     sentence = (
@@ -43,8 +68,22 @@ def check_10_a(label):
 
 
 @_exercise("10_train_your_own")
-def check_10_b(losses, shares):
-    """(loss of a network that gives 62 classes the same probability, loss of one that knows only their shares)."""
+def check_10_b(losses: ArrayLike, shares: object) -> bool | None:
+    """(loss of a network that gives 62 classes the same probability, loss of one that knows only
+    their shares).
+
+    Parameters
+    ----------
+    losses : ArrayLike
+        (steps,).
+    shares : object
+        The student's.
+
+    Returns
+    -------
+    bool or None
+        True if right, False with a hint if wrong, None if it is still empty.
+    """
     shares = np.asarray(shares, dtype=float)
     present = shares[shares > 0]
     blind, counting = (float(loss) for loss in losses)
@@ -56,31 +95,42 @@ def check_10_b(losses, shares):
     if abs(counting - right[1]) <= 0.02:
         return (
             True,
-            f"it begins near {blind:.2f}, and below {counting:.2f} it must have listened to the features.",
+            f"it begins near {blind:.2f}, and below {counting:.2f} it must have listened to "
+            f"the features.",
         )
     if abs(counting + right[1]) <= 0.02:
         return False, "a loss is never negative here; the logarithm of a share is. Mind the sign."
     if abs(counting + np.log(shares[0])) <= 0.02:
         return (
             False,
-            "that is the loss of the frames without melody alone; average over all classes, each by its share.",
+            "that is the loss of the frames without melody alone; average over all classes, "
+            "each by its share.",
         )
     if abs(counting + np.mean(np.log(present))) <= 0.02:
         return (
             False,
-            "frequent classes count more: weigh each -log(share) by its share instead of taking a plain mean.",
+            "frequent classes count more: weigh each -log(share) by its share instead of "
+            "taking a plain mean.",
         )
     return (
         False,
-        "the first loss is right. For the second: frames of class c cost -log(share[c]); share[c] of all do.",
+        "the first loss is right. For the second: frames of class c cost -log(share[c]); "
+        "share[c] of all do.",
     )
 
 
 _LATE_10_C_FRAMES = 9
 
 
-def puzzle_10_c():
-    """A training song's CQT and labels that came too late: (Features, f0_hz (frames,), NaN = no melody)."""
+def puzzle_10_c() -> tuple[Features, np.ndarray]:
+    """A training song's CQT and labels that came too late.
+
+    (Features, f0_hz (frames,), NaN = no melody).
+
+    Returns
+    -------
+    tuple[Features, ndarray]
+    """
     song = synth.training_song(
         21, 12, ingredients=synth.Ingredients(drums=False, distortion=False, processing=False)
     )
@@ -91,14 +141,26 @@ def puzzle_10_c():
 
 
 @_exercise("10_train_your_own")
-def check_10_c(late_frames):
-    """By how many frames the labels of `puzzle_10_c` are late."""
+def check_10_c(late_frames: float) -> bool | None:
+    """By how many frames the labels of `puzzle_10_c` are late.
+
+    Parameters
+    ----------
+    late_frames : float
+        The student's number of frames.
+
+    Returns
+    -------
+    bool or None
+        True if right, False with a hint if wrong, None if it is still empty.
+    """
     late_frames = float(late_frames)
     if abs(late_frames - _LATE_10_C_FRAMES) <= 1:
         late_ms = 1000 * _LATE_10_C_FRAMES * 256 / 22050
         return (
             True,
-            f"{_LATE_10_C_FRAMES} frames, {late_ms:.0f} ms. A network would have learned to be late.",
+            f"{_LATE_10_C_FRAMES} frames, {late_ms:.0f} ms. A network would have learned to "
+            f"be late.",
         )
     if abs(late_frames + _LATE_10_C_FRAMES) <= 1:
         return (
@@ -110,9 +172,11 @@ def check_10_c(late_frames):
     if late_frames == 0:
         return (
             False,
-            "0 is how they stand now. Try every shift from -20 to 20 and compare the brightness under the label.",
+            "0 is how they stand now. Try every shift from -20 to 20 and compare the "
+            "brightness under the label.",
         )
     return (
         False,
-        "at the right shift the CQT is brightest under the labels, on average over the frames with a melody.",
+        "at the right shift the CQT is brightest under the labels, on average over the frames "
+        "with a melody.",
     )

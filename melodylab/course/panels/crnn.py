@@ -1,8 +1,11 @@
 """Panel of 03_crnn: layer, channel, time."""
 
+from __future__ import annotations
+
 import contextlib
 import functools
 import re
+from typing import TYPE_CHECKING
 
 import ipywidgets
 import numpy as np
@@ -13,17 +16,48 @@ from melodylab.course.panels.train import _input_of
 from melodylab.melody import decode
 from melodylab.models import run
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-def crnn_panel(song, model, *, picture=None, names=None):
+    from melodylab.models.base import Network
+    from melodylab.records import Features, Song
+
+
+def crnn_panel(
+    song: Song,
+    model: Network,
+    *,
+    picture: Features | None = None,
+    names: Sequence[str] | None = None,
+) -> Panel:
     """Look into a CRNN layer by layer and channel by channel, and switch channels off.
 
-    From top to bottom: the input, the chosen channel, what the convolutions hand on, the output, the truth where it is
-    known; all on one clock with a cursor, and at the right what each says at that moment. "silence this channel" sets it to
-    0, and what comes after it is computed anew: in the picture, in the share of right pitches (RPA) in the title, and in
-    the players below, which let you hear the melody with and without the channel, from two seconds before the cursor on.
-    song: some seconds, at least one. model: such as `ml.load_model("sf-crnn-1")`. picture: the network's input, Features;
-    without it the front end makes it, which takes seconds. names: the layers to choose from, as in `explain.taps`. Raises
-    InputError where a network does not say which front end it needs.
+    From top to bottom: the input, the chosen channel, what the convolutions hand on, the output,
+    the truth where it is known; all on one clock with a cursor, and at the right what each says at
+    that moment. "silence this channel" sets it to 0, and what comes after it is computed anew: in
+    the picture, in the share of right pitches (RPA) in the title, and in the players below, which
+    let you hear the melody with and without the channel, from two seconds before the cursor on.
+
+    Parameters
+    ----------
+    song : Song
+        Some seconds, at least one.
+    model : Network
+        Such as `ml.load_model("sf-crnn-1")`.
+    picture : Features, optional
+        The network's input, Features; without it the front end makes it, which takes seconds.
+    names : Sequence[str], optional
+        The layers to choose from, as in `explain.taps`. Raises InputError where a network does not
+        say which front end it needs.
+
+    Returns
+    -------
+    Panel
+
+    Raises
+    ------
+    InputError
+        Where a network does not say which front end it needs.
     """
     picture = _input_of(model, song) if picture is None else picture
     known = list(explain.tap_names(model))
@@ -49,7 +83,9 @@ def crnn_panel(song, model, *, picture=None, names=None):
 
     @functools.lru_cache(maxsize=64)
     def said(layer=None, channel=None):
-        """(what the convolutions hand on, salience, melody) with this channel silenced, or as it is."""
+        """(what the convolutions hand on, salience, melody) with this channel silenced, or as it
+        is.
+        """
         with explain.ablate(model, layer, channel) if layer else contextlib.nullcontext():
             salience = run.salience(model, picture, **decoding)
             return (
@@ -121,7 +157,10 @@ def crnn_panel(song, model, *, picture=None, names=None):
                     f"{words} {plot.note_name(f0_hz) if np.isfinite(f0_hz) else 'no melody'}"
                 )
         state = {"layer": layer, "channel": channel, "time_s": time_s, "silence": silence}
-        return f"{title(layer, channel, silence)}; at {time_s:.2f} s {', '.join(notes)}. {_words(state)}"
+        return (
+            f"{title(layer, channel, silence)}; at {time_s:.2f} s {', '.join(notes)}. "
+            f"{_words(state)}"
+        )
 
     def sound(layer, channel, time_s, silence):
         melodies = {"melody of the network": said()[2]}

@@ -1,6 +1,9 @@
 """Panel of 07_drums: the step grid."""
 
+from __future__ import annotations
+
 import functools
+from typing import TYPE_CHECKING
 
 import ipywidgets
 import numpy as np
@@ -11,14 +14,20 @@ from melodylab import api, drums, evaluate, plot, sonify, synth
 from melodylab.course.panel import Panel, _words
 from melodylab.drums import steps
 
+if TYPE_CHECKING:
+    from melodylab.drums import Settings
+    from melodylab.records import DrumOnsets, Song
+
 # --- drums ----------------------------------------------------------------------------------------
 
 
 class ToggleGrid(ipywidgets.VBox):
-    """Rows of buttons that are on or off, as one control with a `value`: a word a row, "x" for on, "-" for off, joined by "/".
+    """Rows of buttons that are on or off, as one control with a `value`: a word a row, "x" for on,
+    "-" for off, joined by "/".
 
-    rows: {name of a row: [names of its buttons]}, for tooltips. value: as above. shown: so many columns stand in the page, from
-    column `first` on; all if None. A gap after every `group` of them.
+    rows: {name of a row: [names of its buttons]}, for tooltips. value: as above. shown: so many
+    columns stand in the page, from column `first` on; all if None. A gap after every `group` of
+    them.
     """
 
     value = traitlets.Unicode()
@@ -91,18 +100,40 @@ class ToggleGrid(ipywidgets.VBox):
         self.value = "/".join("".join(word) for word in words)
 
 
-def step_panel(song, onsets=None, *, tempo_bpm=None, **settings):
-    """A drum loop on a step grid: change what was transcribed, and the loop is taken apart anew, while you wait.
+def step_panel(
+    song: Song,
+    onsets: DrumOnsets | None = None,
+    *,
+    tempo_bpm: float | None = None,
+    settings: Settings | None = None,
+) -> Panel:
+    """A drum loop on a step grid.
 
-    Every step that is switched learns W again from the changed hits (half a second for a loop of eight). The picture shows the five
-    stems with the hits in their own time, and at the right what W now sounds like; below the names stands the SI-SDR of each stem
-    where the truth is known. Mute and solo choose what the player plays, at one gain. One bar of buttons at a time.
-    song: some seconds. onsets: `DrumOnsets`; without them the shipped network transcribes. tempo_bpm: else it is estimated.
-    settings: of `drums.separate`.
+    Change what was transcribed, and the loop is taken apart anew, while you wait.
+
+    Every step that is switched learns W again from the changed hits (half a second for a loop of
+    eight). The picture shows the five stems with the hits in their own time, and at the right what
+    W now sounds like; below the names stands the SI-SDR of each stem where the truth is known. Mute
+    and solo choose what the player plays, at one gain. One bar of buttons at a time.
+
+    Parameters
+    ----------
+    song : Song
+        Some seconds.
+    onsets : DrumOnsets, optional
+        `DrumOnsets`; without them the shipped network transcribes.
+    tempo_bpm : float, optional
+        Else it is estimated.
+    settings : Settings, optional
+        Of `drums.separate`.
+
+    Returns
+    -------
+    Panel
     """
     onsets = api.transcribe_drums(song) if onsets is None else onsets
     onsets = drums.separate(
-        song, onsets, **settings
+        song, onsets, settings or drums.SETTINGS
     ).onsets  # with the velocities that were measured
     grid = steps.find(onsets, song.duration_s, tempo_bpm=tempo_bpm)
     transcribed, names = steps.pattern(onsets, grid), list(synth.DRUM_CLASSES)
@@ -124,7 +155,7 @@ def step_panel(song, onsets=None, *, tempo_bpm=None, **settings):
             set(zip(o.times_s.tolist(), o.classes, strict=True)) for o in (onsets, changed)
         )
         return (
-            drums.separate(song, changed, velocities=False, **settings),
+            drums.separate(song, changed, settings or drums.SETTINGS, velocities=False),
             sorted(after - before),
             sorted(before - after),
         )
@@ -208,7 +239,7 @@ class _Switches(ToggleGrid):
 
     def __init__(self, name, titles):
         super().__init__({name: titles}, "-" * len(titles), group=len(titles))
-        for button, title in zip(self._buttons[0], titles, strict=True):
+        for button in self._buttons[0]:
             button.layout.width = "6.8em"
         self._fill()
 

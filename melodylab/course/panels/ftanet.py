@@ -1,7 +1,10 @@
 """Panel of 05_ftanet_attention: module, map, blend to uniform."""
 
+from __future__ import annotations
+
 import functools
 import re
+from typing import TYPE_CHECKING
 
 import ipywidgets
 import numpy as np
@@ -13,13 +16,36 @@ from melodylab.errors import InputError
 from melodylab.melody import decode
 from melodylab.models import run
 
+if TYPE_CHECKING:
+    from melodylab.models.base import Network
+    from melodylab.records import Features, Song
 
-def attention_panel(song, model, *, picture=None):
-    """Where FTANet looks, level by level, and what its melody loses when one kind of attention is blended to uniform.
 
-    The maps of the block that the cursor is in, drawn beside what they weigh; the melody on the input is that of the network
-    with the chosen map blended. The title gives overall accuracy before and after where the truth is known; the players let
-    you hear both melodies. song, model, picture: as in `crnn_panel`, for a network with attention maps.
+def attention_panel(song: Song, model: Network, *, picture: Features | None = None) -> Panel:
+    """Where FTANet looks, level by level, and what its melody loses when one kind of attention is
+    blended to uniform.
+
+    The maps of the block that the cursor is in, drawn beside what they weigh; the melody on the
+    input is that of the network with the chosen map blended. The title gives overall accuracy
+    before and after where the truth is known; the players let you hear both melodies.
+
+    Parameters
+    ----------
+    song : Song
+        Some seconds.
+    model : Network
+        A network with attention maps.
+    picture : Features, optional
+        Its input; without it the front end makes it.
+
+    Returns
+    -------
+    Panel
+
+    Raises
+    ------
+    InputError
+        Where the network has no attention maps.
     """
     picture = _input_of(model, song) if picture is None else picture
     levels = sorted(

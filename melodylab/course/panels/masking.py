@@ -1,6 +1,9 @@
 """Panel of 06_unet_masking: the mixing desk."""
 
+from __future__ import annotations
+
 import functools
+from typing import TYPE_CHECKING
 
 import ipywidgets
 import numpy as np
@@ -12,17 +15,45 @@ from melodylab.course.panels.train import _input_of
 from melodylab.dsp import features
 from melodylab.models import run
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from melodylab.models.base import Network
+    from melodylab.records import Features, Melody, Song
+
 _OFF_DB, _MOST_DB = -60, 6  # of a fader: off, and the loudest
 
 
-def mixing_desk(song, model, *, picture=None, melodies=None, seconds=6.0):
-    """Two faders, and between them the mask that parts a song: sharper or softer, gated or not, alone or led. Look and listen.
+def mixing_desk(
+    song: Song,
+    model: Network,
+    *,
+    picture: Features | None = None,
+    melodies: Mapping[str, Melody] | None = None,
+    seconds: float = 6.0,
+) -> Panel:
+    """Two faders, and between them the mask that parts a
 
-    model: with a mask, such as unet. picture: what its front end makes of the song, if it is there already. melodies:
-    {name: Melody} that may lead it; without them the song's own, where it is known. seconds: of the player. At 0 and 0 dB it is
-    the song itself.
-    The gate: "slow" is the network's own, "frame by frame" what it answers to "is there a melody?", taken for one.
-    The network runs once for each leader, and the mask is applied once for each of its settings: a fader only adds.
+    Parameters
+    ----------
+    song : Song
+        Some seconds.
+    model : Network
+        With a mask, such as unet.
+    picture : Features, optional
+        What its front end makes of the song, if it is there already. melodies: {name: Melody} that
+        may lead it; without them the song's own, where it is known.
+    melodies : Mapping[str, Melody], optional
+        As above.
+    seconds : float
+        Of the player. At 0 and 0 dB it is the song itself. The gate: "slow" is the network's own,
+        "frame by frame" what it answers to "is there a melody?", taken for one. The network runs
+        once for each leader, and the mask is applied once for each of its settings: a fader only
+        adds.
+
+    Returns
+    -------
+    Panel
     """
     picture = _input_of(model, song) if picture is None else picture
     if melodies is None:
@@ -67,7 +98,8 @@ def mixing_desk(song, model, *, picture=None, melodies=None, seconds=6.0):
             return lead, ""
         return (
             lead,
-            f"; this mask's melody: SDR {evaluate.bss_eval_sdr(reference=song.stems['melody'], estimate=lead).mean():.1f} dB",
+            f"; this mask's melody: SDR "
+            f"{evaluate.bss_eval_sdr(reference=song.stems['melody'], estimate=lead).mean():.1f} dB",
         )
 
     def mixed(melody_db, accompaniment_db, **mask):
@@ -96,10 +128,14 @@ def mixing_desk(song, model, *, picture=None, melodies=None, seconds=6.0):
         return figure
 
     def title(melody_db, accompaniment_db, **mask):
-        return f"melody {_level(melody_db)}, accompaniment {_level(accompaniment_db)}{parted(**mask)[1]}"
+        return (
+            f"melody {_level(melody_db)}, accompaniment "
+            f"{_level(accompaniment_db)}{parted(**mask)[1]}"
+        )
 
     def alt(**state):
-        return f"{title(**{name: value for name, value in state.items() if name != 'from_s'})}. {_words(state)}"
+        drawn = {name: value for name, value in state.items() if name != "from_s"}
+        return f"{title(**drawn)}. {_words(state)}"
 
     def sound(from_s, **state):
         options = {

@@ -1,5 +1,9 @@
 """Panel of 04_multiresolution_cnn: branches and kernels."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import ipywidgets
 import numpy as np
 from matplotlib.figure import Figure
@@ -9,12 +13,35 @@ from melodylab.course.panel import Panel, _words
 from melodylab.course.panels.train import _input_of
 from melodylab.errors import InputError
 
+if TYPE_CHECKING:
+    from melodylab.models.base import Network
+    from melodylab.records import Features, Song
 
-def filter_panel(song, model, *, picture=None):
-    """A learned filter bank kernel by kernel, lowest first: its wave, what it lets through, and what it says of the song.
 
-    The kernel's output is drawn under the melody, where the song's is known. song, model, picture: as in `crnn_panel`, for
-    a network that begins with filters (multires).
+def filter_panel(song: Song, model: Network, *, picture: Features | None = None) -> Panel:
+    """A learned filter bank kernel by kernel, lowest first.
+
+    Its wave, what it lets through, and what it says of the song.
+
+    The kernel's output is drawn under the melody, where the song's is known.
+
+    Parameters
+    ----------
+    song : Song
+        Some seconds.
+    model : Network
+        A network that begins with filters (multires).
+    picture : Features, optional
+        Its input; without it the front end makes it.
+
+    Returns
+    -------
+    Panel
+
+    Raises
+    ------
+    InputError
+        Where the network has no filter banks.
     """
     picture = _input_of(model, song) if picture is None else picture
     lengths = list(explain.filter_banks(model))
@@ -75,7 +102,8 @@ def filter_panel(song, model, *, picture=None):
     def title(length, kernel):
         bank, k = found[length], order[length][kernel]
         return (
-            f"{length}, {bank.kernels.shape[1]} samples, kernel {kernel} by frequency: {bank.centres_hz[k]:.0f} Hz, "
+            f"{length}, {bank.kernels.shape[1]} samples, kernel {kernel} by frequency: "
+            f"{bank.centres_hz[k]:.0f} Hz, "
             f"{bank.bandwidths_hz[k]:.0f} Hz wide"
         )
 

@@ -1,5 +1,9 @@
 """Panel of 01_representations: window, bins, harmonics, exponents."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import ipywidgets
 from matplotlib.figure import Figure
 
@@ -7,15 +11,34 @@ from melodylab import plot
 from melodylab.course.panel import Panel
 from melodylab.dsp import cfp, features
 
+if TYPE_CHECKING:
+    from melodylab.records import Song
+
 _CFP_LAYERS = ("spectrum", "spectrum of the cepstrum", "cepstrum")
 
 
-def representation_panel(song, *, sr=22050, hop_samples=256, fmax_hz=5000):
-    """STFT, mel, CQT, HCQT and CFP of one song, with f0 and its overtones drawn on where the melody is known.
-
-    sr, hop_samples: of all but the CFP, which has 8 kHz and 80.
+def representation_panel(
+    song: Song, *, sr: int = 22050, hop_samples: int = 256, fmax_hz: float = 5000
+) -> Panel:
+    """STFT, mel, CQT, HCQT and CFP of one song, with f0 and its overtones drawn on where the melody
+    is known.
 
     A transform is computed when it is first asked for (an HCQT takes seconds) and kept.
+
+    Parameters
+    ----------
+    song : Song
+        Some seconds.
+    sr : int
+        Of all but the CFP, which has 8 kHz.
+    hop_samples : int
+        Of all but the CFP, which has 80.
+    fmax_hz : float
+        Upper end of STFT and mel, in Hz.
+
+    Returns
+    -------
+    Panel
     """
     windows = [(f"{1000 * n / sr:.0f} ms", n) for n in (256, 512, 1024, 2048, 4096, 8192)]
     layers = [(f"h = {h:g}", layer) for layer, h in enumerate(features.HARMONICS)]

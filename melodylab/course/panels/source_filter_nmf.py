@@ -1,11 +1,21 @@
 """Panel of 02_source_filter_nmf: iterations and parts."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import ipywidgets
 import numpy as np
 from matplotlib.figure import Figure
 
 from melodylab import plot, records
 from melodylab.course.panel import Panel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from melodylab.records import Melody
+    from melodylab.sfnmf import Factors
 
 _PARTS = {  # what the panel shows: words for the title
     "model": "the whole model, lead + accompaniment",
@@ -18,12 +28,36 @@ _PARTS = {  # what the panel shows: words for the title
 }
 
 
-def sfnmf_panel(power, snapshots, *, reference=None, fmax_hz=4000, exponent=None, sound=None):
-    """Scrub through the iterations of a source-filter NMF and look at one part of the model at a time.
+def sfnmf_panel(
+    power: np.ndarray,
+    snapshots: Sequence[tuple[int, Factors]],
+    *,
+    reference: Melody | None = None,
+    fmax_hz: float = 4000,
+    exponent: float | None = None,
+    sound: Callable[..., object] | None = None,
+) -> Figure:
+    """Scrub through the iterations of a source-filter NMF and look at one part of the model at a
+    time.
 
-    power: (freq, time), what was factorised. snapshots: [(iteration, sfnmf.Factors)] in rising order, as `keep` of
-    `sfnmf.factorise` hands them out. reference: the true Melody, for a switch that draws it. exponent: of H_F0's picture, see
-    `plot.salience_map`. sound(**state): HTML or None.
+    Parameters
+    ----------
+    power : ndarray
+        (freq, time), what was factorised.
+    snapshots : Sequence[tuple[int, Factors]]
+        [(iteration, sfnmf.Factors)] in rising order, as `keep` of `sfnmf.factorise` hands them out.
+    reference : Melody, optional
+        The true Melody, for a switch that draws it.
+    fmax_hz : float
+        Upper end of the pictures, in Hz.
+    exponent : float, optional
+        Of H_F0's picture, see `plot.salience_map`.
+    sound : callable (object], optional
+        `sound(**state)`: HTML, or None.
+
+    Returns
+    -------
+    Figure
     """
     by_iteration = dict(snapshots)
     controls = {

@@ -1,19 +1,44 @@
 """Panel of 00_tour: the voicing threshold."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import ipywidgets
-import numpy as np
 from matplotlib.figure import Figure
 
-from melodylab import evaluate, plot, records
+from melodylab import evaluate, plot
 from melodylab.course.panel import Panel
+from melodylab.melody.decode import revoiced
 
-# --- ready-made panels ----------------------------------------------------------------------------
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from melodylab.records import Melody, Salience
 
 
-def threshold_panel(methods, reference=None, *, sound=None):
-    """From which voicing on is a frame sung? One slider, the salience under the melody, and the errors where truth is known.
+def threshold_panel(
+    methods: Mapping[str, tuple[Salience, Melody]],
+    reference: Melody | None = None,
+    *,
+    sound: Callable[..., object] | None = None,
+) -> Figure:
+    """From which voicing on is a frame sung?
 
-    methods: {name: (Salience, Melody)}. reference: the true Melody, or None. sound(**state): HTML or None.
+    One slider, the salience under the melody, and the errors where truth is known.
+
+    Parameters
+    ----------
+    methods : Mapping[str, tuple[Salience, Melody]]
+        {name: (Salience, Melody)}.
+    reference : Melody, optional
+        The true Melody, or None. sound(**state): HTML or None.
+    sound : callable (object], optional
+        `sound(**state)`: HTML, or None.
+
+    Returns
+    -------
+    Figure
     """
     controls = {
         "method": ipywidgets.Dropdown(options=list(methods)),
@@ -45,9 +70,3 @@ def threshold_panel(methods, reference=None, *, sound=None):
         return figure
 
     return Panel(draw, controls, height_px=440 if reference is None else 460, sound=sound)
-
-
-def revoiced(melody, threshold):
-    """The same pitches, voiced where `voicing >= threshold` and there is a pitch: a Melody whose voicing is 0 or 1."""
-    voiced = (melody.voicing >= threshold) & np.isfinite(melody.f0_hz)
-    return records.Melody(melody.times_s, melody.f0_hz, voiced.astype(float))

@@ -15,8 +15,9 @@ and each is lowered by multiplying every entry with what pulls it up divided by 
     is       P = V / V_hat^2 Q = 1 / V_hat      exponent 1/2: provably never rises (1 is faster and nearly always falls too)
 
 A zero stays a zero under multiplication: what is 0 at the start (a drum that does not play in this frame) remains silent.
-To keep digital silence harmless, FLOOR times the largest v is added to V and to V_hat alike, as one more part that never
-changes; nothing divides by zero, silence against silence costs nothing, and a perfect fit stays perfect.
+To keep digital silence harmless, FLOOR times the largest v is added to V and to V_hat alike, as one
+more part that never changes; nothing divides by zero, silence against silence costs nothing, and a
+perfect fit stays perfect.
 
 Sources: Lee & Seung 2001 (euclid, kl); Fevotte, Bertin & Durrieu 2009 (is); Fevotte & Idier 2011 (the exponent).
 Notebooks 02_source_filter_nmf and 07_drums use this module.
@@ -25,6 +26,7 @@ Notebooks 02_source_filter_nmf and 07_drums use this module.
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 FLOOR = 1e-12  # -120 dB if V holds powers
 
@@ -38,50 +40,117 @@ _PULL_AND_PUSH = {  # kind -> (P, Q) of the table above; None stands for 1 in ev
 
 @dataclass(frozen=True, eq=False)
 class Factorisation:
-    """W (freq, rank), H (rank, time) and trace (iterations + 1,): the divergence at the start and after each iteration."""
+    """What `factorise` found.
+
+    Attributes
+    ----------
+    W : numpy.ndarray
+        (freq, rank), the parts' spectra.
+    H : numpy.ndarray
+        (rank, time), their levels.
+    trace : numpy.ndarray
+        (iterations + 1,), the divergence at the start and after each iteration.
+    """
 
     W: np.ndarray
     H: np.ndarray
     trace: np.ndarray
 
     @property
-    def model(self):
+    def model(self) -> np.ndarray:
         """W @ H, (freq, time)."""
         return self.W @ self.H
 
-    def part(self, k):
-        """What part k alone contributes, (freq, time); the parts sum to the model."""
+    def part(self, k: int) -> np.ndarray:
+        """What one part alone contributes; the parts sum to the model.
+
+        Parameters
+        ----------
+        k : int
+            0 .. rank - 1.
+
+        Returns
+        -------
+        numpy.ndarray
+            (freq, time).
+        """
         return np.outer(self.W[:, k], self.H[k])
 
 
-def divergence(V, V_hat, kind="kl"):
-    """How badly V_hat (freq, time) explains V (freq, time): 0 if equal, never negative. kind: "kl", "is" or "euclid"."""
+def divergence(V: ArrayLike, V_hat: ArrayLike, kind: str = "kl") -> float:
+    """How badly V_hat explains V.
+
+    Parameters
+    ----------
+    V, V_hat : array_like
+        (freq, time) >= 0.
+    kind : str
+        "kl", "is" or "euclid".
+
+    Returns
+    -------
+    float
+        0 if they are equal, silence included; never negative.
+
+    Raises
+    ------
+    ValueError
+        For what is negative, not finite or of another shape, and for an unknown kind.
+    """
     V = _checked("V", V)
     floor = _floor(V)
     return _divergence(V + floor, _checked("V_hat", V_hat, V.shape) + floor, kind)
 
 
 def factorise(
-    V,
-    rank=None,
+    V: ArrayLike,
+    rank: int | None = None,
     *,
-    W=None,
-    H=None,
-    fix_W=False,
-    fix_H=False,
-    kind="kl",
-    exponent=None,
-    iterations=100,
-    seed=0,
-    traced=True,
-):
-    """Factorise V (freq, time) >= 0 into a `Factorisation` by multiplicative updates, H first, then W.
+    W: ArrayLike | None = None,
+    H: ArrayLike | None = None,
+    fix_W: bool | ArrayLike = False,
+    fix_H: bool | ArrayLike = False,
+    kind: str = "kl",
+    exponent: float | None = None,
+    iterations: int = 100,
+    seed: int = 0,
+    traced: bool = True,
+) -> Factorisation:
+    """Factorise V by multiplicative updates, H first, then W.
 
-    rank: number of parts; may be left out if W or H is given. W, H: start values, copied; what is missing is drawn from `seed`.
-    fix_W: True keeps W as given, or (rank,) bools keep those columns; fix_H likewise for H and its rows. Fixed parts come back
-    bit for bit. exponent: None takes the provably falling one of the module's table. Same seed, same bits.
-    traced: False leaves `trace` empty, which takes half the time, for a divergence needs a logarithm of every cell.
-    Silence, zero rows and zero columns are fine: their W or H goes to zero. Raises ValueError on negative or non-finite input.
+    Silence, zero rows and zero columns are fine: their W or H goes to zero. Same seed, same bits.
+
+    Parameters
+    ----------
+    V : array_like
+        (freq, time) >= 0.
+    rank : int, optional
+        Number of parts; may be left out if W or H is given.
+    W, H : array_like, optional
+        Start values, (freq, rank) and (rank, time), copied; what is missing is drawn from `seed`.
+    fix_W, fix_H : bool or array_like
+        True keeps W or H as given, (rank,) bools keep those columns or rows, bit for bit.
+    kind : str
+        The divergence: "kl", "is" or "euclid".
+    exponent : float, optional
+        Of the step; by default the provably falling one of the module's table.
+    iterations : int
+        How many rounds.
+    seed : int
+        Of the start.
+    traced : bool
+        False leaves `trace` empty, which takes half the time, for a divergence needs a logarithm of
+        every cell.
+
+    Returns
+    -------
+    Factorisation
+        W, H and the trace.
+
+    Raises
+    ------
+    ValueError
+        For what is negative or not finite, and for shapes that do not go together.
     """
     V = _checked("V", V)
     rank = _rank(rank, W, H)

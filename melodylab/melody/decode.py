@@ -1,8 +1,9 @@
-"""From a salience to one pitch per frame and a decision whether anything is sung: Salience -> Melody.
+"""From a salience to one pitch per frame and a decision whether anything is sung.
 
-Conventions: every frame gets its best pitch, also where nothing is sung. voicing = p / (p + u), the evidence for the best pitch
-against the evidence for "no melody" (`salience.unvoiced`, or one constant `threshold` where a method gives none), so that
-voicing >= 0.5 means the same for every method. A frame without any evidence has no pitch (NaN) and voicing 0.
+Conventions: every frame gets its best pitch, also where nothing is sung. voicing = p / (p + u), the
+evidence for the best pitch against the evidence for "no melody" (`salience.unvoiced`, or one
+constant `threshold` where a method gives none), so that voicing >= 0.5 means the same for every
+method. A frame without any evidence has no pitch (NaN) and voicing 0.
 """
 
 import librosa
@@ -10,7 +11,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from melodylab.dsp.grids import hz_to_midi, midi_to_hz
-from melodylab.records import Melody
+from melodylab.records import Melody, Salience
 
 _TINY = 1e-12
 
@@ -18,10 +19,22 @@ _TINY = 1e-12
 _FRAME_WEIGHT = 0.25  # windows of 46 ms, 12 ms apart: a frame brings a quarter that is new
 
 
-def peak(salience, *, threshold=0.3):
-    """Each frame alone: the strongest pitch, voiced if it is stronger than `unvoiced` (or `threshold`). Melody.
+def peak(salience: Salience, *, threshold: float = 0.3) -> Melody:
+    """Each frame alone: the strongest pitch, voiced if it is stronger than "no melody".
 
-    This is the decoding of the papers that publish salience figures; jumps and octave slips stay as they are.
+    This is the decoding of the papers that publish salience figures; jumps and octave slips stay.
+
+    Parameters
+    ----------
+    salience : Salience
+        Of any method.
+    threshold : float
+        The evidence for "no melody" where the salience tells none, on its own scale.
+
+    Returns
+    -------
+    Melody
+        On the frames of the salience.
     """
     # NumPy's argmax over the first axis copies everything
     strongest = [
@@ -32,24 +45,47 @@ def peak(salience, *, threshold=0.3):
 
 
 def viterbi(
-    salience,
+    salience: Salience,
     *,
-    jump_nats_per_semitone=1.5,
-    register_semitones=6.0,
-    register_s=3.0,
-    begin=0.1,
-    end=0.1,
-    threshold=0.3,
-):
-    """The smoothest strong line through the salience, then voiced and unvoiced stretches along it. Melody.
+    jump_nats_per_semitone: float = 1.5,
+    register_semitones: float | None = 6.0,
+    register_s: float = 3.0,
+    begin: float = 0.1,
+    end: float = 0.1,
+    threshold: float = 0.3,
+) -> Melody:
+    """The smoothest strong line through the salience, then voiced and unvoiced stretches along it.
 
-    Line: states are the pitches; moving costs `jump_nats_per_semitone`, saturating at ten semitones, against the logarithm of
-    the salience. Voicing: a chain of two states along the line, which begins or ends a phrase with probability `begin` or
-    `end` a frame, so that the unvoiced state is as reachable as any (trap T5); its posterior is the melody's voicing.
-    Register: a voice stays in its range for seconds, so the line is drawn again, twice, with less weight far from where
-    the line before ran on average (Gaussian of `register_semitones` around a mean over `register_s`; None: drawn once).
-    Source: the tracker of Durrieu 2011 and, for the register, the melody mean of Salamon and Gomez 2012; splitting off
-    the voicing, its posterior and the constants are ours.
+    Line: states are the pitches; moving costs against the logarithm of the salience, at most ten
+    semitones' worth. Voicing: a chain of two states along the line, whose unvoiced state is as
+    reachable as any (trap T5); its posterior is the melody's voicing. Register: a voice stays in
+    its range for seconds, so the line is drawn again, twice, with less weight far from where the
+    line before ran on average.
+
+    Parameters
+    ----------
+    salience : Salience
+        Of any method.
+    jump_nats_per_semitone : float
+        The cost of moving.
+    register_semitones : float, optional
+        Width of the Gaussian around the average; None: the line is drawn once.
+    register_s : float
+        Over how many seconds the average runs.
+    begin, end : float
+        Probability that a phrase begins, or ends, in a frame.
+    threshold : float
+        The evidence for "no melody" where the salience tells none, on its own scale.
+
+    Returns
+    -------
+    Melody
+        On the frames of the salience.
+
+    Notes
+    -----
+    Source: the tracker of Durrieu 2011 and, for the register, the melody mean of Salamon and Gomez
+    2012; splitting off the voicing, its posterior and the constants are ours.
     """
     values, unvoiced, frames = (
         salience.values,
@@ -93,7 +129,7 @@ def _smoothest_line(values, freqs_hz, jump_nats_per_semitone):
 
 
 def _register(salience, line, voicing, register_semitones, register_s):
-    """Weights (freq, time) around the line's own average over some seconds, voiced frames counting most."""
+    """Weights (freq, time) around the line's own average, voiced frames counting most."""
     midi, times_s = hz_to_midi(salience.freqs_hz), salience.times_s
     frames = register_s / np.median(np.diff(times_s)) if len(times_s) > 1 else 1.0
     weight = voicing + 1e-3
@@ -105,8 +141,8 @@ def _register(salience, line, voicing, register_semitones, register_s):
 
 
 def _phrases(voiced, unvoiced, begin, end):
-    """Posterior of "voiced" in a two-state chain by the forward-backward recursions: (frames,) in 0..1."""
-    # overlapping frames tell much the same; at full weight the posterior would be near 0 or 1 everywhere
+    """Posterior of "voiced" in a two-state chain, forward and backward: (frames,) in 0..1."""
+    # overlapping frames tell much the same; at full weight all of them would be near 0 or 1
     evidence = (np.stack([unvoiced, voiced], axis=1).astype(float) + _TINY) ** _FRAME_WEIGHT
     evidence /= evidence.sum(axis=1, keepdims=True)
     moves = np.array([[1 - begin, begin], [end, 1 - end]])
@@ -125,7 +161,7 @@ def _phrases(voiced, unvoiced, begin, end):
 
 
 def _melody(salience, line, unvoiced, threshold, voicing=None):
-    """Read the line off the salience, between bins by the centre of gravity of the up to five within 40 cents of it.
+    """Read the line off the salience, between bins by the centre of gravity within 40 cents of it.
 
     Where bins are semitones, neighbours are other notes and the pitch is that of the bin.
     """

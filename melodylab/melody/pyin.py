@@ -1,15 +1,32 @@
-"""pYIN through librosa: made for one voice alone, here to show what a second instrument does to it."""
+"""pYIN through librosa: for one voice alone, to show what a second instrument does to it."""
 
 import librosa
 import numpy as np
 
 from melodylab.dsp import grids, stft
 from melodylab.io.songs import as_song
-from melodylab.records import Melody
+from melodylab.records import Melody, Song
 
 
-def extract(song, *, hop_samples=256, fmin_hz=55.0, fmax_hz=1760.0, seed=None):
-    """librosa's pYIN: made for one voice alone, here to show what a second instrument does to it."""
+def extract(
+    song: Song, *, hop_samples: int = 256, fmin_hz: float = 55.0, fmax_hz: float = 1760.0
+) -> Melody:
+    """The melody by librosa's pYIN at 22,050 Hz.
+
+    Parameters
+    ----------
+    song : Song
+        Any rate and channel count.
+    hop_samples : int
+        From frame to frame.
+    fmin_hz, fmax_hz : float
+        The range that pitches are looked for in, Hz.
+
+    Returns
+    -------
+    Melody
+        Voiced as its own path decides; silent frames have no pitch.
+    """
     song = as_song(song)
     sr = 22050
     y = stft.resample(song.mono, song.sr, sr)
@@ -28,7 +45,7 @@ def extract(song, *, hop_samples=256, fmin_hz=55.0, fmax_hz=1760.0, seed=None):
     silent = (
         librosa.feature.rms(y=padded, frame_length=2048, hop_length=hop_samples)[0][:n_frames] == 0
     )
-    # pYIN decides by its own Viterbi path; its probability is put on the side of 0.5 that the path chose
+    # its own Viterbi path decides; the probability is put on the side of 0.5 that the path chose
     voicing = np.where(voiced, np.maximum(probability, 0.5), np.minimum(probability, 0.49))
     return Melody(
         grids.frame_times_s(n_frames, hop_samples, sr),

@@ -266,6 +266,28 @@ def salience(
     )
 
 
+_BEYOND_FRAMES = 16  # of silence on either side, so that a network meets no padding of its own
+
+
+def beyond_ends(features: Features) -> Features:
+    """The same features with the silence that lies beyond a song's ends.
+
+    Parameters
+    ----------
+    features : Features
+        (channels, rows, time).
+
+    Returns
+    -------
+    Features
+        16 frames of zeros more on either side.
+    """
+    values = np.pad(features.values, ((0, 0), (0, 0), (_BEYOND_FRAMES, _BEYOND_FRAMES)))
+    frame_s = np.diff(features.times_s[:2])[0] if len(features.times_s) > 1 else 1.0
+    times_s = np.arange(-_BEYOND_FRAMES, values.shape[2] - _BEYOND_FRAMES) * frame_s
+    return replace(features, values=values, times_s=times_s)
+
+
 def mask(
     model: Network,
     features: Features,
@@ -305,9 +327,9 @@ def mask(
     if melody is not None:
         told = model.lead_picture(melody.resampled(features.times_s).sung_hz)
         values = np.concatenate([values, told])
-    y = logits(
-        model, replace(features, values=values), blocks_at_once=blocks_at_once, device=device
-    )
+    shown = beyond_ends(replace(features, values=values))
+    y = logits(model, shown, blocks_at_once=blocks_at_once, device=device)
+    y = y[..., _BEYOND_FRAMES:-_BEYOND_FRAMES]
     shares = np.minimum(model.shares(torch.from_numpy(y))[0].numpy(), 1)
     shares *= np.any([channel.any(axis=0) for channel in features.values], axis=0)
     frames_per_s = 1 / np.diff(features.times_s[:2]).mean() if len(features.times_s) > 1 else 1.0

@@ -97,7 +97,8 @@ def test_pooled_layers_come_back_on_the_song(ftanet, rng):
         ftanet, song, ["level1", "level3", "level7", "detection", "level3.attend.time_map"]
     )
     assert {name: part.values.shape for name, part in seen.items()} == {
-        "detection": (1, 1, 300), "level1": (4, 320, 300), "level3.attend.time_map": (16, 1, 300), "level3": (16, 80, 300),
+        "detection": (1, 1, 300), "level1": (4, 320, 300), "level3.attend.time_map": (16, 1, 300),
+        "level3": (16, 80, 300),
         "level7": (1, 320, 300),
     }  # fmt: skip
     assert np.all(seen["level3"].values[:, :, 0] == seen["level3"].values[:, :, 3]), (

@@ -237,7 +237,7 @@ def test_weights_of_another_variant_are_refused(tmp_path):
     )
     with pytest.raises(
         InputError,
-        match="not hold the network ftanet-no-frequency of its card but ftanet-no-temporal: missing",
+        match="not hold the network ftanet-no-frequency of its card but ftanet-no-temporal: mi",
     ):
         weights.load_model(path)
 

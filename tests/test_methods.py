@@ -5,7 +5,8 @@ import re
 import pytest
 
 import melodylab as ml
-from melodylab import methods, models, weights
+from melodylab import api, methods, models, weights
+from melodylab.course import panels
 from melodylab.errors import InputError
 
 UNTRAINED = ["ftanet-no-fusion", "cqt-crnn-1", "multires-long"]
@@ -56,7 +57,7 @@ def test_ranges_are_those_of_grid_and_training_songs():
         ("unet+bset", "separation", "there is no method 'bset'; did you mean best?"),
         ("unte+best", "separation", "there is no method 'unte'; did you mean unet?"),
         ("unet+", "separation", "there is no method ''; choose one of"),
-        ("unet-mel+best", "separation", "unet-mel cannot be led by a melody; take unet-mel alone or"),
+        ("unet-mel+best", "separation", "unet-mel cannot be led by a melody; take unet-mel alone"),
         ("unet+unet", "separation", "unet finds no melody, it separates; choose one of best"),
         ("pyin", "separation", "pyin takes no song apart, it finds the melody; choose one of best"),
         ("drum-cnn", "melody", "drum-cnn finds no melody, it finds drum hits; choose one of best"),
@@ -120,3 +121,20 @@ def test_two_files_cannot_declare_one_name(tmp_path, monkeypatch):
     monkeypatch.setattr(models, "__path__", [*models.__path__, str(tmp_path)])
     with pytest.raises(ValueError, match="second declares a second network 'sf-crnn-1'"):
         models.gather()
+
+
+def test_the_cards_decoding_decides_wherever_a_network_is_asked(random_weights, demo):
+    """Thresholds of hits, class by class, and the weight of "no melody" in a notebook's panel."""
+    loop, never = ml.synth.drum_loop(seed=3, seconds=2.5), dict.fromkeys(ml.synth.DRUM_CLASSES, 2.0)
+
+    def saved(name, **decoding):
+        card = weights.card(name) | {"decoding": decoding}
+        return weights.save(weights.load_model(name), card, random_weights.parent / "told", name)
+
+    for name in ("kick", "toms"):
+        path = saved("drum-cnn", threshold=never | {name: 0.0})
+        assert set(api.transcribe_drums(loop, path).classes) == {name}
+    second = demo.excerpt(2.5, 3.5)
+    for gain, words in ((1e9, "the output says no melody"), (0.0, "the output says [A-G]")):
+        model = weights.load_model(saved("cqt-crnn-1", unvoiced_gain=gain))
+        assert re.search(words, panels.crnn_panel(second, model, names=["gru"]).picture.alt)

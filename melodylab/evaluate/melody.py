@@ -4,7 +4,6 @@ import contextlib
 import os
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 
 import mir_eval.melody
 import mir_eval.onset
@@ -13,6 +12,8 @@ from numpy.typing import ArrayLike
 
 from melodylab.errors import InputError
 from melodylab.records import Melody
+
+MelodyOrPath = Melody | str | os.PathLike
 
 _FIGURES = {
     "OA": "Overall Accuracy",
@@ -25,9 +26,7 @@ _FIGURES = {
 _GAP_HOPS = 2.5  # a longer step leaves frames out; a shorter one is a rounded time
 
 
-def score_melody(
-    estimate: Melody | str | os.PathLike, reference: Melody | str | os.PathLike
-) -> dict[str, float]:
+def score_melody(estimate: MelodyOrPath, reference: MelodyOrPath | None) -> dict[str, float]:
     """Five figures of an estimated melody against the true one.
 
     OA: share of all frames that are right (pitch where voiced, silence where not). RPA, RCA: share
@@ -76,7 +75,7 @@ def score_melody(
 
 
 def frame_errors(
-    *, reference: Melody | str | os.PathLike, estimate: Melody | str | os.PathLike
+    *, reference: MelodyOrPath | None, estimate: MelodyOrPath
 ) -> tuple[np.ndarray, np.ndarray]:
     """What happened in each frame of the reference.
 
@@ -116,7 +115,7 @@ def frame_errors(
 
 
 def pitch_errors(
-    *, reference: Melody | str | os.PathLike, estimate: Melody | str | os.PathLike
+    *, reference: MelodyOrPath | None, estimate: MelodyOrPath
 ) -> tuple[np.ndarray, np.ndarray]:
     """By how much the pitch is off, where the reference is voiced.
 
@@ -168,8 +167,8 @@ def _compare(series):
 
 def other_thresholds(
     *,
-    reference: Melody | str | os.PathLike,
-    estimate: Melody | str | os.PathLike,
+    reference: MelodyOrPath | None,
+    estimate: MelodyOrPath,
     thresholds: ArrayLike,
 ) -> dict:
     """How an estimate with graded voicing would score at other thresholds than 0.5.
@@ -214,7 +213,7 @@ def other_thresholds(
     return {"OAs": np.where(truth, voiced & right, ~voiced).mean(axis=1), "AUC": float(area)}
 
 
-def _pair(estimate, reference):
+def _pair(estimate, reference) -> tuple[Melody, Melody]:
     """Both as Melody objects, read where they are paths."""
     if reference is None:
         raise InputError(
@@ -223,13 +222,13 @@ def _pair(estimate, reference):
         )
     pair = []
     for role, melody in (("estimate", estimate), ("reference", reference)):
-        if isinstance(melody, str | Path):
+        if isinstance(melody, str | os.PathLike):
             melody = Melody.from_csv(melody)
         if not isinstance(melody, Melody):
             kind = type(melody).__name__
             raise InputError(f"the {role} is a {kind}; give a Melody or the path of its CSV")
         pair.append(melody)
-    return pair
+    return pair[0], pair[1]
 
 
 def _series(estimate, reference):

@@ -38,9 +38,8 @@ def si_sdr(*, reference: ArrayLike, estimate: ArrayLike) -> float:
     -----
     Source: Le Roux et al. 2019.
     """
-    return _target_to_rest_db(
-        *(x.ravel() for x in _signals(reference, estimate)), lambda r, e: r * (r @ e) / (r @ r)
-    )
+    r, e = (x.ravel() for x in _signals(reference, estimate))
+    return _target_to_rest_db(r, e, lambda r, e: r * (r @ e) / (r @ r))
 
 
 def bss_eval_sdr(*, reference: ArrayLike, estimate: ArrayLike) -> np.ndarray:
@@ -88,16 +87,18 @@ def _best_filtered(reference, estimate):
     """The reference through the least-squares filter to the estimate, FILTER_TAPS - 1 longer."""
     samples = len(reference) + FILTER_TAPS - 1
     size = fft.next_fast_len(samples, real=True)
-    spectrum = fft.rfft(reference, size)
-    own = fft.irfft(np.abs(spectrum) ** 2, size)[:FILTER_TAPS]  # correlations by lag
-    cross = fft.irfft(spectrum.conj() * fft.rfft(estimate, size), size)[:FILTER_TAPS]
+    spectrum = np.asarray(fft.rfft(reference, size))
+    own = np.asarray(fft.irfft(np.abs(spectrum) ** 2, size))[:FILTER_TAPS]  # correlations by lag
+    both = spectrum.conj() * np.asarray(fft.rfft(estimate, size))
+    cross = np.asarray(fft.irfft(both, size))[:FILTER_TAPS]
     # a dense solve: a Levinson recursion breaks down on a tone that fades (0 dB instead of 34)
     matrix = linalg.toeplitz(own)
     try:
         taps = np.linalg.solve(matrix, cross)
     except np.linalg.LinAlgError:
         taps = np.linalg.lstsq(matrix, cross, rcond=None)[0]
-    return fft.irfft(spectrum * fft.rfft(taps, size), size)[:samples]
+    filtered = spectrum * np.asarray(fft.rfft(taps, size))
+    return np.asarray(fft.irfft(filtered, size))[:samples]
 
 
 def _target_to_rest_db(reference, estimate, fit):

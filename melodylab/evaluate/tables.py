@@ -195,7 +195,7 @@ def evaluate_folder(
     known, once by the true melody, in a row "METHOD (true melody)". "drums": onset F (50 ms) of
     each class that truly plays, their mean, and where there are stems the SI-SDR in dB of each and
     its mean; the method hears the stem "drums" where there is one, else the mix. Where true hits
-    and stems are known, it is also led by these hits, in a row "METHOD (true onsets)". hihat is open
+    and stems are known, it is also led by these hits: a row "METHOD (true onsets)". hihat is open
     and closed together, for truths that do not part them. `drum_class` knows what true hits may be
     called.
 
@@ -243,7 +243,7 @@ def evaluate_folder(
     paths = folders.song_folders(folder)
     songs = (joblib.delayed(judge_song)(path, task, methods, run) for path in paths)
     results = joblib.Parallel(n_jobs=n_jobs, return_as="generator")(songs)
-    results = list(tqdm(results, total=len(paths), unit="song", disable=not progress))
+    results = list(tqdm(results or (), total=len(paths), unit="song", disable=not progress))
     rows, failures = (tuple(item for result in results for item in result[kind]) for kind in (0, 1))
     return Table(("song", "method", *TASKS[task][1]), rows, failures)
 

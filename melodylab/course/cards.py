@@ -37,11 +37,16 @@ def html(record: Song | Melody | DrumParts) -> str:
     TypeError
         For anything else.
     """
-    for kind, draw in ((Song, _song), (Melody, _melody), (DrumParts, _drums)):
-        if isinstance(record, kind):
-            words = f"<div>{markup.escape(repr(record))}</div>"
-            return f'<div class="melodylab-card">{words}{draw(record)}</div>'
-    raise TypeError(f"there is no card for {type(record).__name__}")
+    if isinstance(record, Song):
+        drawn = _song(record)
+    elif isinstance(record, Melody):
+        drawn = _melody(record)
+    elif isinstance(record, DrumParts):
+        drawn = _drums(record)
+    else:
+        raise TypeError(f"there is no card for {type(record).__name__}")
+    words = f"<div>{markup.escape(repr(record))}</div>"
+    return f'<div class="melodylab-card">{words}{drawn}</div>'
 
 
 def _song(song: Song) -> str:
@@ -109,4 +114,4 @@ def _played(sounds: Mapping[str, np.ndarray], sr: int, seconds: float) -> str:
     """Players at one gain; none for silence."""
     mono = {name: np.atleast_2d(sound).mean(axis=0) for name, sound in sounds.items()}
     heard = {name: sound for name, sound in mono.items() if sound.any()}
-    return sonify.players(heard, sr, seconds=seconds).data if heard else ""
+    return str(sonify.players(heard, sr, seconds=seconds).data) if heard else ""

@@ -166,7 +166,9 @@ def _made(
     onsets: Path | None = None,
 ) -> Song:
     if "vocals" in parts:
-        parts = {"melody": parts.pop("vocals"), "accompaniment": sum(parts.values()), **parts}
+        voice = parts.pop("vocals")
+        rest = np.sum(list(parts.values()), axis=0)
+        parts = {"melody": voice, "accompaniment": rest, **parts}
     mix.flags.writeable = False  # nobody else holds it, so that the song need not copy it
     return Song(
         mix,

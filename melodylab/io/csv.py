@@ -231,8 +231,9 @@ def read_onsets(path: str | os.PathLike) -> Hits:
         cells = [row[n] if n is not None and n < len(row) else None for n in (time, kind, velocity)]
         time_s = tables.number(cells[0] or "")
         level = 1.0 if cells[2] is None else tables.number(cells[2])
-        told = time_s is not None and level is not None and bool(cells[1])
-        if not (told and 0 <= time_s < math.inf and 0 <= level <= 127):
+        if time_s is None or level is None or not cells[1]:
+            time_s = level = math.nan
+        if not (0 <= time_s < math.inf and 0 <= level <= 127):
             raise InputError(
                 f"{path}, line {number}: expected {HITS}; give seconds from 0, a name, and 0..1 "
                 "or 0..127"

@@ -122,10 +122,11 @@ def crnn_panel(
         figure.set_size_inches(11, 0.4 + 0.86 * len(rows))
         figure.get_layout_engine().set(hspace=0, h_pad=0.01)
         for ax in figure.axes:  # low rows have room for every second octave
-            if ax.get_yscale() == "log" and ax.get_ylabel() == "" and len(ax.get_yticks()) > 3:
+            if ax.get_yscale() == "log" and len(ax.get_yticks()) > 3:
                 few = [f for f in ax.get_yticks() if f < 54 or round(np.log2(f / 110)) % 2 == 0]
                 ax.set_yticks(few)
-            if "at" in ax.get_title() or ax.get_subplotspec().colspan.start == 1:
+            spec = ax.get_subplotspec()
+            if spec is not None and spec.colspan.start == 1:
                 ax.tick_params(labelbottom=False)
         figure.suptitle(title(layer, channel, silence))
         return figure

@@ -15,7 +15,7 @@ PACKAGE = Path(melodylab.__file__).parent
 
 FLOORS = [  # from the ground up; a name may be a module or a whole room
     "errors progress",
-    "files dsp.grids dsp.levels dsp.mixing dsp.nmf dsp.pulse io.tables io.columns",
+    "files dsp.grids dsp.levels dsp.mixing dsp.nmf dsp.pulse io.tables io.columns io.segments",
     "io.midi io.csv",
     "records dsp.stft io.audio",
     "io.songs",

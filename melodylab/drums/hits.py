@@ -8,9 +8,9 @@ from scipy import signal
 
 from melodylab.drums.steps import hits_in_order
 from melodylab.errors import InputError
-from melodylab.io.songs import as_song
+from melodylab.io.songs import SongOrPath, as_song
 from melodylab.models import inputs, run
-from melodylab.records import DRUM_CLASSES, DrumOnsets, Features, Song
+from melodylab.records import DRUM_CLASSES, DrumOnsets, Features
 
 if TYPE_CHECKING:
     from melodylab.models.drum_cnn import DrumCNN
@@ -30,7 +30,7 @@ _RANGE_DB = 80  # of the front end, between 0 and 1
 
 
 def transcribe(
-    song: Song,
+    song: SongOrPath,
     model: "DrumCNN",
     *,
     threshold: float | Mapping[str, float] = THRESHOLD,
@@ -44,7 +44,7 @@ def transcribe(
 
     Parameters
     ----------
-    song : Song
+    song : Song, str or path
         Any rate, length and channels. Silence gives no hits.
     model : DrumCNN
         A network in the reading R5.
@@ -89,12 +89,12 @@ def _struck_here(heard, found):
     return DrumOnsets(found.times_s[kept], kinds[kept], found.velocity[kept])
 
 
-def onset_profile(song: Song, model: "DrumCNN") -> tuple[np.ndarray, np.ndarray]:
+def onset_profile(song: SongOrPath, model: "DrumCNN") -> tuple[np.ndarray, np.ndarray]:
     """What the network says of a song.
 
     Parameters
     ----------
-    song : Song
+    song : Song, str or path
         Any rate, length and channels.
     model : DrumCNN
         A network in the reading R5.

@@ -3,38 +3,43 @@
 import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from dataclasses import replace as changed
 
 import numpy as np
 from scipy import signal
 
-from melodylab import progress
+from melodylab.drums.stems import Stems
 from melodylab.dsp import grids, nmf, stft
 from melodylab.errors import InputError
-from melodylab.io.songs import as_song
+from melodylab.io.songs import SongOrPath, as_song
 from melodylab.records import DRUM_CLASSES as CLASSES
 from melodylab.records import DrumOnsets, DrumParts
-
-REST = "toms"  # where a song goes in which nothing was hit
-
-
-_ALWAYS = "rest"  # owns the part that is always on
-
-
-# --- separation -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How `separate` works. Times in seconds.
+    """How `separate` works.
 
-    decays_s: in what time each of a class's activations falls to 1/e, a tuple for all classes or a dict by class.
-    iterations: updates of W. power: of the Wiener masks. velocity_rounds: how often the hits' velocities are measured, between
-    updates of W, where they are not given. free_iterations: at the end W and H move together. residual: a part that is
-    always on and learns hiss and hum; the masks do not know it, so what it explains is shared out.
-    win_s: about how long the window is; the nearest power of two is taken, and a quarter of it as hop. most_frames: W is learned
-    from at most so many frames, those after hits all over the song, so that a long song takes no more memory.
+    Attributes
+    ----------
+    decays_s : tuple or dict
+        In what time, in seconds, each of a class's activations falls to 1/e; a tuple for all
+        classes or a dict by class.
+    iterations : int
+        Updates of W.
+    power : float
+        Of the Wiener masks.
+    velocity_rounds : int
+        How often the hits' velocities are measured, between updates of W, where they are not given.
+    free_iterations : int
+        At the end W and H move together so often.
+    win_s : float
+        About how long the window is, in seconds; the nearest power of two is taken, and a quarter
+        of it as hop.
+    most_frames : int
+        W is learned from at most so many frames, those after hits all over the song, so that a long
+        song takes no more memory.
     """
 
     decays_s: tuple | dict = (0.015, 0.05, 0.15, 0.5)
@@ -42,12 +47,22 @@ class Settings:
     power: float = 2.0
     velocity_rounds: int = 2
     free_iterations: int = 0
-    residual: bool = False
     win_s: float = 0.046
     most_frames: int = 4000
 
-    def decays_of(self, name):
-        """The paces of one class, a tuple."""
+    def decays_of(self, name: str) -> tuple:
+        """The paces of one class.
+
+        Parameters
+        ----------
+        name : str
+            A class.
+
+        Returns
+        -------
+        tuple of float
+            Seconds.
+        """
         return tuple(self.decays_s[name] if isinstance(self.decays_s, Mapping) else self.decays_s)
 
 
@@ -63,19 +78,49 @@ _FINE = 8  # H is drawn with so many points a hop
 _CHOKE_S = 0.01
 
 
-_KEEP_BYTES = (
-    2**27
-)  # of rendered stems; those of longer songs are made anew when they are asked for
+def separate(
+    song: SongOrPath,
+    onsets: DrumOnsets,
+    settings: Settings = SETTINGS,
+    *,
+    velocities: bool | None = None,
+    decays_s: tuple | dict | None = None,
+    iterations: int | None = None,
+    power: float | None = None,
+    velocity_rounds: int | None = None,
+    free_iterations: int | None = None,
+    win_s: float | None = None,
+    most_frames: int | None = None,
+) -> DrumParts:
+    """A song as five stems, from its hits.
 
+    Parameters
+    ----------
+    song : Song, str or path
+        Any rate, length and channels. Silence gives silent stems.
+    onsets : DrumOnsets
+        The hits, from `transcribe` or edited by hand; those behind the song's end are left out.
+    settings : Settings
+        How it works.
+    velocities : bool, optional
+        True measures how strong each hit is in the song, False takes what the onsets say; None
+        measures where all are equal.
+    decays_s, iterations, power, velocity_rounds, free_iterations, win_s, most_frames : optional
+        Changes of single settings, see `Settings`.
 
-def separate(song, onsets, settings=SETTINGS, *, velocities=None, **changes):
-    """A song as five stems, from its hits: `DrumParts`.
+    Returns
+    -------
+    DrumParts
+        Five stems that sum to the song, rendered when they are asked for. Classes without hits have
+        silent ones and take no part; without any hit all of the song is in "toms".
 
-    onsets: `DrumOnsets`, from `transcribe` or edited by hand. velocities: True measures how strong each hit is in the song, False
-    takes what the onsets say; None measures where all are equal. changes: of `settings`. Classes without hits have silent stems
-    and take no part. `DrumParts.stems` renders a stem when it is asked for.
+    Raises
+    ------
+    InputError
+        For a class that is not in `DRUM_CLASSES`.
     """
-    song = as_song(song)
+    song, given = as_song(song), locals()
+    changes = {f.name: given[f.name] for f in fields(Settings) if given[f.name] is not None}
     settings = changed(settings, **changes) if changes else settings
     if unknown := sorted(set(onsets.classes) - set(CLASSES)):
         raise InputError(f"there is no drum class {unknown[0]!r}; choose {', '.join(CLASSES)}")
@@ -86,7 +131,6 @@ def separate(song, onsets, settings=SETTINGS, *, velocities=None, **changes):
     if velocities is None:
         velocities = len(set(onsets.velocity.tolist())) < 2
     owners = tuple(name for name in CLASSES for _ in settings.decays_of(name))
-    owners += (_ALWAYS,) if settings.residual else ()
     W, H = np.zeros((len(freqs_hz), len(owners))), np.zeros((len(owners), n_frames))
     if len(onsets.times_s) and song.audio.any():
         frames = _frames_to_learn_from(onsets, n_frames, hop / song.sr, settings.most_frames)
@@ -96,14 +140,29 @@ def separate(song, onsets, settings=SETTINGS, *, velocities=None, **changes):
         H = _activations(onsets, song, settings, window, hop, n_frames)
         playing = H.max(axis=1) > _FLOOR
         W[:, playing], H = _learned(V, frames, H, playing, settings)
-    stems = _Stems(song, W, H, owners, settings.power, window, hop)
+    stems = Stems(song, W, H, owners, settings.power, window, hop)
     return DrumParts(
         stems, onsets, W, H, freqs_hz, grids.frame_times_s(n_frames, hop, song.sr), owners
     )
 
 
-def activations(onsets, song, settings=SETTINGS):
-    """What `separate` holds fixed: H (parts, time) at the frames of its transform; rows of classes without hits are 0."""
+def activations(onsets: DrumOnsets, song: SongOrPath, settings: Settings = SETTINGS) -> np.ndarray:
+    """What `separate` holds fixed.
+
+    Parameters
+    ----------
+    onsets : DrumOnsets
+        The hits.
+    song : Song, str or path
+        Whose length and rate it has.
+    settings : Settings
+        How it works.
+
+    Returns
+    -------
+    numpy.ndarray
+        H (parts, time) >= 0 at the frames of the transform; rows of classes without hits are 0.
+    """
     song = as_song(song)
     window, hop = _transform(song.sr, settings)
     onsets = _within(onsets, song.duration_s)
@@ -125,7 +184,7 @@ def _transform(sr, settings):
 
 
 def _activations(onsets, song, settings, window, hop, n_frames):
-    """H: each hit's decay on a grid finer than the hop, then the root of its energy under the window around each frame."""
+    """H: each hit's decay on a grid finer than the hop, the root of its energy in each window."""
     step = hop // _FINE
     points = n_frames * _FINE
     spread = window[::step].astype(float) ** 2
@@ -149,15 +208,18 @@ def _activations(onsets, song, settings, window, hop, n_frames):
                     closes_s = np.min(hats_s, initial=np.inf, where=hats_s > time_s + 1e-3) - time_s
                     fall *= np.exp(-np.maximum(after_s - closes_s, 0) / _CHOKE_S)
                 np.maximum(level[first:stop], fall, out=level[first:stop])
-            row = np.sqrt(np.maximum(signal.oaconvolve(level**2, spread, mode="same")[::_FINE], 0))
+            # the window's middle is at half its length: "same" would count from a point before
+            row = signal.oaconvolve(level**2, spread)[len(spread) // 2 :][:points:_FINE]
+            row = np.sqrt(np.maximum(row, 0))
             rows.append(row + _FLOOR if mine.any() else row)
-    if settings.residual:
-        rows.append(np.full(n_frames, 0.1 if len(names) else 0.0))
     return np.array(rows)
 
 
 def _frames_to_learn_from(onsets, n_frames, hop_s, most):
-    """Indices of all frames, or where they are too many of those around hits: as many hits of each class, spread over the song."""
+    """Indices of all frames or, where they are too many, of those around hits.
+
+    As many hits of each class, spread over the song.
+    """
     if n_frames <= most:
         return np.arange(n_frames)
     kinds = sorted(set(onsets.classes))
@@ -183,7 +245,10 @@ def _runs(frames, most=512):
 
 
 def _magnitudes(song, window, hop, frames):
-    """Root of the mean power of all channels, float64 (freq, len(frames)); on the mean, opposite channels would cancel."""
+    """Root of the mean power of all channels, float64 (freq, len(frames)).
+
+    In the mean of the channels themselves opposite ones would cancel.
+    """
     V = np.empty((len(window) // 2 + 1, len(frames)))
     at = 0
     for first, stop in _runs(frames):
@@ -196,11 +261,11 @@ def _magnitudes(song, window, hop, frames):
 
 
 def _learned(V, frames, H, playing, settings):
-    """(W of the parts that play, H of all) after the updates. With H fixed no row of V knows of another: threads share them out."""
+    """(W of the parts that play, H of all) after the updates."""
     held = H[playing][:, frames]
     W = _templates(V, held, settings.iterations)
     if settings.free_iterations:
-        # the frames that were learned from are the only ones that know better; elsewhere H stays as drawn
+        # only the frames that were learned from know better; elsewhere H stays as drawn
         both = nmf.factorise(V, W=W, H=held, iterations=settings.free_iterations, traced=False)
         H = H.copy()
         H[np.ix_(playing, frames)] = both.H
@@ -209,7 +274,11 @@ def _learned(V, frames, H, playing, settings):
 
 
 def _templates(V, H, iterations, W=None):
-    """W (freq, parts) for V (freq, frames) and fixed H (parts, frames): KL updates from any start end at the same W."""
+    """W (freq, parts) for V (freq, frames) and fixed H (parts, frames).
+
+    KL updates from any start end at the same W. With H fixed no row of V knows of another: threads
+    share them out.
+    """
     rows = np.array_split(np.arange(len(V)), os.cpu_count() or 1)
 
     def learn(part):
@@ -227,17 +296,14 @@ def _templates(V, H, iterations, W=None):
 
 
 def _measured(V, frames, onsets, song, settings, window, hop, n_frames):
-    """The onsets with velocities that fit V: two updates of H at a time tell each hit by how much it is too weak or too strong.
+    """The onsets with velocities that fit V.
 
-    W comes from the frames to learn from; the last round looks at all frames, so that every hit is measured. The loudest hit of a
-    class has velocity 1.
+    Two updates of H at a time tell each hit by how much it is too weak or too strong. W comes from
+    the frames to learn from; the last round looks at all frames, so that every hit is measured. The
+    loudest hit of a class has velocity 1.
     """
     names, velocity, W = np.array(onsets.classes, dtype=object), np.ones(len(onsets.times_s)), None
-    owners = np.array(
-        [name for name in CLASSES for _ in settings.decays_of(name)]
-        + [_ALWAYS] * settings.residual,
-        dtype=object,
-    )
+    owners = np.array([n for n in CLASSES for _ in settings.decays_of(n)], dtype=object)
     first_frames = np.round(onsets.times_s * song.sr / hop).astype(int)
     ahead = np.arange(max(2, round(0.06 * song.sr / hop)))
     for n in range(settings.velocity_rounds):
@@ -267,68 +333,3 @@ def _measured(V, frames, onsets, song, settings, window, hop, n_frames):
             velocity[names == name] /= max(velocity[names == name].max(), 1e-12)
         velocity = np.clip(velocity, 0.02, 1)
     return changed(onsets, velocity=velocity)
-
-
-class _Stems(Mapping):
-    """The five stems by name, float32 (channels, samples); made when asked for, and kept where the song is short."""
-
-    def __init__(self, song, W, H, owners, power, window, hop):
-        self.song, self.W, self.H, self.power, self.window, self.hop = (
-            song,
-            W,
-            H,
-            power,
-            window,
-            hop,
-        )
-        self.owners, self.made = np.array(owners, dtype=object), {}
-
-    def __len__(self):
-        return len(CLASSES)
-
-    def __iter__(self):
-        return iter(CLASSES)
-
-    def __getitem__(self, name):
-        if name in self.made:
-            return self.made[name]
-        if name not in CLASSES:
-            raise KeyError(name)
-        stem = self._rendered(name)
-        stem.flags.writeable = False
-        if stem.nbytes * len(CLASSES) <= _KEEP_BYTES:
-            self.made[name] = stem
-        return stem
-
-    def _rendered(self, name, block=1024):
-        song, hop, n_frames = self.song, self.hop, self.H.shape[1]
-        playing = [kind for kind in CLASSES if self.W[:, self.owners == kind].any()]
-        if name not in playing:
-            return song.audio.copy() if not playing and name == REST else np.zeros_like(song.audio)
-        if len(playing) == 1:
-            return song.audio.copy()
-        stem = np.zeros_like(song.audio)
-        around = len(self.window) // self.hop  # frames on either side that reach into a block
-        for first in progress.steps(range(0, n_frames, block), name):
-            stop = min(first + block, n_frames)
-            a, b = max(first - around, 0), min(stop + around, n_frames)
-            spectra = stft.stft(
-                song.audio, window=self.window, hop_samples=hop, first_frame=a, frames=b - a
-            )
-            spectra *= self._share(name, playing, slice(a, b))
-            begin, end = first * hop, song.audio.shape[1] if stop == n_frames else stop * hop
-            lead = begin - a * hop
-            part = stft.istft(spectra, window=self.window, hop_samples=hop, samples=end - a * hop)
-            stem[:, begin:end] = part[:, lead : lead + end - begin]
-        return stem
-
-    def _share(self, name, playing, frames):
-        """Wiener mask of a class, float32 (freq, frames); those of all that play sum to 1."""
-        total, mine = 0.0, None
-        for kind in playing:
-            own = self.owners == kind
-            model = self.W[:, own].astype(np.float32) @ self.H[own, frames].astype(np.float32)
-            power = (model + np.float32(1e-15)) ** np.float32(self.power)
-            total = total + power
-            mine = power if kind == name else mine
-        return mine / total

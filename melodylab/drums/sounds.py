@@ -1,6 +1,9 @@
 """The cleanest stroke of a stem, one-shots that sound like it, the loop played anew with others."""
 
+import weakref
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +13,10 @@ from melodylab.drums.nmf import _CHOKE_S
 from melodylab.dsp import features, mixing, stft
 from melodylab.errors import InputError
 from melodylab.io import audio, folders
-from melodylab.io.songs import as_song
+from melodylab.io.songs import SongOrPath, as_song
 from melodylab.models import inputs
 from melodylab.records import DRUM_CLASSES as CLASSES
-from melodylab.records import OneShot, Song
+from melodylab.records import DrumParts, OneShot, Song
 
 # --- search and replacement -----------------------------------------------------------------------
 
@@ -41,8 +44,23 @@ _GROUPS = np.array(
 )  # how much each feature weighs
 
 
-def purities(song, parts, name):
-    """How little else sounds in each hit of a class, (hits,) in 0..1: the share of its stem in the energy of all five."""
+def purities(song: SongOrPath, parts: DrumParts, name: str) -> np.ndarray:
+    """How little else sounds in each hit of a class.
+
+    Parameters
+    ----------
+    song : Song, str or path
+        What was taken apart.
+    parts : DrumParts
+        Its stems and hits.
+    name : str
+        The class.
+
+    Returns
+    -------
+    numpy.ndarray
+        (hits,) in 0..1: the share of its stem in the energy of all five; 0 in silence.
+    """
     song = as_song(song)
     stems = {kind: parts.stems[kind] for kind in CLASSES}
     found = []
@@ -55,11 +73,30 @@ def purities(song, parts, name):
     return np.array(found)
 
 
-def best_hit(song, parts, name):
-    """The cleanest hit of a class, cut from its stem: `OneShot`, mono at the song's rate, named after its time.
+def best_hit(song: SongOrPath, parts: DrumParts, name: str) -> OneShot:
+    """The cleanest hit of a class, cut from its stem.
 
-    Cleanest: the purity times the root of the velocity, so that a faint stroke far from all others does not win. Raises InputError
-    where the class has no hit.
+    Cleanest: the purity times the root of the velocity, so that a faint stroke far from all others
+    does not win.
+
+    Parameters
+    ----------
+    song : Song, str or path
+        What was taken apart.
+    parts : DrumParts
+        Its stems and hits.
+    name : str
+        The class.
+
+    Returns
+    -------
+    OneShot
+        Of that class, mono at the song's rate, named after its time.
+
+    Raises
+    ------
+    InputError
+        Where the class has no hit.
     """
     song = as_song(song)
     onsets = parts.onsets
@@ -78,7 +115,7 @@ def best_hit(song, parts, name):
 
 
 def _stretches(song, onsets, name):
-    """[(first sample, end)] of each hit of a class: to the next one of its class, a second at most."""
+    """[(first sample, end)] of each hit of a class: to its next one, a second at most."""
     starts = np.round(onsets.of_class(name) * song.sr).astype(int)
     ends = np.minimum(
         np.append(starts[1:], song.audio.shape[1]), starts + round(_LONGEST_S * song.sr)
@@ -86,17 +123,38 @@ def _stretches(song, onsets, name):
     return [(int(a), int(max(b, a + 1))) for a, b in zip(starts, ends, strict=True)]
 
 
-def describe(shot):
-    """A one-shot in numbers: {name in FEATURES: value}. Octaves count from 1 kHz or 100 ms; decibels of loudness cancel.
+def describe(shot: OneShot) -> dict[str, float]:
+    """A one-shot in numbers. Octaves count from 1 kHz or 100 ms; decibels of loudness cancel.
 
-    centroid, spread: middle and width of the spectrum. flatness: 0 for noise, lower for tones. lowest: the strongest partial below
-    500 Hz. attack: to the loudest moment. decay: until 90 % of the energy has come. sustain: the second 100 ms against the first.
-    band, late_band: levels in 16 mel bands of the first 60 ms and of the next 200 against the loudest band, 60 dB deep.
+    centroid, spread: middle and width of the spectrum. flatness: 0 for noise, lower for tones.
+    lowest: the strongest partial below 500 Hz. attack: to the loudest moment. decay: until 90 % of
+    the energy has come. sustain: the second 100 ms against the first. band, late_band: levels in 16
+    mel bands of the first 60 ms and of the next 200 against the loudest band, 60 dB deep.
+
+    Parameters
+    ----------
+    shot : OneShot
+        Any rate and length; of silence the numbers are finite and mean nothing.
+
+    Returns
+    -------
+    dict of str to float
+        One number for each name in `FEATURES`.
     """
     return dict(zip(FEATURES, _described(shot).tolist(), strict=True))
 
 
+_known = weakref.WeakKeyDictionary()  # shot -> what describes it: records do not change
+
+
 def _described(shot):
+    """The same as an array (features,), made once for each shot as long as it lives."""
+    if shot not in _known:
+        _known[shot] = _measured(shot)
+    return _known[shot]
+
+
+def _measured(shot):
     y = stft.resample(shot.audio, shot.sr, inputs.DRUM_SR).astype(float)
     sr = inputs.DRUM_SR
     y = y[: 2 * sr] / max(np.abs(y).max(), 1e-12)
@@ -132,7 +190,7 @@ def _described(shot):
         ),
     ]
     first, last = y[: round(0.06 * sr)], y[round(0.06 * sr) : round(0.26 * sr)]
-    # a window that begins in the middle of a sound must begin softly, or the cut is heard in every band
+    # a window that begins inside a sound must begin softly, or the cut is heard in every band
     first, last = first * np.hanning(2 * len(first))[len(first) :], last * np.hanning(len(last))
     bands = [_band_levels_db(part, sr) for part in (first, last)]
     return np.concatenate([scalars, *bands])
@@ -147,39 +205,92 @@ def _band_levels_db(y, sr):
 
 @dataclass(frozen=True, eq=False)
 class Match:
-    """A one-shot of a library, its distance to the hit, and what each of `FEATURES` adds to its square, (features,)."""
+    """A one-shot of a library and how near it is to a hit.
+
+    Attributes
+    ----------
+    shot : OneShot
+        The one-shot.
+    distance : float
+        0 for the same sound.
+    shares : numpy.ndarray
+        (features,): what each of `FEATURES` adds to the square of the distance.
+    """
 
     shot: OneShot
     distance: float
     shares: np.ndarray
 
 
-def similar(hit, library, count=5):
-    """The `count` one-shots of a library that sound most like a hit (`OneShot`), nearest first: a list of `Match`.
+def similar(
+    hit: OneShot, library: Sequence[OneShot], count: int = 5, *, any_class: bool = False
+) -> list[Match]:
+    """The one-shots of a library that sound most like a hit, nearest first.
 
-    Each feature is measured in standard deviations over the library, so none rules by its unit; a band weighs less than a number
-    that describes the whole sound; beyond 0.7 deviations a feature is just wrong, for a rest of another drum in the hit spoils a
-    few of them thoroughly (24 kits: the own sound among the first 5 of 100 for 81 % of the layers, without that limit 62 %).
-    Classes are not looked at. Raises InputError for an empty library.
+    Each feature is measured in standard deviations over the library, so none rules by its unit; a
+    band weighs less than a number that describes the whole sound; beyond 0.7 deviations a feature
+    is just wrong, for a rest of another drum in the hit spoils a few of them thoroughly (24 kits:
+    the own sound among the first 5 of 100, of any class, for 81 % of the layers, without that limit
+    62 %).
+
+    Parameters
+    ----------
+    hit : OneShot
+        What is sought; `best_hit` tells its class.
+    library : sequence of OneShot
+        What is searched; each shot is described once.
+    count : int
+        At most so many are given.
+    any_class : bool
+        Search the shots of other classes, too. Otherwise those of the hit's class and of none are
+        searched, where its class is known.
+
+    Returns
+    -------
+    list of Match
+        Nearest first.
+
+    Raises
+    ------
+    InputError
+        For an empty library, and for one that knows only other classes.
     """
     if not library:
         raise InputError(
             "there is nothing to search in; give a list of one-shots, such as synth.one_shots()"
         )
+    asked = [any_class or not hit.kind or shot.kind in ("", hit.kind) for shot in library]
+    if not any(asked):
+        raise InputError(
+            f"the library holds no {hit.kind}; add one, or search all with any_class=True"
+        )
     known = np.array([_described(shot) for shot in library])
     spread = np.maximum(known.std(axis=0), 1e-6) if len(known) > 1 else np.ones(known.shape[1])
     shares = _GROUPS * np.minimum(((known - _described(hit)) / spread) ** 2, 0.5)
-    distances = np.sqrt(shares.sum(axis=1))
+    distances = np.where(asked, np.sqrt(shares.sum(axis=1)), np.inf)
     return [
         Match(library[n], float(distances[n]), shares[n])
-        for n in np.argsort(distances, kind="stable")[:count]
+        for n in np.argsort(distances, kind="stable")[: min(count, sum(asked))]
     ]
 
 
-def read_library(folder):
-    """Every sound file of a folder, subfolders too, as a list of `OneShot` by name: mono, two seconds at most, of no class.
+def read_library(folder: str | PathLike) -> list[OneShot]:
+    """Every sound file of a folder and its subfolders, by name.
 
-    Other files, and sounds that cannot be read, are passed over. Raises InputError where nothing is left.
+    Parameters
+    ----------
+    folder : str or path-like
+        Other files, and sounds that cannot be read, are passed over.
+
+    Returns
+    -------
+    list of OneShot
+        Mono, two seconds at most, of no class.
+
+    Raises
+    ------
+    InputError
+        For no folder, and where nothing is left.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -197,20 +308,40 @@ def read_library(folder):
             shots.append(OneShot(path.stem, "", mono, sr))
     if not shots:
         raise InputError(
-            f"{folder} holds no sound that can be read; put recordings of single strokes (.wav, .flac...) into it"
+            f"{folder} holds no sound that can be read; put recordings of single strokes "
+            "(.wav, .flac...) into it"
         )
     return shots
 
 
-def replace(song, parts, shots):
-    """The song played anew: a `Song` in which each hit of the classes in `shots` (class -> `OneShot`) is that one-shot.
+def replace(song: SongOrPath, parts: DrumParts, shots: Mapping[str, OneShot]) -> Song:
+    """The song played anew with other sounds.
 
-    Each new stem is as loud as the one it replaces and its hits keep time and velocity; an open hi-hat still ends with the next
-    stroke. Classes that are not in `shots` keep their stems. The same rate, channels and length; stems sum to the mix.
+    Each new stem is as loud as the one it replaces and its hits keep time and velocity; an open
+    hi-hat still ends with the next stroke.
+
+    Parameters
+    ----------
+    song : Song, str or path
+        What was taken apart.
+    parts : DrumParts
+        Its stems and hits.
+    shots : mapping of str to OneShot
+        The new sound of each class; those that are not in it keep their stems.
+
+    Returns
+    -------
+    Song
+        The same rate, channels and length; its stems sum to it.
+
+    Raises
+    ------
+    InputError
+        For a class that is not in `DRUM_CLASSES`.
     """
-    song = as_song(song)
     if unknown := sorted(set(shots) - set(CLASSES)):
         raise InputError(f"there is no drum class {unknown[0]!r}; choose {', '.join(CLASSES)}")
+    song = as_song(song)
     stems = {name: parts.stems[name] for name in CLASSES}
     hats_s = np.sort(
         np.concatenate([parts.onsets.of_class("open_hihat"), parts.onsets.of_class("closed_hihat")])

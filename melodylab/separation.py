@@ -1,7 +1,8 @@
 """A lead and its accompaniment as sound.
 
-Conventions: both have the song's rate, channels and length, and sum to the song. A method decides which share of each
-time-frequency cell is the lead's; the cell keeps the mixture's phase; the accompaniment is the exact rest.
+Conventions: both have the song's rate, channels and length, and sum to the song. A method decides
+which share of each time-frequency cell is the lead's; the cell keeps the mixture's phase; the
+accompaniment is the exact rest.
 """
 
 import numpy as np
@@ -10,17 +11,48 @@ from scipy import signal
 from melodylab import progress, sfnmf
 from melodylab.dsp import features, grids, stft
 from melodylab.io.songs import as_song
-from melodylab.records import Mask
+from melodylab.records import Mask, Melody, Song
 
 
-def lead_by_sfnmf(song, melody, settings=sfnmf.LED, *, width_bins=2, unvoiced=False, seed=0):
-    """The lead of a song as audio, float32 (channels, samples) at the song's own rate; what is left is the accompaniment.
+def lead_by_sfnmf(
+    song: Song,
+    melody: Melody,
+    settings: sfnmf.Settings = sfnmf.LED,
+    *,
+    width_bins: int = 2,
+    unvoiced: bool = False,
+    seed: int = 0,
+) -> np.ndarray:
+    """The lead of a song as source-filter NMF finds it along a melody.
 
-    Second pass: H_F0 may be active only within `width_bins` of the melody in voiced frames; multiplicative updates keep zeros.
-    With `unvoiced`, a white source joins the combs in voiced frames, for breath and consonants, while H_gamma stays; it lets
-    cymbals in, too (development songs, true melody: 7.6 dB without, 7.3 dB with), so it has to be asked for.
-    A tone that never moves fits W_B as well as a comb and mostly stays in the accompaniment.
-    Each channel is filtered by its own Wiener share of the lead. What lies above the working band is not in the lead.
+    Second pass: H_F0 may be active only near the melody in voiced frames; multiplicative updates
+    keep zeros. A tone that never moves fits W_B as well as a comb and mostly stays in the
+    accompaniment. Each channel is filtered by its own Wiener share of the lead. What lies above the
+    working band is not in the lead.
+
+    Parameters
+    ----------
+    song : Song
+        Any rate and channel count.
+    melody : Melody
+        What to follow, on any frames.
+    settings : Settings
+        Of the factorisation.
+    width_bins : int
+        How far from the melody H_F0 may be active.
+    unvoiced : bool
+        A white source joins the combs in voiced frames, for breath and consonants, while H_gamma
+        stays; it lets cymbals in, too (development songs, true melody: 7.6 dB without, 7.3 with).
+    seed : int
+        Of the random start.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32 (channels, samples) at the song's own rate; silent where nothing is voiced.
+
+    Notes
+    -----
     Source: Durrieu 2011 and his separation code (there: quarter tone).
     """
     song = as_song(song)
@@ -53,7 +85,7 @@ def lead_by_sfnmf(song, melody, settings=sfnmf.LED, *, width_bins=2, unvoiced=Fa
             samples=end - begin,
         )
         lead[:, begin:end] += part
-    del mixed  # the peak of memory for a long song lies here, so what is done with goes, and channels go one by one
+    del mixed  # a long song has its peak of memory here, so channels go one by one
     upsampled = np.zeros_like(song.audio)
     for channel, row in zip(lead, upsampled, strict=True):
         channel = stft.resample(channel, settings.sr, song.sr)[: len(row)]
@@ -66,11 +98,25 @@ _WINDOW_S = 0.0929  # 2,048 samples at 22,050 Hz
 _BLOCK_FRAMES, _CONTEXT_FRAMES = 1000, 4  # a sample hears frames up to two away
 
 
-def lead_by_mask(song, mask, gate=None):
-    """The lead of a song as audio, float32 (channels, samples) at the song's own rate, by a `Mask` on any axes.
+def lead_by_mask(song: Song, mask: Mask, gate: np.ndarray | None = None) -> np.ndarray:
+    """The lead of a song by a mask on any axes.
 
-    The mask is read between its rows and frames, and weighs the spectra of every channel, which keep their phases. What lies above
-    its highest row is not in the lead. gate: (time,) in 0..1 on the mask's frames, by which it is weighed.
+    The mask is read between its rows and frames, and weighs the spectra of every channel, which
+    keep their phases. What lies above its highest row is not in the lead.
+
+    Parameters
+    ----------
+    song : Song
+        Any rate and channel count.
+    mask : Mask
+        (freq, time) in 0..1.
+    gate : numpy.ndarray, optional
+        (time,) in 0..1 on the mask's frames, by which it is weighed.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32 (channels, samples) at the song's own rate; silence stays silent.
     """
     song = as_song(song)
     hop_samples = max(round(_WINDOW_S * song.sr / 4), 1)
@@ -111,7 +157,10 @@ def lead_by_mask(song, mask, gate=None):
 
 
 def _between(places, axis):
-    """Indices (2, places) of the two entries of a rising axis around each place, and their weights; the ends are held."""
+    """The two entries of a rising axis around each place (2, places), and their weights.
+
+    The ends are held.
+    """
     after = np.clip(np.searchsorted(axis, places), 1, max(len(axis) - 1, 1))
     after = np.minimum(after, len(axis) - 1)
     before = np.maximum(after - 1, 0)
@@ -120,10 +169,22 @@ def _between(places, axis):
     return np.stack([before, after]), np.stack([1 - share, share])
 
 
-def sharper(mask, exponent):
-    """The `Mask` whose shares stand in the ratio m ** exponent to (1 - m) ** exponent: 1 changes nothing, np.inf makes it binary.
+def sharper(mask: Mask, exponent: float) -> Mask:
+    """The mask whose shares stand in the ratio m ** exponent to (1 - m) ** exponent.
 
     A share of one half stays, and the sharper mask's complement is the sharper complement.
+
+    Parameters
+    ----------
+    mask : Mask
+        (freq, time).
+    exponent : float
+        1 changes nothing, np.inf makes the mask binary.
+
+    Returns
+    -------
+    Mask
+        On the same axes.
     """
     values = mask.values.astype(float)
     if np.isinf(exponent):
@@ -132,12 +193,31 @@ def sharper(mask, exponent):
     return Mask(ours / (ours + others), mask.freqs_hz, mask.times_s)
 
 
-def by_mel_inversion(song, mask, *, iterations=32, seed=0):
-    """{"melody", "accompaniment"} the way of Sheehan's report, float32 (channels, samples) at the song's rate; not summing to it.
+def by_mel_inversion(
+    song: Song, mask: np.ndarray, *, iterations: int = 32, seed: int = 0
+) -> dict[str, np.ndarray]:
+    """Both stems the way of Sheehan's report, which do not sum to the song.
 
-    mask: (2, bands, time), not below zero, on the axes of `features.stereo_mel`. mask x mel power is the melody; mixture minus
-    melody, cut off at zero, the accompaniment. Each is spread over the bins of a spectrum, gets phases from Griffin-Lim and is
-    resampled. What lies above 8 kHz is lost. Notebook 06_unet_masking hears what else.
+    mask x mel power is the melody; mixture minus melody, cut off at zero, the accompaniment. Each
+    is spread over the bins of a spectrum, gets phases from Griffin-Lim and is resampled. What lies
+    above 8 kHz is lost. Notebook 06_unet_masking hears what else.
+
+    Parameters
+    ----------
+    song : Song
+        Any rate and channel count.
+    mask : numpy.ndarray
+        (2, bands, time), not below zero, on the axes of `features.stereo_mel`.
+    iterations : int
+        Of Griffin-Lim.
+    seed : int
+        Of its phases.
+
+    Returns
+    -------
+    dict
+        {"melody", "accompaniment"}: float32 (channels, samples) at the song's rate; silence stays
+        silent.
     """
     song = as_song(song)
     sr, win_samples, hop_samples, samples = 16000, 400, 200, song.audio.shape[1]
@@ -165,6 +245,19 @@ def by_mel_inversion(song, mask, *, iterations=32, seed=0):
     return made
 
 
-def rest(song, lead):
-    """What is left of the song without the lead: the accompaniment as the exact rest, float32 (channels, samples)."""
+def rest(song: Song, lead: np.ndarray) -> np.ndarray:
+    """What is left of the song without the lead: the accompaniment as the exact rest.
+
+    Parameters
+    ----------
+    song : Song
+        Any rate and channel count.
+    lead : numpy.ndarray
+        (channels, samples) at its rate.
+
+    Returns
+    -------
+    numpy.ndarray
+        float32 (channels, samples).
+    """
     return song.audio - lead

@@ -20,7 +20,7 @@ from melodylab.dsp import grids, levels, stft
 from melodylab.dsp.cfp import _frames, _mono_at, _triangles, cfp
 from melodylab.errors import InputError
 from melodylab.io.songs import as_song
-from melodylab.records import Features
+from melodylab.records import Features, Song
 
 __all__ = [  # `cfp` stands in a file of its own
     "HARMONICS",
@@ -44,11 +44,34 @@ HARMONICS = (0.5, 1, 2, 3, 4, 5)  # the six layers of an HCQT, in this order
 _BLOCK_FRAMES = 2048  # spectra held at a time; the result does not depend on it
 
 
-def power_spectrogram(song, *, sr=None, win_samples=2048, hop_samples=512, window="hann"):
-    """Squared magnitude of the short-time Fourier transform, kind "stft": (1, 1 + win_samples // 2, time), linear in Hz.
+def power_spectrogram(
+    song: Song,
+    *,
+    sr: int | None = None,
+    win_samples: int = 2048,
+    hop_samples: int = 512,
+    window: str = "hann",
+) -> Features:
+    """Squared magnitude of the short-time Fourier transform, linear in Hz.
 
-    sr: working rate, None keeps the song's own. window: any name that `scipy.signal.get_window` knows.
-    Row k lies at k * sr / win_samples Hz. A steady sine of amplitude a gives (a * sum(window) / 2) ** 2 in its row.
+    Row k lies at k * sr / win_samples Hz. A steady sine of amplitude a gives
+    (a * sum(window) / 2) ** 2 in its row.
+
+    Parameters
+    ----------
+    song : Song
+        Any rate, length and channels; silence gives zeros.
+    sr : int, optional
+        Working rate; the song's own by default.
+    win_samples, hop_samples : int
+        Length of the window, and from frame to frame.
+    window : str
+        Any name that `scipy.signal.get_window` knows.
+
+    Returns
+    -------
+    Features
+        (1, 1 + win_samples // 2, time), kind "stft".
     """
     y, sr = _mono_at(song, sr)
     shape = np.asarray(signal.get_window(window, win_samples), dtype=np.float32)
@@ -67,12 +90,37 @@ def power_spectrogram(song, *, sr=None, win_samples=2048, hop_samples=512, windo
 
 
 def mel(
-    song, *, sr=22050, n_mels=128, fmin_hz=0.0, fmax_hz=None, win_samples=2048, hop_samples=512
-):
-    """Power summed in `n_mels` overlapping triangles on the mel scale, kind "mel": (1, n_mels, time).
+    song: Song,
+    *,
+    sr: int = 22050,
+    n_mels: int = 128,
+    fmin_hz: float = 0.0,
+    fmax_hz: float | None = None,
+    win_samples: int = 2048,
+    hop_samples: int = 512,
+) -> Features:
+    """Power summed in overlapping triangles on the mel scale.
 
-    Linear below 1 kHz, logarithmic above; each triangle has unit area (librosa's default, Slaney's scale).
-    fmax_hz: upper end, None for sr / 2. `freqs_hz` are the tips of the triangles.
+    Linear below 1 kHz, logarithmic above; each triangle has unit area (librosa's default, Slaney's
+    scale). `freqs_hz` are the tips of the triangles.
+
+    Parameters
+    ----------
+    song : Song
+        Any rate, length and channels; silence gives zeros.
+    sr : int
+        Working rate.
+    n_mels : int
+        How many triangles.
+    fmin_hz, fmax_hz : float
+        Lower and upper end; None is sr / 2.
+    win_samples, hop_samples : int
+        Length of the window, and from frame to frame.
+
+    Returns
+    -------
+    Features
+        (1, n_mels, time), kind "mel".
     """
     fmax_hz = sr / 2 if fmax_hz is None else fmax_hz
     power = power_spectrogram(song, sr=sr, win_samples=win_samples, hop_samples=hop_samples)

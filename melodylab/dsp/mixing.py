@@ -61,7 +61,7 @@ def mix_down(audio: np.ndarray, along: np.ndarray | None = None) -> np.ndarray:
 def _turned(audio, first, count, window, quiet):
     """Where each channel opposes the sum of those before it: bool (channels, frames, frequency).
 
-    Opposed is what would lose three quarters of its power and more: |a + b|^2 < (|a|^2 + |b|^2) / 2.
+    Opposed is what would lose three quarters of its power: |a + b|^2 < (|a|^2 + |b|^2) / 2.
     """
     total = _spectra(audio[0], first - _CONTEXT, count + 2 * _CONTEXT, window)
     turned = np.zeros((len(audio), count, total.shape[1]), bool)

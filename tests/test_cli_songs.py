@@ -105,6 +105,19 @@ def test_midi_holds_the_notes(run):
     assert notes and {note.pitch for note in notes} == {69}
 
 
+def test_midi_bends_has_a_tempo_and_tells_the_tuning(run):
+    import pretty_midi
+
+    tone("a.wav", 3, f0_hz=440 * 2 ** (0.4 / 12))
+    result = run("melody", "a.wav", "--bends", "--tempo", "90", "--method", "sfnmf")
+    assert result.exit_code == 0 and result.stdout.split() == ["a.melody.csv", "a.melody.mid"]
+    cents = int(result.stderr.split("is tuned ")[1].split()[0])
+    assert 35 <= cents <= 45 and len(result.stderr.splitlines()) == 1
+    score = pretty_midi.PrettyMIDI("a.melody.mid")
+    assert score.instruments[0].notes and score.instruments[0].pitch_bends
+    assert score.get_tempo_changes()[1][0] == pytest.approx(90)
+
+
 def test_melody_by_a_network(run, random_weights):
     result = run("melody", tone("a.wav"), "--method", "cqt-crnn-1")
     assert result.exit_code == 0 and result.stdout == "a.melody.csv\n" and result.stderr == ""

@@ -62,7 +62,7 @@ def lab(folder, solutions, dated, copy_only, app, no_browser, port):
         _open(program, folder, _server_options(program, no_browser, port))
 
 
-def notebooks_folder():
+def notebooks_folder() -> Path:
     """Path of the notebooks: in an installed package, or in the checkout."""
     package = Path(__file__).resolve().parents[1]
     for folder in (package / "_notebooks", package.parent / "notebooks"):

@@ -54,13 +54,15 @@ def _method(task, several=True):
 )
 @click.option("--voicing", is_flag=True, help="Write a third column: how sure, 0..1.")
 @click.option("--midi", is_flag=True, help="Write the notes as a MIDI file beside each CSV, too.")
+@click.option("--bends", is_flag=True, help="MIDI with pitch bends, which keep vibrato and slides.")
+@click.option("--tempo", type=click.FloatRange(20, 400), metavar="BPM", help="Tempo of the MIDI.")
 @click.option(
     "--salience",
     is_flag=True,
     help="Write what the method heard beside each CSV, too: an NPZ file of values (freq, time), "
     "freqs_hz, times_s, unvoiced.",
 )
-def melody(audio, wanted, out, force, threshold, voicing, midi, salience):
+def melody(audio, wanted, out, force, threshold, voicing, midi, bends, tempo, salience):
     """Find the melody of each AUDIO file, or of all files in a folder, and write it as CSV.
 
     One row a frame: time_s,f0_hz. Above 0 the pitch is sung, below 0 it is a guess where nothing
@@ -80,7 +82,7 @@ def melody(audio, wanted, out, force, threshold, voicing, midi, salience):
     names, labels = batch.unique_names(songs), batch.labels(found)
     as_file = out is not None and len(songs) == len(found) == 1 and not batch.is_folder(out)
     ending = Path(out).suffix.lower() if as_file else ""
-    midi = midi or ending in (".mid", ".midi")
+    midi = midi or bends or tempo is not None or ending in (".mid", ".midi")
     salience = salience or ending == ".npz"
 
     def targets_of(song, method):
@@ -120,7 +122,9 @@ def melody(audio, wanted, out, force, threshold, voicing, midi, salience):
                 header = _header(method, 0.5 if threshold is None else threshold) | about
                 line.to_csv(new["csv"], voicing=voicing, header=header)
                 if midi:
-                    line.to_midi(new["midi"])
+                    tuned = line.to_midi(new["midi"], bends=bends, tempo_bpm=tempo)
+                    if abs(tuned) >= 10:
+                        _complain(f"{song} is tuned {tuned:+.0f} cents; {_TUNED}")
                 if salience:
                     _write_salience(new["salience"], heard)
             if not midi and targets["csv"].with_suffix(".mid").exists():
@@ -131,6 +135,9 @@ def melody(audio, wanted, out, force, threshold, voicing, midi, salience):
             yield from targets.values()
 
     batch.for_each(songs, all_targets, work, force)
+
+
+_TUNED = "the notes of its MIDI file are counted from there"
 
 
 def _header(method, threshold):

@@ -117,6 +117,8 @@ def test_it_is_evaluated(toy, song, tmp_path):
 def test_the_commands_know_it(toy, song, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     audio.write("tone.wav", song.audio, song.sr)
+    listed = CliRunner().invoke(cli.main, ["methods"]).output
+    assert "toy" in listed and "the loudest row, if it is loud" in listed
     done = CliRunner().invoke(cli.main, ["melody", "tone.wav", "--method", "toy", "--out", "a.csv"])
     assert done.exit_code == 0 and Melody.from_csv("a.csv").voiced.mean() == pytest.approx(
         0.5, abs=0.05

@@ -13,7 +13,7 @@ from melodylab.errors import InputError
 from melodylab.io import audio as sound
 from melodylab.records import DrumOnsets, Melody
 
-# --- melody ----------------------------------------------------------------------------------------
+# --- melody ---------------------------------------------------------------------------------------
 
 
 def test_melody_writes_every_frame_with_signs(run):
@@ -115,7 +115,7 @@ def test_midi_bends_has_a_tempo_and_tells_the_tuning(run):
     assert 35 <= cents <= 45 and len(result.stderr.splitlines()) == 1
     score = pretty_midi.PrettyMIDI("a.melody.mid")
     assert score.instruments[0].notes and score.instruments[0].pitch_bends
-    assert score.get_tempo_changes()[1][0] == pytest.approx(90)
+    assert score.get_tempo_changes()[1][0] == pytest.approx(90, rel=1e-4)
 
 
 def test_melody_by_a_network(run, random_weights):
@@ -142,7 +142,7 @@ def test_a_network_without_good_weights_is_one_sentence_for_all_songs(run, rando
         assert line.startswith("melodylab: ") and sentence in line and ";" in line
 
 
-# --- separate --------------------------------------------------------------------------------------
+# --- separate -------------------------------------------------------------------------------------
 
 
 def test_stems_add_up_to_the_input_at_its_rate_and_channels(run, rng):
@@ -191,7 +191,7 @@ def test_both_stems_or_none(run, quick, monkeypatch):
     assert result.exit_code == 2 and len(calls) == 2 and found(".") == ["a.wav"]
 
 
-# --- drums -----------------------------------------------------------------------------------------
+# --- drums ----------------------------------------------------------------------------------------
 
 DRUMS = [
     "closed_hihat.wav",

@@ -42,6 +42,27 @@ def rng():
     return np.random.default_rng(0)
 
 
+@pytest.fixture
+def ax():
+    """Axes of a figure that pyplot does not know and that really draws."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure.subplots()
+
+
+@pytest.fixture
+def no_show(monkeypatch):
+    """A test that shows a figure fails; afterwards none is open."""
+    import matplotlib.pyplot as plt
+
+    monkeypatch.setattr(plt, "show", lambda *_, **__: pytest.fail("a plot function called show"))
+    yield
+    plt.close("all")
+
+
 @pytest.fixture(scope="session")
 def dev_data():
     """Folder with musicdelta/, drumloops/ and librosa/."""

@@ -6,7 +6,8 @@ import pytest
 
 from melodylab import weights
 from melodylab.errors import InputError
-from melodylab.training import Bank, Recipe, Training
+from melodylab.training import Bank, Recipe, Training, shipped
+from melodylab.training.recipe import fields_told
 
 
 def test_a_recipe_is_completed_with_defaults_and_survives_its_own_toml(tmp_path):
@@ -101,9 +102,41 @@ def test_the_recipe_on_a_shipped_card_can_be_trained_again(name):
     recipe = weights.card(name)["recipe"]
     assert Recipe.from_dict(recipe).front_end == weights.card(name)["front_end"]
     assert tomllib.loads(Recipe.from_dict(recipe).as_toml())["model"] == recipe["model"]
-    if name == "ftanet-thin":  # as the README says
-        recipe["model"]["name"] = "ftanet"
-        assert (
-            sum(p.numel() for p in Recipe.from_dict(recipe).create_model().parameters())
-            == 3_386_007
-        )
+
+
+def test_the_recipes_that_come_are_those_of_the_cards():
+    """`python -m melodylab.training.recipes` writes them anew."""
+    found = {name: shipped.path(name).read_text(encoding="utf-8") for name in shipped.names()}
+    assert found == shipped.from_cards()
+    assert set(weights.names()) < set(found)
+
+
+@pytest.mark.parametrize("name", shipped.names())
+def test_a_recipe_that_comes_begins_with_what_is_there_or_with_the_stage_before(name):
+    made = Recipe.read(name)
+    begins, (family, _, _) = made.training.start_from, name.partition(".")
+    assert made.model == family and shipped.headline(name).startswith(f"{name}: ")
+    stages = [other for other in shipped.names() if other.partition(".")[0] == family]
+    place = stages.index(name)
+    if place:
+        assert begins == stages[place - 1] and begins not in weights.names()
+    else:
+        assert begins in ["", *weights.names()]
+
+
+def test_the_wide_ftanet_has_a_recipe():
+    network = Recipe.read("ftanet").create_model()
+    assert sum(p.numel() for p in network.parameters()) == 3_386_007
+
+
+def test_a_recipe_that_is_not_there_is_told_with_its_nearest():
+    with pytest.raises(InputError, match="did you mean harmonic-crnn?"):
+        Recipe.read("harmonic-crn")
+
+
+def test_the_help_tells_every_key_with_its_range():
+    told = dict(fields_told(Training))
+    assert set(told) == set(Training.__dataclass_fields__)
+    assert told["steps"] == "How many batches. [at least 1; 4000]"
+    assert "between 0 and 24" in told["shift_semitones"] and "true or false" in told["regularise"]
+    assert all(len(text) > 20 for text in told.values())

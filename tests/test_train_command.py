@@ -13,6 +13,7 @@ from training_kit import ENVIRONMENT, ROOT, recipe
 from melodylab import cli, models, training, weights
 from melodylab.training import (
     Recipe,
+    shipped,
     song_batches,
 )
 from melodylab.training.song_batches import SongBatches
@@ -142,3 +143,45 @@ def test_a_dask_cluster_that_does_not_answer_is_a_sentence(command, monkeypatch)
     monkeypatch.setitem(sys.modules, "distributed", None)
     result = command("--out", "run", "--dask", "tcp://127.0.0.1:1")
     assert result.exit_code == 2 and 'pip install ".[cluster]"' in result.stderr
+
+
+CORE = """
+import sys
+for name in ("lightning", "pydantic", "tomli_w", "captum", "distributed"):
+    sys.modules[name] = None
+import inspect, pydoc
+import melodylab as ml
+assert "training" in dict(inspect.getmembers(ml)) and "melodylab" in pydoc.render_doc(ml)
+exec("from melodylab import *")
+import melodylab.training as training
+plan = training.Recipe("sf-crnn-1")
+for call in (lambda: training.fit(plan), lambda: training.Recipe.read("sf-crnn-1")):
+    try:
+        call()
+    except ml.InputError as error:
+        print(error)
+"""
+
+
+def test_a_core_install_imports_everything_and_says_what_a_call_needs():
+    done = subprocess.run(
+        [sys.executable, "-c", CORE], env=ENVIRONMENT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    first, second = done.stdout.splitlines()
+    assert first.startswith("training needs the package lightning; run: pip install lightning")
+    assert second.startswith("reading a recipe needs the package pydantic; run: pip install")
+
+
+def test_the_command_lists_the_recipes_that_come(command):
+    result = command("--list")
+    assert result.exit_code == 0 and result.stdout.splitlines() == [
+        shipped.headline(name) for name in shipped.names()
+    ]
+
+
+def test_a_stage_says_what_it_goes_on_from(tmp_path):
+    result = CliRunner().invoke(cli.main, ["train", "harmonic-crnn", "--out", str(tmp_path / "x")])
+    assert result.exit_code == 2 and "--start-from FOLDER" in result.stderr
+    assert "melodylab train harmonic-crnn.3 --out" in result.stderr
+    assert not (tmp_path / "x").exists()

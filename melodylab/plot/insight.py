@@ -237,7 +237,7 @@ def learning_curve(
     Parameters
     ----------
     losses : ArrayLike
-        (steps,), as `train.fit` hands them to `on_step`.
+        (steps,), as `training.fit` hands them to `on_step`.
     history : Sequence[Mapping]
         Validations: dicts with "step", "RPA" and "OA".
     ax : Axes, optional

@@ -122,7 +122,8 @@ def _text(title, stage, begins, card, number, stages):
         "",
         f"By melodylab {version}; this file is written from the card.",
         f"The kept weights are those of step {kept:,}, the best on the songs it was validated on.",
-        "Songs, front ends and libraries have changed since, so it gives weights of the same kind, not",
+        "Songs, front ends and libraries have changed since, so it gives weights of the same "
+        "kind, not",
         "the same bits.",
     ]
     if trained < plan["steps"]:

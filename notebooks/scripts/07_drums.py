@@ -292,7 +292,7 @@ for ax, H_drawn, title in zip(
     (H, H_bumps),
     ("one-sided: up at the hit, down at the drum's own pace", "symmetric: a bump"),
 ):
-    for row, (name, style) in enumerate(zip(("kick", "snare", "closed_hihat"), ("-", "--", ":"))):
+    for name, style in zip(("kick", "snare", "closed_hihat"), ("-", "--", ":")):
         ax.plot(
             times_s[shown],
             H_drawn[names.index(name), shown],

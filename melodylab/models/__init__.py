@@ -55,7 +55,7 @@ def create_model(name: str, **changes: object) -> Network:
     Returns
     -------
     Network
-        A torch module that knows its `name` and `changes`.
+        A torch module that knows its `name`, `changes` and `front_end`.
 
     Raises
     ------
@@ -70,5 +70,5 @@ def create_model(name: str, **changes: object) -> Network:
         there_is = ", ".join(known) or "nothing of the kind"
         raise InputError(f"{name} has nothing called {unknown[0]} to change; it has {there_is}")
     model = declared.network(**{**declared.arguments, **changes}).eval()
-    model.name, model.changes = name, dict(changes)
+    model.name, model.changes, model.front_end = name, dict(changes), declared.front_end
     return model

@@ -68,6 +68,9 @@ class Network(nn.Module):
         What `models.create_model` was asked for; empty for a network that was made by its class.
     changes : dict
         The arguments that depart from what is declared.
+    front_end : str
+        What it hears, a name in `models.inputs.FRONT_ENDS`; empty for a network that was made by
+        its class.
     card : dict
         What `weights.load_model` read beside the weights; empty for an untrained network.
     """
@@ -92,6 +95,7 @@ class Network(nn.Module):
         super().__init__()
         self.name: str = ""
         self.changes: dict = {}
+        self.front_end: str = ""
         self.card: dict = {}
 
     @property

@@ -25,8 +25,10 @@ import numpy as np
 
 from melodylab import sfnmf
 from melodylab.dsp import cfp, features, grids, levels, stft
+from melodylab.errors import InputError
 from melodylab.io.songs import as_song
 from melodylab.models import crnn, deep_salience, ftanet, harmonic_crnn, multires, unet
+from melodylab.models.base import Network
 from melodylab.records import Features, Song
 
 _SR, _HOP_SAMPLES = 22050, 256
@@ -265,3 +267,31 @@ FRONT_ENDS = {
         "drum-mel", 1, None, _drum_mel, rows=features.mel_tips_hz(_SR, DRUM_BANDS)
     ),
 }
+
+
+def heard_by(model: Network, song: Song) -> Features:
+    """The picture that a network's own front end makes of a song.
+
+    Parameters
+    ----------
+    model : Network
+        From `models.create_model` or `weights.load_model`.
+    song : Song
+        Of any rate; silence gives zeros.
+
+    Returns
+    -------
+    Features
+        (channels, rows, frames).
+
+    Raises
+    ------
+    InputError
+        For a network that was made by its class, which does not know its front end.
+    """
+    if not model.front_end:
+        raise InputError(
+            "this network does not say what it hears; give its input: "
+            "picture=inputs.FRONT_ENDS[...](song)"
+        )
+    return FRONT_ENDS[model.front_end](song)

@@ -201,7 +201,7 @@ def load_model(name_or_path: str | os.PathLike) -> models.Network:
             "model again"
         )
     model.load_state_dict(tensors)
-    model.card = found
+    model.card, model.front_end = found, found["front_end"]
     return model
 
 

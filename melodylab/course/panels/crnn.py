@@ -12,9 +12,8 @@ import numpy as np
 
 from melodylab import evaluate, explain, plot, records, sonify
 from melodylab.course.panel import Panel, _words
-from melodylab.course.panels.train import _input_of
 from melodylab.melody import decode
-from melodylab.models import run
+from melodylab.models import inputs, run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,7 +58,7 @@ def crnn_panel(
     InputError
         Where a network does not say which front end it needs.
     """
-    picture = _input_of(model, song) if picture is None else picture
+    picture = inputs.heard_by(model, song) if picture is None else picture
     known = list(explain.tap_names(model))
     handed_on = (
         "cnn" if "cnn" in known else next(name for name in reversed(known) if "." not in name)

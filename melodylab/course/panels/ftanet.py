@@ -11,10 +11,9 @@ import numpy as np
 
 from melodylab import evaluate, explain, plot, sonify
 from melodylab.course.panel import Panel, _words
-from melodylab.course.panels.train import _input_of
 from melodylab.errors import InputError
 from melodylab.melody import decode
-from melodylab.models import run
+from melodylab.models import inputs, run
 
 if TYPE_CHECKING:
     from melodylab.models.base import Network
@@ -47,7 +46,7 @@ def attention_panel(song: Song, model: Network, *, picture: Features | None = No
     InputError
         Where the network has no attention maps.
     """
-    picture = _input_of(model, song) if picture is None else picture
+    picture = inputs.heard_by(model, song) if picture is None else picture
     levels = sorted(
         int(name[5:-7])
         for name, _ in model.named_modules()

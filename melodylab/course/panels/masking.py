@@ -11,9 +11,8 @@ from matplotlib.figure import Figure
 
 from melodylab import evaluate, explain, plot, records, separation, sonify
 from melodylab.course.panel import Panel, _words
-from melodylab.course.panels.train import _input_of
 from melodylab.dsp import features
-from melodylab.models import run
+from melodylab.models import inputs, run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,7 +54,7 @@ def mixing_desk(
     -------
     Panel
     """
-    picture = _input_of(model, song) if picture is None else picture
+    picture = inputs.heard_by(model, song) if picture is None else picture
     if melodies is None:
         melodies = {"by the true melody": song.melody} if song.melody is not None else {}
     leaders = {"alone": None} | (melodies if model.led else {})

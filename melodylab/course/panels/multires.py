@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 from melodylab import explain
 from melodylab.course.panel import Panel, _words
-from melodylab.course.panels.train import _input_of
 from melodylab.errors import InputError
+from melodylab.models import inputs
 
 if TYPE_CHECKING:
     from melodylab.models.base import Network
@@ -43,7 +43,7 @@ def filter_panel(song: Song, model: Network, *, picture: Features | None = None)
     InputError
         Where the network has no filter banks.
     """
-    picture = _input_of(model, song) if picture is None else picture
+    picture = inputs.heard_by(model, song) if picture is None else picture
     lengths = list(explain.filter_banks(model))
     if not lengths:
         raise InputError("this network has no filter banks; choose a multires network")

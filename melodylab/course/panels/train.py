@@ -10,21 +10,8 @@ from matplotlib.figure import Figure
 
 from melodylab import evaluate, plot, records
 from melodylab.course.panel import Panel, Picture
-from melodylab.errors import InputError
 from melodylab.melody import decode
 from melodylab.models import NETWORKS, inputs, run
-
-
-def _input_of(model, song):
-    """The picture that the network's own front end makes of a song."""
-    declared = NETWORKS.get(model.name)
-    name = model.card.get("front_end", declared and declared.front_end)
-    if name is None:
-        raise InputError(
-            "this network does not say what it hears; give its input: "
-            "picture=inputs.FRONT_ENDS[...](song)"
-        )
-    return inputs.FRONT_ENDS[name](song)
 
 
 class LiveLoss:

@@ -6,7 +6,7 @@ network that you trained by the path of its weights.
 
 import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -207,10 +207,60 @@ def separate(
     InputError
         For a song or melody that cannot be read, and a method that does not exist or be led.
     """
+    song = as_song(song)
+    pieces = separate_pieces(
+        song,
+        method,
+        melody=melody,
+        seed=seed,
+        settings=settings,
+        width_bins=width_bins,
+        unvoiced=unvoiced,
+        gated=gated,
+    )
+    stems = {name: np.empty_like(song.audio) for name in ("melody", "accompaniment")}
+    begin = 0
+    for piece in pieces:
+        for name, block in piece.items():
+            stems[name][:, begin : begin + block.shape[1]] = block
+        begin += piece["melody"].shape[1]
+    return stems
+
+
+def separate_pieces(
+    song: SongOrPath,
+    method: str | os.PathLike = methods.DEFAULT["separation"],
+    *,
+    melody: Melody | str | os.PathLike | None = None,
+    seed: int = 0,
+    settings: sfnmf.Settings | None = None,
+    width_bins: int = 2,
+    unvoiced: bool = False,
+    gated: bool = True,
+) -> Iterator[dict[str, np.ndarray]]:
+    """As `separate`, piece by piece, for songs of an hour whose stems go to files at once.
+
+    Parameters
+    ----------
+    song, method, melody, seed, settings, width_bins, unvoiced, gated
+        As in `separate`.
+
+    Yields
+    ------
+    dict
+        {"melody", "accompaniment"} of the next stretch of the song, float32 (channels, samples);
+        one stretch follows the other without a gap. sfnmf gives the whole song at once.
+
+    Raises
+    ------
+    InputError
+        As in `separate`.
+    """
     found = methods.find(method, "separation")
     song = as_song(song)
-    lead = _lead(found, song, melody, seed, settings, width_bins, unvoiced, gated)
-    return {"melody": lead, "accompaniment": separation.rest(song, lead)}
+    for begin, lead in _lead(found, song, melody, seed, settings, width_bins, unvoiced, gated):
+        mixture = song.audio[:, begin : begin + lead.shape[1]]
+        yield {"melody": lead, "accompaniment": mixture - lead}
 
 
 def _lead(found, song, melody, seed, settings, width_bins, unvoiced, gated):
@@ -223,14 +273,15 @@ def _lead(found, song, melody, seed, settings, width_bins, unvoiced, gated):
     if found.by == "sfnmf":
         options: dict[str, Any] = {} if settings is None else {"settings": settings}
         options |= {"width_bins": width_bins, "unvoiced": unvoiced, "seed": seed}
-        return separation.lead_by_sfnmf(song, melody, **options)
+        yield 0, separation.lead_by_sfnmf(song, melody, **options)
+        return
     if settings is not None:
         raise InputError(f"settings belong to sfnmf and not to {found.name}; leave them out")
     model = _loaded(found.weights)
     features = inputs.FRONT_ENDS[model.card["front_end"]](song)
     mask, gate = run.mask(model, features, melody)
     del features
-    return separation.lead_by_mask(song, mask, gate if gated else None)
+    yield from separation.lead_blocks(song, mask, gate if gated else None)
 
 
 def separate_drums(

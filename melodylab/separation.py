@@ -5,6 +5,8 @@ which share of each time-frequency cell is the lead's; the cell keeps the mixtur
 accompaniment is the exact rest.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 from scipy import signal
 
@@ -99,10 +101,7 @@ _BLOCK_FRAMES, _CONTEXT_FRAMES = 1000, 4  # a sample hears frames up to two away
 
 
 def lead_by_mask(song: Song, mask: Mask, gate: np.ndarray | None = None) -> np.ndarray:
-    """The lead of a song by a mask on any axes.
-
-    The mask is read between its rows and frames, and weighs the spectra of every channel, which
-    keep their phases. What lies above its highest row is not in the lead.
+    """The lead of a song by a mask on any axes: what `lead_blocks` gives, put together.
 
     Parameters
     ----------
@@ -119,12 +118,42 @@ def lead_by_mask(song: Song, mask: Mask, gate: np.ndarray | None = None) -> np.n
         float32 (channels, samples) at the song's own rate; silence stays silent.
     """
     song = as_song(song)
+    lead = np.zeros_like(song.audio)
+    for begin, block in lead_blocks(song, mask, gate):
+        lead[:, begin : begin + block.shape[1]] = block
+    return lead
+
+
+def lead_blocks(
+    song: Song, mask: Mask, gate: np.ndarray | None = None
+) -> Iterator[tuple[int, np.ndarray]]:
+    """The lead of a song by a mask on any axes, block by block, so that no second song is held.
+
+    The mask is read between its rows and frames, and weighs the spectra of every channel, which
+    keep their phases. What lies above its highest row is not in the lead.
+
+    Parameters
+    ----------
+    song : Song
+        Any rate and channel count.
+    mask : Mask
+        (freq, time) in 0..1.
+    gate : numpy.ndarray, optional
+        (time,) in 0..1 on the mask's frames, by which it is weighed.
+
+    Yields
+    ------
+    int
+        The block's first sample; blocks follow one another without a gap.
+    numpy.ndarray
+        float32 (channels, samples of the block) at the song's own rate; silence stays silent.
+    """
+    song = as_song(song)
     hop_samples = max(round(_WINDOW_S * song.sr / 4), 1)
     window = signal.get_window("hann", 4 * hop_samples).astype(np.float32)
     freqs_hz, samples = np.arange(2 * hop_samples + 1) * song.sr / len(window), song.audio.shape[1]
     rows, row_weights = _between(freqs_hz, mask.freqs_hz)
     row_weights[:, freqs_hz > mask.freqs_hz[-1]] = 0
-    lead = np.zeros_like(song.audio)
     n_frames = stft.n_frames(samples, hop_samples)
     for first in progress.steps(range(0, n_frames, _BLOCK_FRAMES), "taking apart"):
         stop = min(first + _BLOCK_FRAMES, n_frames)
@@ -141,7 +170,8 @@ def lead_by_mask(song: Song, mask: Mask, gate: np.ndarray | None = None) -> np.n
             near[rows[k]] * row_weights[k][:, None] for k in (0, 1)
         )  # (freq, frames of the block)
         begin, until = first * hop_samples, min(stop * hop_samples, samples)
-        for channel, out in zip(song.audio, lead, strict=True):
+        block = np.empty((song.channels, max(until - begin, 0)), np.float32)
+        for channel, out in zip(song.audio, block, strict=True):
             spectra = stft.stft(
                 channel,
                 window=window,
@@ -152,8 +182,8 @@ def lead_by_mask(song: Song, mask: Mask, gate: np.ndarray | None = None) -> np.n
             spectra *= shares
             length = min(end * hop_samples, samples) - start * hop_samples
             part = stft.istft(spectra, window=window, hop_samples=hop_samples, samples=length)
-            out[begin:until] = part[begin - start * hop_samples :][: until - begin]
-    return lead
+            out[:] = part[begin - start * hop_samples :][: until - begin]
+        yield begin, block
 
 
 def _between(places, axis):

@@ -211,7 +211,9 @@ def quick(monkeypatch):
     monkeypatch.setattr(api, "extract_melody", extract_melody)
     halves = ("melody", "accompaniment")
     monkeypatch.setattr(
-        api, "separate", lambda song, method="best": dict.fromkeys(halves, song.audio / 2)
+        api,
+        "separate_pieces",
+        lambda song, method="best": iter([dict.fromkeys(halves, song.audio / 2)]),
     )
     onsets = DrumOnsets([0.01, 0.02], ("kick", "snare"), [1.0, 0.5])
 

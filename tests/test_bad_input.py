@@ -34,7 +34,8 @@ def _empty_folder(tmp_path, monkeypatch):
 @pytest.fixture
 def two_updates(monkeypatch):
     settings = sfnmf.Settings(iterations=2)
-    monkeypatch.setattr(api, "separate", functools.partial(api.separate, settings=settings))
+    quick = functools.partial(api.separate_pieces, settings=settings)
+    monkeypatch.setattr(api, "separate_pieces", quick)
 
 
 def run(*arguments):

@@ -1,5 +1,6 @@
 """`melodylab melody`, `separate` and `drums`: what they write and where."""
 
+import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -178,17 +179,20 @@ def test_where_stems_go(run, quick, inputs, options, folders):
 
 
 def test_both_stems_or_none(run, quick, monkeypatch):
-    write, calls = sound.write, []
+    writer, calls = sound.writer, []
 
-    def full_disk(path, audio, sr):
+    @contextlib.contextmanager
+    def full_disk(path, sr, shape):
         calls.append(path)
-        if len(calls) == 2:
-            raise InputError(f"cannot write {path} (no space left); free some space")
-        write(path, audio, sr)
+        with writer(path, sr, shape) as put:
+            yield put
+            if len(calls) == 2:
+                raise InputError(f"cannot write {path} (no space left); free some space")
 
-    monkeypatch.setattr(sound, "write", full_disk)
+    monkeypatch.setattr(sound, "writer", full_disk)
     result = run("separate", tone("a.wav"), "--out", "o")
-    assert result.exit_code == 2 and len(calls) == 2 and found(".") == ["a.wav"]
+    assert result.exit_code == 2 and len(calls) == 2 and not list(Path("o").glob("*"))
+    assert "no space left" in result.stderr
 
 
 # --- drums ----------------------------------------------------------------------------------------

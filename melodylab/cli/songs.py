@@ -1,6 +1,7 @@
 """The commands that work on songs: `melodylab melody`, `separate`, `drums`."""
 
 import contextlib
+import itertools
 from pathlib import Path
 
 import click
@@ -199,12 +200,19 @@ def separate(audio, wanted, out, force):
     def work(path):
         for method in found:
             song = api.load_song(path)
-            stems, targets = api.separate(song, method), targets_of(path, method)
-            _remark_on(path, song, stems["melody"].any(), "no melody was found in it")
+            targets, heard = targets_of(path, method), False
+            pieces = api.separate_pieces(song, method)  # an hour fits into memory once
+            first = next(pieces)  # before a folder is made: here it would fail
             with contextlib.ExitStack() as both:  # no file gets its name before all are written
-                for stem, target in targets.items():
-                    new = both.enter_context(files.complete_or_absent(target))
-                    sound.write(new, stems[stem], song.sr)
+                put = {
+                    stem: both.enter_context(sound.writer(target, song.sr, song.audio.shape))
+                    for stem, target in targets.items()
+                }
+                for piece in itertools.chain([first], pieces):
+                    heard |= bool(piece["melody"].any())
+                    for stem, part in piece.items():
+                        put[stem](part)
+            _remark_on(path, song, heard, "no melody was found in it")
             yield from targets.values()
 
     batch.for_each(songs, all_targets, work, force)

@@ -13,7 +13,7 @@ import struct
 import subprocess
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -322,14 +322,47 @@ def write(path: str | os.PathLike, audio: ArrayLike, sr: int) -> None:
         If the place cannot be written or the disk is full.
     """
     audio = np.atleast_2d(np.asarray(audio, dtype=np.float32))
-    layout = "RF64" if audio.nbytes > _MOST_WAV_BYTES else "WAV"
+    with writer(path, sr, audio.shape) as put:
+        put(audio)
+
+
+@contextlib.contextmanager
+def writer(
+    path: str | os.PathLike, sr: int, shape: tuple[int, int]
+) -> Iterator[Callable[[np.ndarray], None]]:
+    """Write a sound as `write` does, piece by piece: complete or absent.
+
+    Parameters
+    ----------
+    path : str or path
+        The file.
+    sr : int
+        The sampling rate in Hz.
+    shape : tuple of int
+        (channels, samples) of the whole.
+
+    Yields
+    ------
+    callable
+        Takes the next (channels, samples) of it, float32.
+
+    Raises
+    ------
+    InputError
+        If the place cannot be written or the disk is full.
+    """
+    layout = "RF64" if 4 * shape[0] * shape[1] > _MOST_WAV_BYTES else "WAV"
     with files.complete_or_absent(path) as temporary:
         try:
             with sf.SoundFile(
-                str(temporary), "w", int(sr), len(audio), format=layout, subtype="FLOAT"
+                str(temporary), "w", int(sr), shape[0], format=layout, subtype="FLOAT"
             ) as sound:
-                for start in range(0, audio.shape[1], 2**20):  # libsndfile wants its own copy
-                    sound.write(audio[:, start : start + 2**20].T)
+
+                def put(audio):
+                    for start in range(0, audio.shape[1], 2**20):  # libsndfile wants its own copy
+                        sound.write(audio[:, start : start + 2**20].T)
+
+                yield put
         except sf.SoundFileError as error:  # a full disk, which libsndfile calls a system error
             raise OSError(str(error)) from None
         _forget_the_time(temporary)

@@ -58,7 +58,7 @@ def test_what_listens_to_a_song_takes_its_path(two, loop, tmp_path):
         ml.features.cqt,
         ml.features.mel,
         ml.features.stereo_mel,
-        ml.features.log_spectra,
+        ml.features.log_magnitudes,
         inputs.FRONT_ENDS[ml.load_model("ftanet-thin").card["front_end"]],
     ]
     for ear in ears:

@@ -1,4 +1,4 @@
-"""The drum network as printed: every layer's numbers, its readings, and what a front end and a profile must keep."""
+"""The drum network as printed: its layers' numbers, its readings, what a front end must keep."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The divergence never rises, planted parts are found again, fixed parts stay, silence does no harm."""
+"""The divergence never rises, planted parts are found, fixed parts stay, silence does no harm."""
 
 import warnings
 

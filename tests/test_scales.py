@@ -16,7 +16,6 @@ PICTURES = {
     "stereo mel": features.stereo_mel,
     "cqt": features.cqt,
     "hcqt": features.hcqt,
-    "log_spectra": features.log_spectra,
     "log_magnitudes": features.log_magnitudes,
     **{
         f"network's {name}": inputs.FRONT_ENDS[name]

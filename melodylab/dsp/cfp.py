@@ -1,9 +1,10 @@
-"""Combined frequency and periodicity (CFP): spectrum, its transform's transform, its cepstrum, as FTANet takes it.
+"""Combined frequency and periodicity (CFP): spectrum, GCoS and cepstrum, as FTANet takes them.
 
 Source: Su and Yang 2015; Yu 2021 and its release.
 """
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -12,45 +13,79 @@ from scipy import fft, signal, sparse
 from melodylab.dsp import grids, stft
 from melodylab.errors import InputError
 from melodylab.io.songs import as_song
-from melodylab.records import Features
+from melodylab.records import Features, Song
 
 _CFP_BLOCK_FRAMES = 256  # small enough for the processor's cache
 
 
 def cfp(
-    song,
+    song: Song,
     *,
-    sr=8000,
-    win_samples=768,
-    hop_samples=80,
-    fmin_hz=31.0,
-    fmax_hz=1250.0,
-    bins_per_octave=60,
-    resolution_hz=2.0,
-    exponents=(0.24, 0.6, 1.0),
-    fill_gaps=False,
-    as_released=False,
-):
-    """Combined frequency and periodicity, kind "cfp": (3, 320, time) in 0..1 with the defaults, the input of FTANet and SegNet.
+    sr: int = 8000,
+    win_samples: int = 768,
+    hop_samples: int = 80,
+    fmin_hz: float = 31.0,
+    fmax_hz: float = 1250.0,
+    bins_per_octave: int = 60,
+    resolution_hz: float = 2.0,
+    exponents: Sequence[float] = (0.24, 0.6, 1.0),
+    fill_gaps: bool = False,
+    as_released: bool = False,
+) -> Features:
+    """Combined frequency and periodicity, the input of FTANet and SegNet.
 
-    Channel 0 is the spectrum S = |X| ** 0.24; its partials lie at f0, 2 f0, 3 f0... Channel 2 is the generalised cepstrum, the
-    transform of S: peaks at the period and its multiples, so at f0, f0 / 2, f0 / 3... Channel 1 transforms that once more
-    (GCoS). What all three share is f0. Before each transform negative values become 0, so do the lags shorter than a period
-    of fmax_hz and the frequencies below fmin_hz, and what is left gets the next exponent. Row i collects, in a
-    triangle from row i - 1 to row i + 1, what lies around fmin_hz * 2 ** (i / bins_per_octave); at last each channel becomes
-    log(1 + x) and is stretched to 0..1 over the whole song. Silence is all zero.
+    Channel 0 is the spectrum S = |X| ** 0.24; its partials lie at f0, 2 f0, 3 f0... Channel 2 is
+    the generalised cepstrum, the transform of S: peaks at the period and its multiples, so at f0,
+    f0 / 2, f0 / 3... Channel 1 transforms that once more (GCoS). What all three share is f0. Before
+    each transform negative values become 0, so do the lags shorter than a period of fmax_hz and the
+    frequencies below fmin_hz, and what is left gets the next exponent. Row i collects, in a
+    triangle from row i - 1 to row i + 1, what lies around fmin_hz * 2 ** (i / bins_per_octave); at
+    last each channel becomes log(1 + x) and is stretched to 0..1 over the whole song.
 
-    The published settings are the defaults and, for 44.1 kHz, win_samples=2049, hop_samples=256 (the paper says 2048).
-    Row 0 is never filled, nor are rows between two bins: at 8 kHz 29 of the spectrum's and 92 of the cepstrum's, whose lags
-    are whole samples. fill_gaps=True reads those between the two nearest bins.
-    as_released=True repeats what the published code does at borders: frames begin at one hop and sit a sample early, there is
-    none for the last hop, two taps of the window are lost and the first is the last; the axis of its filters ends at half
-    the rate one bin early, which puts a bin 0.025 % too high at 8 kHz.
-    Sources: Su & Yang 2015; the release of FTANet (ftanet:cfp.py), whose docstring swaps channels 1 and 2 (trap T37).
+    The published settings are the defaults and, for 44.1 kHz, win_samples=2049, hop_samples=256
+    (the paper says 2048). Row 0 is never filled, nor are rows between two bins: at 8 kHz 29 of the
+    spectrum's and 92 of the cepstrum's, whose lags are whole samples.
+    Sources: Su & Yang 2015; the release of FTANet (ftanet:cfp.py), whose docstring swaps channels 1
+    and 2 (trap T37).
+
+    Parameters
+    ----------
+    song : Song
+        Any rate, length and channels; silence gives zeros.
+    sr : int
+        Working rate.
+    win_samples, hop_samples : int
+        Length of the window, and from frame to frame.
+    fmin_hz, fmax_hz : float
+        Lower and upper end of the rows.
+    bins_per_octave : int
+        Rows an octave.
+    resolution_hz : float
+        From bin to bin of the spectrum.
+    exponents : sequence of float
+        Of spectrum, cepstrum and GCoS, in this order.
+    fill_gaps : bool
+        True reads rows between two bins between the two nearest ones.
+    as_released : bool
+        True repeats what the published code does at borders: frames begin at one hop and sit a
+        sample early, there is none for the last hop, two taps of the window are lost and the first
+        is the last; the axis of its filters ends at half the rate one bin early, which puts a bin
+        0.025 % too high at 8 kHz.
+
+    Returns
+    -------
+    Features
+        (3, rows, time) in 0..1, kind "cfp"; 320 rows with the defaults.
+
+    Raises
+    ------
+    InputError
+        If fmax_hz does not fit under sr / 2, and `as_released` for a song shorter than a frame.
     """
     if not (0 < fmin_hz < fmax_hz <= sr / 2):
         raise InputError(
-            f"a CFP from {fmin_hz:g} to {fmax_hz:g} Hz needs a rate of twice that and more, not {sr} Hz; raise sr"
+            f"a CFP from {fmin_hz:g} to {fmax_hz:g} Hz needs a rate of twice that and more, "
+            f"not {sr} Hz; raise sr"
         )
     y, sr = _mono_at(song, sr)
     n_fft = round(sr / resolution_hz)
@@ -62,7 +97,8 @@ def cfp(
         window = np.concatenate([window[-1:], window[:taps]])
         if frames < 1:
             raise InputError(
-                f"the released CFP has no frame below {hop_samples + 1} samples at {sr} Hz; leave out as_released"
+                f"the released CFP has no frame below {hop_samples + 1} samples at {sr} Hz; "
+                "leave out as_released"
             )
     norm = np.sqrt(np.sum(window.astype(float) ** 2)).astype(np.float32)
     grid = grids.PitchGrid(
@@ -115,7 +151,7 @@ def cfp(
 
 
 def _frames(y, window, hop_samples, first_sample, count):
-    """Windowed frames (count, taps) around every hop from first_sample on; beyond the ends of y it is silent."""
+    """Windowed frames (count, taps) around every hop from first_sample on, silent beyond y."""
     taps = len(window)
     start = first_sample - taps // 2
     stop = start + (count - 1) * hop_samples + taps
@@ -126,8 +162,9 @@ def _frames(y, window, hop_samples, first_sample, count):
 
 
 def _cfp_layers(cut, sr, n_fft, fmin_hz, fmax_hz, exponents):
-    """Spectrum, GCoS (both (frames, frequency)) and cepstrum (frames, lag) of windowed frames (frames, taps)."""
-    # All three are even around 0, so half of each is enough and a cosine transform is the real part of the Fourier one.
+    """Spectrum, GCoS (frames, frequency) and cepstrum (frames, lag) of frames (frames, taps)."""
+    # All three are even around 0, so half of each is enough and a cosine transform is the real part
+    # of the Fourier one.
     shortest, lowest = round(sr / fmax_hz), round(fmin_hz * n_fft / sr)
     spectrum = _power(np.abs(fft.rfft(cut, n_fft)), exponents[0])
     cepstrum = _cosine(spectrum, n_fft)
@@ -141,7 +178,7 @@ def _cfp_layers(cut, sr, n_fft, fmin_hz, fmax_hz, exponents):
 
 
 def _cosine(half, n_fft):
-    """Real part of the Fourier transform of even sequences of length n_fft, given half of each, over sqrt(n_fft)."""
+    """Fourier transform of even sequences of n_fft, given half of each, over sqrt(n_fft)."""
     made = fft.hfft(half, n_fft)[..., : n_fft // 2 + 1] if n_fft % 2 else fft.dct(half, type=1)
     made /= np.float32(np.sqrt(n_fft))
     return made
@@ -165,10 +202,11 @@ def _mono_at(song, sr):
 
 
 def _triangles(grid, axis_hz, position, *, fill_gaps=True, single=False):
-    """Sparse (rows, bins): row k weighs the bins between its neighbours' centres. position(hz): fractional bin of a frequency.
+    """Sparse (rows, bins): row k weighs the bins between its neighbours' centres.
 
-    fill_gaps: rows narrower than the bins are apart lie between the two nearest ones; else they are empty, as row 0 is, or
-    with `single` the bin that both their ends round to.
+    position(hz): fractional bin of a frequency.
+    fill_gaps: rows narrower than the bins are apart lie between the two nearest ones; else they are
+    empty, as row 0 is, or with `single` the bin that both their ends round to.
     """
     edges_hz = grid.bin_hz(np.arange(-1, grid.n_bins + 1))
     with np.errstate(divide="ignore"):

@@ -1,15 +1,17 @@
-"""Pictures of a sound: power spectrogram, mel, constant-Q (CQT), harmonic constant-Q (HCQT), by librosa, and the CFP of FTANet.
+"""Pictures of a sound: spectrogram, mel, constant-Q (CQT), harmonic CQT, and the CFP of FTANet.
 
-Conventions: a `Song` of any rate, length and channel count goes in; its mono mix is resampled to the working rate `sr`.
-A `Features` record comes out: values float32 (channel, freq, time), centre frequencies in Hz, frame centres in seconds.
-Frame n sits at sample `n * hop_samples` of the working rate and there are `1 + samples // hop_samples` frames, so all
-pictures of one song with one hop lie exactly on top of each other. Beyond its ends a song is silent.
-Silence gives zeros, never NaN. Bins above what the recording holds carry nothing.
+Conventions: a `Song` of any rate, length and channel count goes in; its mono mix is resampled to
+the working rate `sr`. A `Features` record comes out: values float32 (channel, freq, time), centre
+frequencies in Hz, frame centres in seconds. Frame n sits at sample `n * hop_samples` of the working
+rate and there are `1 + samples // hop_samples` frames, so all pictures of one song with one hop lie
+exactly on top of each other. Beyond its ends a song is silent. Silence gives zeros, never NaN. Bins
+above what the recording holds carry nothing.
 
 Notebook 01_representations explains this module.
 """
 
 import warnings
+from collections.abc import Sequence
 
 import librosa
 import numpy as np
@@ -30,7 +32,6 @@ __all__ = [  # `cfp` stands in a file of its own
     "hcqt",
     "htk_triangles",
     "log_magnitudes",
-    "log_spectra",
     "mel",
     "mel_tips_hz",
     "mel_to_magnitudes",
@@ -122,73 +123,216 @@ def mel(
     Features
         (1, n_mels, time), kind "mel".
     """
-    fmax_hz = sr / 2 if fmax_hz is None else fmax_hz
     power = power_spectrogram(song, sr=sr, win_samples=win_samples, hop_samples=hop_samples)
-    triangles = librosa.filters.mel(
-        sr=sr, n_fft=win_samples, n_mels=n_mels, fmin=fmin_hz, fmax=fmax_hz
-    )
-    tips_hz = librosa.mel_frequencies(n_mels + 2, fmin=fmin_hz, fmax=fmax_hz)[1:-1]
+    triangles, tips_hz = mel_triangles(sr, win_samples, n_mels, fmin_hz=fmin_hz, fmax_hz=fmax_hz)
     return Features(
-        (triangles @ power.values[0])[None], tips_hz, power.times_s, "mel", scale="power"
+        (triangles.toarray() @ power.values[0])[None], tips_hz, power.times_s, "mel", scale="power"
     )
 
 
-def mel_triangles(sr, n_fft, n_mels):
-    """The triangles of `mel` from 0 Hz to sr / 2: (sparse (n_mels, 1 + n_fft // 2), their tips in Hz (n_mels,))."""
-    return sparse.csr_array(librosa.filters.mel(sr=sr, n_fft=n_fft, n_mels=n_mels)), mel_tips_hz(
-        sr, n_mels
-    )
+def mel_triangles(
+    sr: float,
+    n_fft: int,
+    n_mels: int,
+    *,
+    fmin_hz: float = 0.0,
+    fmax_hz: float | None = None,
+    htk: bool = False,
+) -> tuple[sparse.csr_array, np.ndarray]:
+    """The triangles that every mel picture sums the bins of a power spectrum with.
+
+    Parameters
+    ----------
+    sr : float
+        Rate of the sound, in Hz.
+    n_fft : int
+        Length of the Fourier transform, in samples.
+    n_mels : int
+        How many triangles.
+    fmin_hz, fmax_hz : float
+        Lower and upper end; None is sr / 2.
+    htk : bool
+        Slaney's scale and triangles of unit area by default; True takes the scale of the HTK
+        toolkit and height one. Triangles between two bins are empty (trap T49).
+
+    Returns
+    -------
+    triangles : scipy.sparse.csr_array
+        (n_mels, 1 + n_fft // 2) float32.
+    tips_hz : numpy.ndarray
+        (n_mels,) where they are highest.
+    """
+    with warnings.catch_warnings():
+        if htk:
+            warnings.filterwarnings("ignore", message="Empty filters")
+        triangles = librosa.filters.mel(
+            sr=sr,
+            n_fft=n_fft,
+            n_mels=n_mels,
+            fmin=fmin_hz,
+            fmax=fmax_hz,
+            htk=htk,
+            norm=None if htk else "slaney",
+        )
+    tips_hz = mel_tips_hz(sr, n_mels, fmin_hz=fmin_hz, fmax_hz=fmax_hz, htk=htk)
+    return sparse.csr_array(triangles), tips_hz
 
 
-def mel_tips_hz(sr, n_mels):
-    """Where the triangles of `mel` from 0 Hz to sr / 2 are highest, (n_mels,)."""
-    return librosa.mel_frequencies(n_mels + 2, fmin=0, fmax=sr / 2)[1:-1]
+def mel_tips_hz(
+    sr: float,
+    n_mels: int,
+    *,
+    fmin_hz: float = 0.0,
+    fmax_hz: float | None = None,
+    htk: bool = False,
+) -> np.ndarray:
+    """Where the triangles of `mel_triangles` are highest.
+
+    Parameters
+    ----------
+    sr : float
+        Rate of the sound, in Hz.
+    n_mels : int
+        How many triangles.
+    fmin_hz, fmax_hz : float
+        Lower and upper end; None is sr / 2.
+    htk : bool
+        Whether on the scale of the HTK toolkit; else on Slaney's.
+
+    Returns
+    -------
+    numpy.ndarray
+        (n_mels,) Hz, ascending.
+    """
+    fmax_hz = sr / 2 if fmax_hz is None else fmax_hz
+    return librosa.mel_frequencies(n_mels + 2, fmin=fmin_hz, fmax=fmax_hz, htk=htk)[1:-1]
 
 
-def stereo_mel(song, *, sr=16000, n_mels=128, win_samples=400, hop_samples=200):
-    """Mel power of a left and a right channel, kind "mel": (2, n_mels, time); a mono song has the same twice.
+def stereo_mel(
+    song: Song,
+    *,
+    sr: int = 16000,
+    n_mels: int = 128,
+    win_samples: int = 400,
+    hop_samples: int = 200,
+) -> Features:
+    """Mel power of a left and a right channel; a mono song has the same twice.
 
-    The axes are torchaudio's usual ones at the rate of Sheehan's report: the scale of the HTK toolkit, triangles of height one.
-    A bin of the spectrum is 40 Hz wide then, and the lowest triangles are narrower: those between two bins are empty (trap T49).
+    The axes are torchaudio's usual ones at the rate of Sheehan's report: `mel_triangles` with
+    `htk`. A bin of the spectrum is 40 Hz wide then, and the lowest triangles are narrower: those
+    between two bins are empty (trap T49).
+
+    Parameters
+    ----------
+    song : Song
+        Any rate and length; of more than two channels the mono mix is taken. Silence gives zeros.
+    sr : int
+        Working rate.
+    n_mels : int
+        How many triangles.
+    win_samples, hop_samples : int
+        Length of the window, and from frame to frame.
+
+    Returns
+    -------
+    Features
+        (2, n_mels, time), kind "mel".
     """
     song = as_song(song)
     window = signal.get_window("hann", win_samples).astype(np.float32)
-    triangles = htk_triangles(sr, n_mels, win_samples)
+    rows, tips_hz = mel_triangles(sr, win_samples, n_mels, htk=True)
+    triangles = rows.toarray()
     channels = song.audio if song.channels == 2 else [song.mono] * 2
     spectra = (
         stft.stft(stft.resample(y, song.sr, sr), window=window, hop_samples=hop_samples)
         for y in channels
     )
     values = np.stack([triangles @ np.abs(spectrum / window.sum()) ** 2 for spectrum in spectra])
-    tips_hz = librosa.mel_frequencies(n_mels + 2, fmax=sr / 2, htk=True)[1:-1]
     return Features(
         values, tips_hz, grids.frame_times_s(values.shape[2], hop_samples, sr), "mel", scale="power"
     )
 
 
-def mel_to_magnitudes(values, *, sr=16000, win_samples=400):
-    """Magnitudes (..., win_samples // 2 + 1, time) whose mel powers come nearest to `values` (..., n_mels, time) of `stereo_mel`.
+def mel_to_magnitudes(values: np.ndarray, *, sr: int = 16000, win_samples: int = 400) -> np.ndarray:
+    """Magnitudes whose mel powers come nearest to those of a `stereo_mel`.
 
     Fewer equations than unknowns: of many answers non-negative least squares gives one.
+
+    Parameters
+    ----------
+    values : numpy.ndarray
+        (..., n_mels, time) powers, not below zero.
+    sr : int
+        Rate of the picture, in Hz.
+    win_samples : int
+        Length of its window.
+
+    Returns
+    -------
+    numpy.ndarray
+        (..., win_samples // 2 + 1, time); silence gives zeros.
     """
     triangles = htk_triangles(sr, values.shape[-2], win_samples)
     return np.sqrt(librosa.util.nnls(triangles, np.asarray(values, np.float32)))
 
 
-def htk_triangles(sr=16000, n_mels=128, win_samples=400):
-    """What `stereo_mel` sums the bins of a power spectrum with: (n_mels, win_samples // 2 + 1)."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Empty filters")
-        return librosa.filters.mel(sr=sr, n_fft=win_samples, n_mels=n_mels, htk=True, norm=None)
+def htk_triangles(sr: int = 16000, n_mels: int = 128, win_samples: int = 400) -> np.ndarray:
+    """What `stereo_mel` sums the bins of a power spectrum with.
+
+    Parameters
+    ----------
+    sr : int
+        Working rate, in Hz.
+    n_mels : int
+        How many triangles.
+    win_samples : int
+        Length of the window.
+
+    Returns
+    -------
+    numpy.ndarray
+        (n_mels, win_samples // 2 + 1) float32, in 0..1.
+    """
+    return mel_triangles(sr, win_samples, n_mels, htk=True)[0].toarray()
 
 
-def cqt(song, *, sr=22050, hop_samples=256, fmin_hz=55.0, bins_per_octave=60, n_bins=301):
-    """Magnitude of the constant-Q transform, kind "cqt": (1, n_bins, time), bin k at fmin_hz * 2 ** (k / bins_per_octave).
+def cqt(
+    song: Song,
+    *,
+    sr: int | None = 22050,
+    hop_samples: int = 256,
+    fmin_hz: float = 55.0,
+    bins_per_octave: int = 60,
+    n_bins: int = 301,
+) -> Features:
+    """Magnitude of the constant-Q transform.
 
     The defaults (55 Hz to 1760 Hz, 20 cents a bin) are the grid of the source-filter NMF.
-    Raises InputError if the top bin does not fit under sr / 2. A hop with many factors of two is many times faster, because
-    low octaves are then computed at lower rates.
     Source: Brown 1991; Schoerkhuber & Klapuri 2010 (the octave-wise computation in librosa).
+
+    Parameters
+    ----------
+    song : Song
+        Any rate, length and channels; silence gives zeros.
+    sr : int, optional
+        Working rate; None is the song's own.
+    hop_samples : int
+        From frame to frame. A hop with many factors of two is many times faster, because low
+        octaves are then computed at lower rates.
+    fmin_hz : float
+        Row 0; row k lies at fmin_hz * 2 ** (k / bins_per_octave).
+    bins_per_octave, n_bins : int
+        Rows an octave, and in all.
+
+    Returns
+    -------
+    Features
+        (1, n_bins, time), kind "cqt".
+
+    Raises
+    ------
+    InputError
+        If the top row does not fit under sr / 2.
     """
     grid = grids.PitchGrid(fmin_hz, bins_per_octave, n_bins)
     y, sr = _mono_at(song, sr)
@@ -203,21 +347,46 @@ def cqt(song, *, sr=22050, hop_samples=256, fmin_hz=55.0, bins_per_octave=60, n_
 
 
 def hcqt(
-    song,
+    song: Song,
     *,
-    sr=22050,
-    hop_samples=256,
-    fmin_hz=32.7,
-    bins_per_octave=60,
-    n_bins=360,
-    harmonics=HARMONICS,
-):
-    """Harmonic CQT, kind "hcqt": (harmonic, n_bins, time) in 0..1, the input of Deep Salience.
+    sr: int | None = 22050,
+    hop_samples: int = 256,
+    fmin_hz: float = 32.7,
+    bins_per_octave: int = 60,
+    n_bins: int = 360,
+    harmonics: Sequence[float] = HARMONICS,
+) -> Features:
+    """Harmonic CQT, the input of Deep Salience.
 
-    Layer h is a CQT that starts at h * fmin_hz: row k of every layer belongs to the pitch freqs_hz[k], and a note with that
-    pitch is bright in the same row of all layers. Decibels below the loudest cell of all layers of the whole song, cut off
-    at 80 dB and scaled: 1 is that cell, 0 is 80 dB below it or silence.
-    Source: Bittner et al. 2017.
+    Layer h is a CQT that starts at h * fmin_hz: row k of every layer belongs to the pitch
+    freqs_hz[k], and a note with that pitch is bright in the same row of all layers. Decibels below
+    the loudest cell of all layers of the whole song, cut off at 80 dB and scaled: 1 is that cell,
+    0 is 80 dB below it or silence. Source: Bittner et al. 2017.
+
+    Parameters
+    ----------
+    song : Song
+        Any rate, length and channels; silence gives zeros.
+    sr : int, optional
+        Working rate; None is the song's own.
+    hop_samples : int
+        From frame to frame.
+    fmin_hz : float
+        Row 0 of the layer of harmonic 1.
+    bins_per_octave, n_bins : int
+        Rows an octave, and in all.
+    harmonics : sequence of float
+        One layer each, in this order.
+
+    Returns
+    -------
+    Features
+        (harmonic, n_bins, time) in 0..1, kind "hcqt".
+
+    Raises
+    ------
+    InputError
+        If the top row of a layer does not fit under sr / 2.
     """
     grid = grids.PitchGrid(fmin_hz, bins_per_octave, n_bins)
     y, sr = _mono_at(song, sr)
@@ -263,30 +432,43 @@ def decibels(values: np.ndarray, peak: float | None = None) -> np.ndarray:
     return values
 
 
-def log_spectra(song, **axes):
-    """Magnitude spectra on a log-frequency axis, one a window, kind "log_spectra": (windows, n_bins, time) in 0..1.
-
-    Long windows part the partials, short ones the moments. Row k collects what lies around fmin_hz * 2 ** (k / bins_per_octave) in
-    a triangle from row k - 1 to row k + 1, or lies between two bins of the spectrum where these are further apart. Decibels
-    below the loudest cell of the song, scaled as in `hcqt`. Rows above sr / 2 and silence are 0. axes: those of `log_magnitudes`.
-    """
-    made = log_magnitudes(song, **axes)
-    return Features(
-        decibels(made.values.copy()), made.freqs_hz, made.times_s, "log_spectra", scale="db"
-    )
-
-
 def log_magnitudes(
-    song,
+    song: Song,
     *,
-    sr=22050,
-    hop_samples=512,
-    fmin_hz=36.7,
-    bins_per_octave=36,
-    n_bins=312,
-    windows_s=(0.186, 0.0465),
-):
-    """What `log_spectra` takes decibels of, kind "log_magnitudes": a steady sine of amplitude a gives about a / 2 in its row."""
+    sr: int | None = 22050,
+    hop_samples: int = 512,
+    fmin_hz: float = 36.7,
+    bins_per_octave: int = 36,
+    n_bins: int = 312,
+    windows_s: Sequence[float] = (0.186, 0.0465),
+) -> Features:
+    """Magnitude spectra on a log-frequency axis, one a window.
+
+    Long windows part the partials, short ones the moments. Row k collects what lies around
+    fmin_hz * 2 ** (k / bins_per_octave) in a triangle from row k - 1 to row k + 1, or lies between
+    two bins of the spectrum where these are further apart. A steady sine of amplitude a gives about
+    a / 2 in its row. `decibels` scales them as in `hcqt`.
+
+    Parameters
+    ----------
+    song : Song
+        Any rate, length and channels; silence gives zeros, and so do rows above sr / 2.
+    sr : int, optional
+        Working rate; None is the song's own.
+    hop_samples : int
+        From frame to frame.
+    fmin_hz : float
+        Row 0.
+    bins_per_octave, n_bins : int
+        Rows an octave, and in all.
+    windows_s : sequence of float
+        Lengths of the windows, in seconds.
+
+    Returns
+    -------
+    Features
+        (windows, n_bins, time), kind "log_magnitudes".
+    """
     y, sr = _mono_at(song, sr)
     frames = stft.n_frames(len(y), hop_samples)
     grid = grids.PitchGrid(fmin_hz, bins_per_octave, n_bins)
@@ -314,11 +496,13 @@ def _constant_q(y, sr, hop_samples, grid):
     """CQT magnitudes (freq, time) of `1 + len(y) // hop_samples` frames, for any len(y) >= 1."""
     if grid.freqs_hz[-1] * 2 ** (1 / grid.bins_per_octave) > sr / 2:
         raise InputError(
-            f"a constant-Q transform up to {grid.freqs_hz[-1]:.0f} Hz needs a working rate above twice that, not {sr} Hz; "
-            "raise sr or take fewer bins"
+            f"a constant-Q transform up to {grid.freqs_hz[-1]:.0f} Hz needs a working rate "
+            f"above twice that, not {sr} Hz; raise sr or take fewer bins"
         )
-    # The longest filter lasts Q periods of the lowest bin. Each block sees that much sound, or silence, on either side, and
-    # some more for the halving of the rate from octave to octave; so blocks fit together and the shortest song has room.
+    # The longest filter lasts Q periods of the lowest bin. Each block sees that much sound, or
+    # silence, on either side, and
+    # some more for the halving of the rate from octave to octave; so blocks fit together and the
+    # shortest song has room.
     longest = sr / grid.fmin_hz / (2 ** (1 / grid.bins_per_octave) - 1)
     context_frames = int(2 ** np.ceil(np.log2(longest)) / 2 // hop_samples) + 32
     context = context_frames * hop_samples

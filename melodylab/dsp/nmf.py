@@ -1,10 +1,11 @@
-"""Non-negative matrix factorisation: V is about W @ H, all three without a negative number. NumPy only, to be read.
+"""Non-negative matrix factorisation: V is about W @ H, all without a negative number.
 
-Shapes: V (freq, time), W (freq, rank) the parts' spectra, H (rank, time) their levels. With V_hat = W H the divergences are
+NumPy only, to be read. Shapes: V (freq, time), W (freq, rank) the parts' spectra, H (rank, time)
+their levels. With V_hat = W H the divergences are
 
     euclid   sum (v - v_hat)^2
     kl       sum v log(v / v_hat) - v + v_hat            (generalised Kullback-Leibler)
-    is       sum v / v_hat - log(v / v_hat) - 1          (Itakura-Saito: doubling both changes nothing, so quiet cells count)
+    is       sum v / v_hat - log(v / v_hat) - 1          (Itakura-Saito: quiet cells count like loud ones)
 
 and each is lowered by multiplying every entry with what pulls it up divided by what pushes it down:
 
@@ -12,14 +13,17 @@ and each is lowered by multiplying every entry with what pulls it up divided by 
 
     euclid   P = V           Q = V_hat          exponent 1
     kl       P = V / V_hat   Q = 1              exponent 1
-    is       P = V / V_hat^2 Q = 1 / V_hat      exponent 1/2: provably never rises (1 is faster and nearly always falls too)
+    is       P = V / V_hat^2 Q = 1 / V_hat      exponent 1/2
 
-A zero stays a zero under multiplication: what is 0 at the start (a drum that does not play in this frame) remains silent.
-To keep digital silence harmless, FLOOR times the largest v is added to V and to V_hat alike, as one
-more part that never changes; nothing divides by zero, silence against silence costs nothing, and a
-perfect fit stays perfect.
+With these it provably never rises (for is 1 is faster and nearly always falls too).
 
-Sources: Lee & Seung 2001 (euclid, kl); Fevotte, Bertin & Durrieu 2009 (is); Fevotte & Idier 2011 (the exponent).
+A zero stays a zero under multiplication: what is 0 at the start (a drum that does not play in this
+frame) remains silent. To keep digital silence harmless, FLOOR times the largest v is added to V and
+to V_hat alike, as one more part that never changes; nothing divides by zero, silence against
+silence costs nothing, and a perfect fit stays perfect.
+
+Sources: Lee & Seung 2001 (euclid, kl); Fevotte, Bertin & Durrieu 2009 (is); Fevotte & Idier 2011
+(the exponent).
 Notebooks 02_source_filter_nmf and 07_drums use this module.
 """
 
@@ -189,7 +193,10 @@ def factorise(
 
 
 def _gain(basis, V, V_hat, kind):
-    """basis^T P / basis^T Q: above 1 where a level should rise. basis (rows of V, parts) -> (parts, columns of V)."""
+    """basis^T P / basis^T Q: above 1 where a level should rise.
+
+    basis (rows of V, parts) -> (parts, columns of V).
+    """
     pull, push = _PULL_AND_PUSH[kind](V, V_hat)
     down = basis.sum(axis=0)[:, None] if push is None else basis.T @ push
     return (basis.T @ pull) / np.maximum(
@@ -223,7 +230,8 @@ def _rank(rank, W, H):
     }
     if len(ranks) != 1:
         raise ValueError(
-            f"the number of parts must be given once, by rank, W or H; got {sorted(ranks) or 'none'}"
+            "the number of parts must be given once, by rank, W or H; "
+            f"got {sorted(ranks) or 'none'}"
         )
     return ranks.pop()
 

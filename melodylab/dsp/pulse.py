@@ -166,9 +166,12 @@ def sixteenth_s(times_s: np.ndarray, accents_s: np.ndarray | None = None) -> flo
     filled = len(struck) / (round(struck[-1] - struck[0]) + 1)
     if found.swing > 0.15 or filled < _FILLED:
         return step_s * 2.0 ** -np.floor(np.log2(step_s / _OCTAVE_S) + 1e-9)
-    if accents_s is not None and len(accents_s) >= 4:
-        if abs(np.exp(2j * np.pi * accents_s / (4 * step_s)).mean()) > 0.9:
-            return step_s
+    if (
+        accents_s is not None
+        and len(accents_s) >= 4
+        and abs(np.exp(2j * np.pi * accents_s / (4 * step_s)).mean()) > 0.9
+    ):
+        return step_s
     return step_s / 2 if 30 / step_s >= _SLOW_BPM else step_s / 4
 
 

@@ -35,9 +35,20 @@ Notes = list[tuple[float, float, int]]
 class Hits(Protocol):
     """What `write_hits` asks of hits, and a `DrumOnsets` has."""
 
-    times_s: np.ndarray
-    classes: tuple[str, ...]
-    velocity: np.ndarray
+    @property
+    def times_s(self) -> np.ndarray:
+        """(hits,) seconds."""
+        ...
+
+    @property
+    def classes(self) -> Sequence[str]:
+        """(hits,) of DRUM_NOTES."""
+        ...
+
+    @property
+    def velocity(self) -> np.ndarray:
+        """(hits,) in 0..1."""
+        ...
 
 
 def notes_from_f0(

@@ -72,9 +72,9 @@ def _slides_joined(parts, midi):
             first, _, lowest, highest, last, before = groups[-1]
             way = level - last
             low, high = min(lowest, level), max(highest, level)
-            if abs(way) == 1 and high - low <= _SLIDE_SEMITONES:
-                if before * way > _GLIDE and slides * way > _GLIDE:
-                    groups[-1] = (first, b, low, high, level, slides)
-                    continue
+            near = abs(way) == 1 and high - low <= _SLIDE_SEMITONES
+            if near and before * way > _GLIDE and slides * way > _GLIDE:
+                groups[-1] = (first, b, low, high, level, slides)
+                continue
         groups.append((a, b, level, level, level, slides))
     return [group[:2] for group in groups]

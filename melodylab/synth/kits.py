@@ -126,7 +126,7 @@ def _rim(rng, sr, machine):
 
 
 def _metal(rng, machine):
-    """What the open and the closed sound of one hi-hat share: partials, their levels, and how much is noise."""
+    """What the sounds of one hi-hat share: partials, their levels, and how much is noise."""
     if machine and rng.random() < 0.6:  # six square waves, as in the machines of around 1980
         roots = (
             rng.uniform(0.7, 1.5)
@@ -157,9 +157,8 @@ def _hat(rng, sr, metal, decay_s):
     freqs_hz, strengths, noisy = metal
     low_hz, high_hz = np.exp(rng.uniform(np.log(800), np.log(8000))), rng.uniform(9000, 18000)
     tap, thump = rng.uniform(0, 0.6), rng.choice([0, 0.1, 0.3]) * rng.random()
-    bloom_s = (
-        rng.uniform(0.01, 0.06) if decay_s > 0.1 and rng.random() < 0.5 else 0.0
-    )  # a plate needs time to ring
+    # a plate needs time to ring
+    bloom_s = rng.uniform(0.01, 0.06) if decay_s > 0.1 and rng.random() < 0.5 else 0.0
 
     def strike(take, hardness):
         samples = round(min(6 * decay_s + 0.01, 1.6) * sr)
@@ -203,7 +202,9 @@ def _tom(rng, sr, machine, low_hz):
 
 
 def _bell(rng, sr, machine):
-    """A cowbell: two tones with odd overtones that belong to no chord; or a block of wood, shorter."""
+    """A cowbell: two tones with odd overtones that belong to no chord; or a block of wood,
+    shorter.
+    """
     root_hz, ratio, decay_s = (
         rng.uniform(450, 1100),
         rng.uniform(1.35, 1.7),
@@ -225,19 +226,50 @@ def _bell(rng, sr, machine):
 
 @dataclass(frozen=True, eq=False)
 class Voice:
-    """One sound of a kit. kind: its class. strike: see above. takes: how many different recordings of a stroke there are."""
+    """One sound of a kit.
+
+    Attributes
+    ----------
+    name : str
+        What the kit calls it.
+    kind : str
+        Its class, of `DRUM_CLASSES`.
+    strike : callable
+        (generator, hardness 0..1) -> (samples,) a stroke.
+    seed : tuple of int
+        What its takes are drawn from.
+    sr : int
+        Rate of the strokes, in Hz.
+    takes : int
+        How many different recordings of a stroke there are.
+    level : float
+        How loud in the kit, a factor.
+    """
 
     name: str
     kind: str
-    strike: Callable
-    seed: tuple
+    strike: Callable[[np.random.Generator, float], np.ndarray]
+    seed: tuple[int, ...]
     sr: int
     takes: int = 1
     level: float = 1.0
     _made: dict = field(default_factory=dict, repr=False)
 
-    def sound(self, velocity=1.0, take=0):
-        """A stroke (samples,) from its first sample on; at velocity 1 its peak is 1."""
+    def sound(self, velocity: float = 1.0, take: int = 0) -> np.ndarray:
+        """A stroke from its first sample on.
+
+        Parameters
+        ----------
+        velocity : float
+            In 0..1: at 1 its peak is 1, at 0 it is silent.
+        take : int
+            Which recording; counted round where there are fewer.
+
+        Returns
+        -------
+        numpy.ndarray
+            (samples,).
+        """
         take %= self.takes
         for hardness in (0.25, 1.0):
             if (take, hardness) not in self._made:
@@ -249,13 +281,28 @@ class Voice:
 
 
 class Kit:
-    """The drums that a seed draws: `voices` by name, each of a class in `DRUM_CLASSES`; `main[kind]` is the one mostly hit."""
+    """The drums that a seed draws.
 
-    def __init__(self, seed, sr):
+    Parameters
+    ----------
+    seed : int
+        At least 0; one seed gives one kit.
+    sr : int
+        Rate of its sounds, in Hz.
+
+    Attributes
+    ----------
+    voices : dict of str to Voice
+        By name, each of a class in `DRUM_CLASSES`.
+    main : dict of str to Voice
+        The one of each class that is mostly hit.
+    """
+
+    def __init__(self, seed: int, sr: int):
         rng = np.random.default_rng([seed, 7])
         machine = rng.random() < 0.4
         takes = 1 if machine else 3
-        self.voices = {}
+        self.voices: dict[str, Voice] = {}
 
         def have(name, kind, strike, level=1.0):
             voice_seed = (seed, 8, len(self.voices))
@@ -300,17 +347,46 @@ class Kit:
         }
 
     @property
-    def kinds(self):
+    def kinds(self) -> set[str]:
         """The classes there are so far, a set."""
         return {voice.kind for voice in self.voices.values()}
 
-    def of_kind(self, kind):
-        """Names of the voices of a class."""
+    def of_kind(self, kind: str) -> list[str]:
+        """Names of the voices of a class.
+
+        Parameters
+        ----------
+        kind : str
+            One of `DRUM_CLASSES`.
+
+        Returns
+        -------
+        list of str
+            In the order of `voices`; empty for any other class.
+        """
         return [name for name, voice in self.voices.items() if voice.kind == kind]
 
 
-def kit_shots(seed=0, *, sr=44100):
-    """The sounds of the kit that `drum_loop(seed)` plays, dry: a list of `OneShot`, one for each of its voices, peak 0.8."""
+def kit_shots(seed: int = 0, *, sr: int = 44100) -> list[OneShot]:
+    """The sounds of the kit that `drum_loop(seed)` plays, dry.
+
+    Parameters
+    ----------
+    seed : int
+        At least 0.
+    sr : int
+        Rate in Hz, at least 8000.
+
+    Returns
+    -------
+    list of OneShot
+        One for each of its voices, peak 0.8.
+
+    Raises
+    ------
+    InputError
+        For a negative seed or a lower rate.
+    """
     _check(seed, sr)
     kit = Kit(seed, sr)
     return [
@@ -319,10 +395,29 @@ def kit_shots(seed=0, *, sr=44100):
     ]
 
 
-def one_shots(count=100, seed=0, *, sr=44100):
-    """A library to search: `count` of `OneShot`, the five classes in turn, each five from another kit; peak 0.8.
+def one_shots(count: int = 100, seed: int = 0, *, sr: int = 44100) -> list[OneShot]:
+    """A library to search: the five classes in turn, each five from another kit.
 
     The kits are none that `drum_loop` plays with a seed below 10,000,000.
+
+    Parameters
+    ----------
+    count : int
+        How many; none for 0.
+    seed : int
+        At least 0.
+    sr : int
+        Rate in Hz, at least 8000.
+
+    Returns
+    -------
+    list of OneShot
+        Peak 0.8.
+
+    Raises
+    ------
+    InputError
+        For a negative seed or a lower rate.
     """
     _check(seed, sr)
     shots = []

@@ -1,4 +1,6 @@
-"""What is built and never learned: W_F0, a comb for each pitch, and W_gamma, overlapping smooth bands."""
+"""What is built and never learned: W_F0, a comb for each pitch, and W_gamma, overlapping smooth
+bands.
+"""
 
 import functools
 from dataclasses import dataclass
@@ -12,40 +14,67 @@ from melodylab.dsp import grids, stft
 class Settings:
     """The published system's parameters (Basaran 2018, code of the release), all changeable.
 
-    exponent: power of the multiplicative step; 1 is the usual heuristic, 1/2 provably never raises the cost.
+    Parameters
+    ----------
+    sr : int
+        The working rate, samples per second.
+    window_samples, hop_samples : int
+        Of the STFT: 46 ms and 11.6 ms.
+    fmin_hz, fmax_hz : float
+        Lowest and highest pitch.
+    bins_per_semitone : int
+        Of the pitch axis.
+    open_quotient : float
+        Share of a glottal pulse, 0..1, in which the vocal folds are open.
+    n_bands : int
+        P, smooth elementary filters.
+    band_overlap : float
+        Of neighbouring bands, 0..1.
+    n_filters : int
+        K, vowels and timbres built from the bands.
+    n_accompaniment : int
+        R, parts of the accompaniment.
+    iterations : int
+        Rounds of updates.
+    exponent : float
+        Of the multiplicative step; 1 is the usual heuristic, 1/2 provably never raises the cost.
+    floor : float
+        Of the power spectrum.
     """
 
     sr: int = 22050
-    window_samples: int = 1024  # 46 ms
-    hop_samples: int = 256  # 11.6 ms
+    window_samples: int = 1024
+    hop_samples: int = 256
     fmin_hz: float = 55.0
     fmax_hz: float = 1760.0
     bins_per_semitone: int = 5
     open_quotient: float = 0.25
-    n_bands: int = 30  # P, smooth elementary filters
+    n_bands: int = 30
     band_overlap: float = 0.75
-    n_filters: int = 10  # K, vowels and timbres built from the bands
-    n_accompaniment: int = 40  # R
+    n_filters: int = 10
+    n_accompaniment: int = 40
     iterations: int = 40
     exponent: float = 1.0
-    floor: float = 1e-9  # of the power spectrum
+    floor: float = 1e-9
 
     @property
-    def n_freqs(self):
+    def n_freqs(self) -> int:
+        """F, rows of the STFT."""
         return self.window_samples // 2 + 1
 
     @property
-    def freqs_hz(self):
+    def freqs_hz(self) -> np.ndarray:
         """Frequencies of the STFT rows, (F,)."""
         return np.arange(self.n_freqs) * self.sr / self.window_samples
 
     @property
-    def grid(self):
+    def grid(self) -> grids.PitchGrid:
         """The pitch axis: 301 bins of 20 cents from 55 to 1760 Hz by default."""
         return grids.PitchGrid.spanning(self.fmin_hz, self.fmax_hz, 12 * self.bins_per_semitone)
 
     @property
-    def window(self):
+    def window(self) -> np.ndarray:
+        """The sine window of the STFT, (window_samples,)."""
         return stft.sine_window(self.window_samples)
 
 
@@ -55,11 +84,29 @@ PUBLISHED = Settings()
 # --- the two fixed dictionaries -------------------------------------------------------------------
 
 
-def partial_amplitudes(f0_hz, n_partials, open_quotient=0.25):
-    """Complex amplitudes of a glottal pulse's partials h = 1..n_partials, (n_partials,), by the KLGLOTT88 model.
+def partial_amplitudes(f0_hz: float, n_partials: int, open_quotient: float = 0.25) -> np.ndarray:
+    """Amplitudes of a glottal pulse's partials h = 1..n_partials, by the KLGLOTT88 model.
 
     s = 2 pi i h Oq;  a_h = f0 27/4 / s (exp(-s) + 2 (1 + 2 exp(-s)) / s - 6 (1 - exp(-s)) / s^2).
-    Relative levels do not depend on f0, and the third partial is the strongest (trap T7). Source: Durrieu 2011, after Klatt 1990.
+    Relative levels do not depend on f0, and the third partial is the strongest (trap T7).
+
+    Parameters
+    ----------
+    f0_hz : float
+        The pulse's pitch, above zero.
+    n_partials : int
+        How many.
+    open_quotient : float
+        Oq, above 0 and up to 1.
+
+    Returns
+    -------
+    numpy.ndarray
+        complex (n_partials,).
+
+    Notes
+    -----
+    Source: Durrieu 2011, after Klatt 1990.
     """
     s = 2j * np.pi * np.arange(1, n_partials + 1) * open_quotient
     decay = np.exp(-s)
@@ -67,10 +114,20 @@ def partial_amplitudes(f0_hz, n_partials, open_quotient=0.25):
 
 
 @functools.lru_cache(maxsize=4)  # 0.4 s, as much as two seconds of sound take
-def source_dictionary(settings=PUBLISHED):
-    """W_F0: one column per pitch, the power spectrum of a windowed glottal pulse train, maximum 1. Shape (F, U), float64.
+def source_dictionary(settings: Settings = PUBLISHED) -> np.ndarray:
+    """W_F0: one column per pitch, the power spectrum of a windowed glottal pulse train.
 
-    A partial at or above the Nyquist frequency is left out. Computed once per settings, so the array is read-only.
+    A partial at or above the Nyquist frequency is left out.
+
+    Parameters
+    ----------
+    settings : Settings, optional
+        Sizes and rates.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64 (F, U), each column's maximum 1. Computed once per settings, so it is read-only.
     """
     t_s = np.arange(settings.window_samples) / settings.sr
     combs = []
@@ -85,8 +142,19 @@ def source_dictionary(settings=PUBLISHED):
     return combs
 
 
-def smooth_filters(settings=PUBLISHED):
-    """W_gamma: overlapping Hann bands on a linear frequency axis whose sum is flat. Shape (F, P), float64."""
+def smooth_filters(settings: Settings = PUBLISHED) -> np.ndarray:
+    """W_gamma: overlapping Hann bands on a linear frequency axis whose sum is flat.
+
+    Parameters
+    ----------
+    settings : Settings, optional
+        Sizes and rates.
+
+    Returns
+    -------
+    numpy.ndarray
+        float64 (F, P).
+    """
     step_share = 1 / np.ceil(1 / (1 - settings.band_overlap))
     length = np.ceil(settings.n_freqs / (step_share * (settings.n_bands - 1) + 2 * step_share - 1))
     length = int(length + length % 2)

@@ -73,6 +73,7 @@ class Tone:
         return x, f0_hz
 
 
+@pytest.mark.slow
 def test_a_planted_tone_is_learned(fit, monkeypatch):
     monkeypatch.setattr(objective, "SongBatches", Tone)
     losses = []
@@ -165,14 +166,14 @@ def test_kept_weights_are_the_average(fit, monkeypatch):
     monkeypatch.setattr(lightning_module._Module, "on_train_batch_end", watch)
     torch.manual_seed(3)
     expected = tensors(models.create_model("sf-crnn-1"))
-    model, _ = fit(recipe(steps=3, validate_every=3, average=0.25, seed=3))
+    model, _ = fit(recipe(steps=2, validate_every=2, average=0.25, seed=3))
     for step, new in enumerate(seen, 1):
         decay = min(0.25, (1 + step) / (10 + step))
         expected = {name: decay * expected[name] + (1 - decay) * new[name] for name in new}
     parameters = [name for name, _ in model.named_parameters()]
     for name in parameters:
         torch.testing.assert_close(tensors(model)[name], expected[name], rtol=1e-5, atol=1e-7)
-    model, _ = fit(recipe(steps=3, validate_every=3, average=0.0, seed=3))
+    model, _ = fit(recipe(steps=2, validate_every=2, average=0.0, seed=3))
     for name in parameters:
         assert torch.equal(tensors(model)[name], seen[-1][name])
 
@@ -247,13 +248,13 @@ def test_devices_are_what_lightning_calls_them(monkeypatch):
 
 def test_same_seed_same_bits_and_lightning_keeps_quiet(fit, capfd, recwarn):
     state = torch.get_rng_state()
-    first, history = fit(recipe())
+    first, history = fit(recipe(steps=2, validate_every=1))
     assert torch.equal(torch.get_rng_state(), state)
     torch.rand(5)
-    second, again = fit(recipe())
+    second, again = fit(recipe(steps=2, validate_every=1))
     assert_same(tensors(first), tensors(second))
     assert_same(without_times(history), without_times(again))
-    other, _ = fit(recipe(seed=1))
+    other, _ = fit(recipe(steps=2, validate_every=2, seed=1))
     assert not torch.equal(tensors(first)["dense.weight"], tensors(other)["dense.weight"])
     assert capfd.readouterr() == ("", "") and not recwarn.list
 

@@ -1,7 +1,7 @@
 """melodylab: find the melody in a song, take the song apart, and look inside while it happens.
 
-`import melodylab as ml` is quick: modules and functions load on first use. What it shows, with its types, stands in
-`__init__.pyi`.
+`import melodylab as ml` is quick: modules and functions load on first use. What it shows, with its
+types, stands in `__init__.pyi`.
 """
 
 import lazy_loader

@@ -1,15 +1,16 @@
-"""Speed and memory as ratios inside one run: `python tests/benchmark.py`. Nothing here decides a test.
+"""Speed and memory as ratios inside one run: `python tests/benchmark.py`. Nothing here decides a
+test.
 
-Speed: 40 iterations of source-filter NMF on 36 s of demo song, against the same updates written plainly in float64 NumPy, as a
-reader of the paper would. The two take turns, and the shortest of three turns counts. The share of the machine's matrix rate
-is the arithmetic of the matrix products over what a large float32 product reaches here.
-CFP: our vectorised one against the published steps in a loop over the frames, float64; each is best of three.
-Choices: `python tests/benchmark.py --leave-one-out FOLDER` scores the songs of a folder, each with the voicing threshold that
-suits the others best.
-Networks: seconds of `extract_melody` for the same song, features included, as parts of its length; likewise of `separate` and
-`separate_drums`.
-Memory: `python tests/benchmark.py --memory` takes ten minutes of stereo apart in a fresh process for each method, finds their melody
-by each network in another, and prints the peaks.
+Speed: 40 iterations of source-filter NMF on 36 s of demo song, against the same updates written
+plainly in float64 NumPy, as a reader of the paper would. The two take turns, and the shortest of
+three turns counts. The share of the machine's matrix rate is the arithmetic of the matrix products
+over what a large float32 product reaches here. CFP: our vectorised one against the published steps
+in a loop over the frames, float64; each is best of three. Choices:
+`python tests/benchmark.py --leave-one-out FOLDER` scores the songs of a folder, each with the
+voicing threshold that suits the others best. Networks: seconds of `extract_melody` for the same
+song, features included, as parts of its length; likewise of `separate` and `separate_drums`.
+Memory: `python tests/benchmark.py --memory` takes ten minutes of stereo apart in a fresh process
+for each method, finds their melody by each network in another, and prints the peaks.
 """
 
 import argparse
@@ -20,41 +21,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-
-
-def textbook_updates(V, W_F0, W_gamma, start, iterations):
-    """The five updates of the paper, one line after the other, float64, no block and no shortcut."""
-    eps = 1e-20
-    H_F0, H_gamma, H_phi, W_B, H_B = (
-        start[name].copy() for name in ("H_F0", "H_gamma", "H_phi", "W_B", "H_B")
-    )
-    S_F0, S_phi, S_B = W_F0 @ H_F0, W_gamma @ H_gamma @ H_phi, W_B @ H_B
-    for _ in range(iterations):
-        V_hat = S_F0 * S_phi + S_B + eps
-        H_F0 *= (W_F0.T @ (S_phi * V / V_hat**2)) / (W_F0.T @ (S_phi / V_hat) + eps)
-        S_F0 = W_F0 @ H_F0
-        V_hat = S_F0 * S_phi + S_B + eps
-        W_phi = W_gamma @ H_gamma
-        H_phi *= (W_phi.T @ (S_F0 * V / V_hat**2)) / (W_phi.T @ (S_F0 / V_hat) + eps)
-        S_phi = W_phi @ H_phi
-        V_hat = S_F0 * S_phi + S_B + eps
-        H_B *= (W_B.T @ (V / V_hat**2)) / (W_B.T @ (1 / V_hat) + eps)
-        S_B = W_B @ H_B
-        V_hat = S_F0 * S_phi + S_B + eps
-        H_gamma *= (W_gamma.T @ ((S_F0 * V / V_hat**2) @ H_phi.T)) / (
-            W_gamma.T @ ((S_F0 / V_hat) @ H_phi.T) + eps
-        )
-        scale = H_gamma.sum(axis=0)
-        H_gamma /= scale
-        H_phi *= scale[:, None]
-        S_phi = W_gamma @ H_gamma @ H_phi
-        V_hat = S_F0 * S_phi + S_B + eps
-        W_B *= ((V / V_hat**2) @ H_B.T) / ((1 / V_hat) @ H_B.T + eps)
-        scale = W_B.sum(axis=0)
-        W_B /= scale
-        H_B *= scale[:, None]
-        S_B = W_B @ H_B
-    return H_F0
+from textbook import textbook_updates
 
 
 def matrix_work(settings, n_frames):
@@ -105,12 +72,14 @@ def speed():
     textbook, ours = min(seconds["textbook"]), min(seconds["melodylab"])
     used = matrix_work(settings, V.shape[1]) * settings.iterations / ours
     print(
-        f"36.4 s of audio, {V.shape[1]} frames, {settings.iterations} iterations, {torch.get_num_threads()} threads"
+        f"36.4 s of audio, {V.shape[1]} frames, {settings.iterations} iterations, "
+        f"{torch.get_num_threads()} threads"
     )
     print(f"textbook float64 NumPy {textbook:6.2f} s   (published code: about 5 s)")
     print(f"melodylab float32      {ours:6.2f} s   {textbook / ours:.2f} times faster")
     print(
-        f"largest difference of H_F0 {np.abs(H_ours - H_textbook).max() / H_textbook.max():.1e} of its maximum"
+        f"largest difference of H_F0 "
+        f"{np.abs(H_ours - H_textbook).max() / H_textbook.max():.1e} of its maximum"
     )
     print(f"matrix rate {used / 1e9:.0f} of {rate / 1e9:.0f} GFLOP/s: {used / rate:.0%}")
 
@@ -160,7 +129,9 @@ def textbook_cfp(
 
 
 def _triangular(centres_hz, axis_hz, step_hz=0):
-    """(320, bins): row i between its neighbours, or with a step the one bin that both of them round to; row 0 empty."""
+    """(320, bins): row i between its neighbours, or with a step the one bin that both of them round
+    to; row 0 empty.
+    """
     filters = np.zeros((len(centres_hz) - 2, len(axis_hz)))
     for i in range(1, len(filters)):
         low, centre, high = centres_hz[i - 1 : i + 2]
@@ -196,12 +167,15 @@ def cfp():
     print(f"melodylab         {quick:6.2f} s   {textbook / quick:.1f} times faster")
     n = min(plain.shape[2], ours.shape[2])
     print(
-        f"largest difference {[round(float(d), 6) for d in np.abs(plain[:, :, :n] - ours[:, :, :n]).max(axis=(1, 2))]}"
+        f"largest difference "
+        f"{[round(float(d), 6) for d in np.abs(plain[:, :, :n] - ours[:, :, :n]).max(axis=(1, 2))]}"
     )
 
 
 def blocks():
-    """FTANet, published width: a song of many blocks against one call a block, and ten minutes of it."""
+    """FTANet, published width: a song of many blocks against one call a block, and ten minutes of
+    it.
+    """
     import torch
 
     from melodylab import api, models, weights
@@ -228,7 +202,8 @@ def blocks():
         min(seconds["single calls"]) / 2048,
     )
     print(
-        f"ftanet, {picture.values.shape[2]} frames: {1000 * whole:.2f} ms a frame, {1000 * single:.2f} ms in single calls of 128"
+        f"ftanet, {picture.values.shape[2]} frames: {1000 * whole:.2f} ms a frame, "
+        f"{1000 * single:.2f} ms in single calls of 128"
     )
     with tempfile.TemporaryDirectory() as folder:
         card = dict.fromkeys(weights.TOLD, "") | {"front_end": "cfp", "decoding": {}, "scores": {}}
@@ -261,7 +236,8 @@ def networks():
         api.extract_melody(song, name)
         seconds = time.perf_counter() - t
         print(
-            f"{name:14s} {seconds:5.2f} s for {song.duration_s:.1f} s of song: {song.duration_s / seconds:.1f} times real time"
+            f"{name:14s} {seconds:5.2f} s for {song.duration_s:.1f} s of song: "
+            f"{song.duration_s / seconds:.1f} times real time"
         )
 
 
@@ -275,7 +251,8 @@ try:
 finally:
     status = pathlib.Path("/proc/self/status")
     own = status.is_file() and re.search(r"VmHWM:\\s+(\\d+)", status.read_text())
-    print("peak", (int(own[1]) if own else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) // 1024, "MiB")
+    peak = int(own[1]) if own else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print("peak", peak // 1024, "MiB")
 """
 
 
@@ -344,7 +321,8 @@ def imports():
 
     ours, numpy = fresh("melodylab"), fresh("numpy")
     print(
-        f"import melodylab {ours * 1e3:.1f} ms, import numpy {numpy * 1e3:.1f} ms: {ours / numpy:.2f} times"
+        f"import melodylab {ours * 1e3:.1f} ms, import numpy {numpy * 1e3:.1f} ms: "
+        f"{ours / numpy:.2f} times"
     )
 
 

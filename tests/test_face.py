@@ -1,4 +1,6 @@
-"""The public face is typed and documented: every parameter annotated and named in a numpydoc section."""
+"""The public face is typed and documented: every parameter annotated and named in a numpydoc
+section.
+"""
 
 import importlib
 import inspect
@@ -8,7 +10,8 @@ from numpydoc.docscrape import FunctionDoc
 from test_floors import module_files, public
 
 # Functions that cannot name what they take: which arguments a network has, its own class says, and
-# `create_model` refuses any other in a sentence that lists them; a panel's controls are its maker's.
+# `create_model` refuses any other in a sentence that lists them; a panel's controls are its
+# maker's.
 WITH_ANY_NAME = {"create_model", "Panel.set", "Panel.draw"}
 
 

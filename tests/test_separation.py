@@ -1,4 +1,6 @@
-"""Masks made sharper, and the way back to sound of Sheehan's report: what it keeps and what it loses."""
+"""Masks made sharper, and the way back to sound of Sheehan's report: what it keeps and what it
+loses.
+"""
 
 import numpy as np
 import pytest

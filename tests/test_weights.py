@@ -57,7 +57,7 @@ def test_probabilities_come_back_within_a_thousandth(name, tmp_path):
 
 def test_large_matrices_are_halved_and_nothing_else(path, model):
     with safe_open(path, "pt") as stored:
-        kept = {key: stored.get_tensor(key) for key in stored.keys()}
+        kept = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118
     own = model.state_dict()
     assert kept.keys() == own.keys()
     for key, tensor in kept.items():

@@ -4,8 +4,8 @@ NumPy only, to be read. Shapes: V (freq, time), W (freq, rank) the parts' spectr
 their levels. With V_hat = W H the divergences are
 
     euclid   sum (v - v_hat)^2
-    kl       sum v log(v / v_hat) - v + v_hat            (generalised Kullback-Leibler)
-    is       sum v / v_hat - log(v / v_hat) - 1          (Itakura-Saito: quiet cells count like loud ones)
+    kl       sum v log(v / v_hat) - v + v_hat      (generalised Kullback-Leibler)
+    is       sum v / v_hat - log(v / v_hat) - 1    (Itakura-Saito: quiet cells count as loud ones)
 
 and each is lowered by multiplying every entry with what pulls it up divided by what pushes it down:
 

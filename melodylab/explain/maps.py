@@ -78,9 +78,9 @@ def attention(model: Network, features: Features, time_s: float, level: int = 1)
     }
     first, stop = _heard_frames(model, features, _frame_at(features, time_s))
     inputs = f"level{level}.attend.norm"
-    with run.evaluating(model), torch.inference_mode():
-        with taps(model, [inputs, *(name for name in wanted.values() if name in names)]) as seen:
-            _forward(model, features, first, stop)
+    asked = [inputs, *(name for name in wanted.values() if name in names)]
+    with run.evaluating(model), torch.inference_mode(), taps(model, asked) as seen:
+        _forward(model, features, first, stop)
     rows, frames = seen[inputs].shape[2:]
     freqs_hz, times_s = features.freqs_hz, features.times_s[first:stop]
     pooled = len(freqs_hz) // rows

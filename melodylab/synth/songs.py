@@ -45,11 +45,14 @@ _LEVELS_DB = {
 }  # power within the backing
 
 
+EVERYTHING = Ingredients()
+
+
 def training_song(
     seed: int,
     seconds: float = 30,
     *,
-    ingredients: Ingredients = Ingredients(),
+    ingredients: Ingredients = EVERYTHING,
     mix: int = 0,
     mixes: int = 1,
 ) -> Song:

@@ -23,6 +23,7 @@ from melodylab import files, models
 from melodylab.errors import InputError
 from melodylab.models.base import Network
 from melodylab.models.drum_cnn import CLASSES
+from melodylab.weights.match import misfits, network_of
 
 FOLDER = Path(__file__).parent  # the shipped pairs
 FORMAT = 1
@@ -193,8 +194,8 @@ def load_model(name_or_path: str | os.PathLike) -> models.Network:
             f"{path.with_suffix('.json')} describes no network that can be built ({reason}); "
             f"{_restore(path)}"
         ) from None
-    if faults := _misfits(model, tensors):
-        other = _network_of(tensors, found["changes"])
+    if faults := misfits(model, tensors):
+        other = network_of(tensors, found["changes"])
         held = f" but {other}" if other else ""
         raise InputError(
             f"{path} does not hold the network {model.name} of its card{held}: {faults}; save the "
@@ -395,40 +396,4 @@ def _restore(path):
         "install melodylab again"
         if shipped
         else "copy .safetensors and .json together from where they were written"
-    )
-
-
-def _network_of(tensors, changes):
-    """Name of the first network that these are the tensors of; None if there is none."""
-    for name in models.NETWORKS:
-        with (
-            contextlib.suppress(Exception),
-            torch.random.fork_rng(devices=[]),
-        ):  # a change that makes no sense to this network
-            if not _misfits(models.create_model(name, **changes), tensors):
-                return name
-    return None
-
-
-def _misfits(model, tensors):
-    """What keeps these tensors from being this model's, the first of each kind; empty where they
-    fit.
-    """
-    own = model.state_dict()
-    shared = own.keys() & tensors.keys()
-    held = {key for key, parameter in model.named_parameters() if not parameter.requires_grad}
-    kinds = {
-        "missing": [key for key in own if key not in tensors],
-        "too many": [key for key in tensors if key not in own],
-        "of another shape": [
-            f"{key} {tuple(tensors[key].shape)} for {tuple(own[key].shape)}"
-            for key in own
-            if key in shared and tensors[key].shape != own[key].shape
-        ],
-        "not zero": [key for key in own if key in held & shared and tensors[key].any()],
-    }
-    return "; ".join(
-        f"{kind}: {', '.join(keys[:3])}{f' and {len(keys) - 3} more' if len(keys) > 3 else ''}"
-        for kind, keys in kinds.items()
-        if keys
     )

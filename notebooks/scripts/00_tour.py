@@ -16,18 +16,22 @@
 # %% [markdown]
 # # Follow the tune
 #
-# Somebody plays you a song, and a minute later you hum its melody. You did not hum the bass, nor the drums, nor the chords,
+# Somebody plays you a song, and a minute later you hum its melody. You did not hum the bass, nor
+# the drums, nor the chords,
 # although your ears got all of them as one single wave. How could a computer do that?
 #
-# This notebook goes the whole way once: from a song to its melody, and from the melody to two stems, the voice and
+# This notebook goes the whole way once: from a song to its melody, and from the melody to two
+# stems, the voice and
 # everything else. Afterwards you will be able to
 #
 # - take a song, get its melody in one call, and hear it against the song;
 # - read a *salience*, the picture behind almost every melody method;
 # - tell a voicing error from a pitch error from an octave error, by eye, by ear and by number.
 #
-# You need 90 minutes with the exercises, and headphones: some sounds put one thing on the left ear and another on the right.
-# The parts of the library you meet are `synth` (songs from a seed), `records` (`Song`, `Salience`, `Melody`), `decode`,
+# You need 90 minutes with the exercises, and headphones: some sounds put one thing on the left ear
+# and another on the right.
+# The parts of the library you meet are `synth` (songs from a seed), `records` (`Song`, `Salience`,
+# `Melody`), `decode`,
 # `evaluate` and `sonify`; later notebooks open the boxes that stay closed today.
 
 # %%
@@ -52,16 +56,20 @@ from melodylab.melody import decode
 # %% [markdown]
 # ## Warm-up: which line would you hum?
 #
-# The song below was composed and sung by a small program from the number `seed=0`. That makes it a little plain, but it has one
-# priceless quality: we know its true melody, to the sample. Listen twice, then hum what stayed with you.
+# The song below was composed and sung by a small program from the number `seed=0`. That makes it a
+# little plain, but it has one
+# priceless quality: we know its true melody, to the sample. Listen twice, then hum what stayed with
+# you.
 
 # %%
 song = ml.demo_song(seed=0, seconds=12)
 sonify.player(song.mono, song.sr, start_s=2.4, seconds=5, title="The song")
 
 # %% [markdown]
-# Here is the same song as a *spectrogram*: time runs to the right, frequency upwards, bright is loud. Before you read on, put your
-# finger on the screen and follow the line that you hummed. Where does it start? Where does it pause?
+# Here is the same song as a *spectrogram*: time runs to the right, frequency upwards, bright is
+# loud. Before you read on, put your
+# finger on the screen and follow the line that you hummed. Where does it start? Where does it
+# pause?
 
 # %%
 spectrum = features.power_spectrogram(song, win_samples=2048, hop_samples=256)
@@ -75,12 +83,15 @@ panels.show(
 )
 
 # %% [markdown]
-# Hard, isn't it? Your ears solved in seconds what your eyes can hardly start on. Two hints: a voice is never quite still, so look for
-# wavy lines; and the wavy lines come in stacks that move together. Keep both in mind, they are the heart of this notebook.
+# Hard, isn't it? Your ears solved in seconds what your eyes can hardly start on. Two hints: a voice
+# is never quite still, so look for
+# wavy lines; and the wavy lines come in stacks that move together. Keep both in mind, they are the
+# heart of this notebook.
 #
 # ## 1. A song is a sum
 #
-# **Claim.** Recordings add. The pressure at the microphone is the sum of what each source would have made alone,
+# **Claim.** Recordings add. The pressure at the microphone is the sum of what each source would
+# have made alone,
 #
 # $$x(t) = s_\text{voice}(t) + s_\text{chords}(t) + s_\text{bass}(t) + s_\text{drums}(t).$$
 
@@ -97,9 +108,12 @@ panels.show(
 )
 
 # %% [markdown]
-# Five curves go into one, and nothing in the sum says which part came from whom. Taking songs apart means to undo an addition, and
-# that only works with knowledge about the summands. Ours will be: *a voice is one pitch at a time, with overtones, and it moves
-# smoothly.* Listen to the voice alone, and to the true melody as a plain tone: the song on your left ear, the tone on your right.
+# Five curves go into one, and nothing in the sum says which part came from whom. Taking songs apart
+# means to undo an addition, and
+# that only works with knowledge about the summands. Ours will be: *a voice is one pitch at a time,
+# with overtones, and it moves
+# smoothly.* Listen to the voice alone, and to the true melody as a plain tone: the song on your
+# left ear, the tone on your right.
 
 # %%
 sonify.players(
@@ -114,20 +128,27 @@ sonify.players(
 
 
 # %% [markdown]
-# **Change something.** Put `seed=3` into the warm-up and run the cells again: another singer, another key, another band. (Then go back
-# to 0, the numbers below speak of that song.) **Question.** The tone is silent at times although somebody sings. When? Listen
-# for *s* and *t*: a consonant without a pitch has no place in a melody. Such frames are called *unvoiced*.
+# **Change something.** Put `seed=3` into the warm-up and run the cells again: another singer,
+# another key, another band. (Then go back
+# to 0, the numbers below speak of that song.) **Question.** The tone is silent at times although
+# somebody sings. When? Listen
+# for *s* and *t*: a consonant without a pitch has no place in a melody. Such frames are called
+# *unvoiced*.
 #
 # ## 2. A pitch is a row of overtones
 #
-# **Claim.** A sung note with the fundamental frequency $f_0$ sounds at $f_0, 2f_0, 3f_0, \dots$ at once: one of your stacks. So,
-# to judge how well a pitch explains a moment of sound, add up what lies on its row, the upper members counting less:
+# **Claim.** A sung note with the fundamental frequency $f_0$ sounds at $f_0, 2f_0, 3f_0, \dots$ at
+# once: one of your stacks. So,
+# to judge how well a pitch explains a moment of sound, add up what lies on its row, the upper
+# members counting less:
 #
 # $$S(f_0) = \sum_{h=1}^{8} 0.8^{\,h-1}\, |X(h f_0)|.$$
 #
-# Such a measure is called *salience*. First by hand. Let a note of 200 Hz have three partials, of strength 1, 0.5 and 0.25:
+# Such a measure is called *salience*. First by hand. Let a note of 200 Hz have three partials, of
+# strength 1, 0.5 and 0.25:
 #
-# $$S(200) = 1 + 0.8 \cdot 0.5 + 0.64 \cdot 0.25 = 1.56, \qquad S(100) = 0.8 \cdot 1 + 0.512 \cdot 0.5 + 0.328 \cdot 0.25 = 1.138.$$
+# $$S(200) = 1 + 0.8 \cdot 0.5 + 0.64 \cdot 0.25 = 1.56, \qquad S(100) = 0.8 \cdot 1 + 0.512 \cdot
+# 0.5 + 0.328 \cdot 0.25 = 1.138.$$
 
 # %%
 def harmonic_sum(strength, f0_hz):
@@ -141,12 +162,15 @@ assert np.isclose(harmonic_sum(note, 200), 1.56) and np.isclose(harmonic_sum(not
 )
 
 # %% [markdown]
-# 200 Hz wins. But look how well 100 Hz does: *every* overtone of 200 Hz is an overtone of 100 Hz as well. This is why melody
+# 200 Hz wins. But look how well 100 Hz does: *every* overtone of 200 Hz is an overtone of 100 Hz as
+# well. This is why melody
 # methods slip by an octave, and no method is safe from it.
 #
-# **Change something.** Let a bass add a weak tone of 100 Hz: `note = {100: 0.5, 200: 1.0, 400: 0.5, 600: 0.25}`. Who wins now?
+# **Change something.** Let a bass add a weak tone of 100 Hz: `note = {100: 0.5, 200: 1.0, 400: 0.5,
+# 600: 0.25}`. Who wins now?
 #
-# The same sum, for all frames of the song and for 60 candidates an octave, takes four lines. The square root of the
+# The same sum, for all frames of the song and for 60 candidates an octave, takes four lines. The
+# square root of the
 # magnitude keeps one loud partial from outshouting a whole row.
 
 # %%
@@ -178,8 +202,10 @@ panels.show(
 )
 
 # %% [markdown]
-# Between the two thin lines runs the true melody, and there is light in between! There is also light in many other places: an octave
-# below, as we have seen, and along the chords, which have overtones too. Taking the brightest row of each frame is called *peak*
+# Between the two thin lines runs the true melody, and there is light in between! There is also
+# light in many other places: an octave
+# below, as we have seen, and along the chords, which have overtones too. Taking the brightest row
+# of each frame is called *peak*
 # decoding:
 
 # %%
@@ -195,8 +221,10 @@ assert scores["RCA"] > scores["RPA"] > 1 / len(candidates_hz), (
 # %% [markdown]
 # ## 3. A better picture, and a line through it
 #
-# The harmonic sum asks each pitch on its own. *Source-filter NMF* (`"sfnmf"`) explains the whole spectrum at once: a voice, which is a row
-# of overtones behind a smooth filter (the vowel), plus forty free spectra for the band. What the band explains, the voice need not.
+# The harmonic sum asks each pitch on its own. *Source-filter NMF* (`"sfnmf"`) explains the whole
+# spectrum at once: a voice, which is a row
+# of overtones behind a smooth filter (the vowel), plus forty free spectra for the band. What the
+# band explains, the voice need not.
 # Notebook 02 derives it; today it is a box with a salience inside. It takes a second or two.
 
 # %%
@@ -213,12 +241,15 @@ panels.show(
 )
 
 # %% [markdown]
-# The cyan line is the estimate. It is more than the brightest row of each frame. **Claim.** Melodies move in small steps, so a good
-# line is bright *and* smooth. Among all lines $p_1, p_2, \dots$ the Viterbi algorithm finds the one that maximises
+# The cyan line is the estimate. It is more than the brightest row of each frame. **Claim.**
+# Melodies move in small steps, so a good
+# line is bright *and* smooth. Among all lines $p_1, p_2, \dots$ the Viterbi algorithm finds the one
+# that maximises
 #
 # $$\sum_n \log S(p_n, n) \;-\; \lambda \sum_n \min(|p_n - p_{n-1}|,\ 10\ \text{semitones}).$$
 #
-# With $\lambda = 0$ that is peak decoding; with a large $\lambda$ hardly a leap is worth its price. Ours is then drawn twice more,
+# With $\lambda = 0$ that is peak decoding; with a large $\lambda$ hardly a leap is worth its price.
+# Ours is then drawn twice more,
 # with less weight far from where it ran on average: a voice keeps its register for seconds.
 
 # %%
@@ -249,14 +280,17 @@ sonify.player(
 )
 
 # %% [markdown]
-# **Change something.** Try `decode.viterbi(salience, jump_nats_per_semitone=0, register_semitones=None)`, then 30 in place of 0, and
+# **Change something.** Try `decode.viterbi(salience, jump_nats_per_semitone=0,
+# register_semitones=None)`, then 30 in place of 0, and
 # listen. **Question.** Just after 4 s
 # the tone drops, and the singer does not. What happened? (Exercise 2 comes back to it.)
 #
 # ## 4. How right is right?
 #
-# **Claim.** A melody can go wrong in four ways, and one number hides which. In each frame of 11.6 ms the estimate and
-# the truth may both be voiced, one of them, or none; where both are, the pitch is *right* within half a semitone, right but for
+# **Claim.** A melody can go wrong in four ways, and one number hides which. In each frame of 11.6
+# ms the estimate and
+# the truth may both be voiced, one of them, or none; where both are, the pitch is *right* within
+# half a semitone, right but for
 # the *octave*, or *wrong*.
 
 # %%
@@ -273,11 +307,14 @@ panels.show(
 #
 # | figure | in words |
 # |---|---|
-# | **OA**, overall accuracy | of all frames, how many are right? (the right pitch, or silence where there is silence) |
-# | **RPA**, raw pitch accuracy | of the sung frames, how many have the right pitch? (a guess counts even where it was called unvoiced) |
+# | **OA**, overall accuracy | of all frames, how many are right? (the right pitch, or silence where
+# there is silence) |
+# | **RPA**, raw pitch accuracy | of the sung frames, how many have the right pitch? (a guess counts
+# even where it was called unvoiced) |
 # | **RCA**, raw chroma accuracy | the same, but forgiving octaves |
 # | **VR**, voicing recall | of the sung frames, how many were called voiced? |
-# | **VFA**, voicing false alarm | of the frames *without* melody, how many were called voiced? Lower is better |
+# | **VFA**, voicing false alarm | of the frames *without* melody, how many were called voiced?
+# Lower is better |
 
 # %%
 scores = ml.score_melody(melody, song.melody)
@@ -288,12 +325,14 @@ assert np.isclose(overall, scores["OA"]), "OA, counted by hand"
 assert np.isclose(false_alarm, scores["VFA"]), "VFA, counted by hand"
 
 # %% [markdown]
-# Nine sung frames in ten have the right pitch, and yet OA is below 0.7. The error map says why: in the rests the line does not stop, it
+# Nine sung frames in ten have the right pitch, and yet OA is below 0.7. The error map says why: in
+# the rests the line does not stop, it
 # follows the chords. *Which pitch?* is nearly solved here; *is anybody singing?* is not.
 #
 # ### Why polyphony is hard
 #
-# pYIN is a fine and famous pitch tracker, made for *one* voice alone. Let us give it the voice alone, and then the song.
+# pYIN is a fine and famous pitch tracker, made for *one* voice alone. Let us give it the voice
+# alone, and then the song.
 
 # %%
 voice = ml.Song.from_array(song.stems["melody"], song.sr, name="voice")
@@ -324,15 +363,20 @@ sonify.player(
 )
 
 # %% [markdown]
-# pYIN looks for the time after which the wave repeats. A sum of four waves repeats with none of their periods, so pYIN grasps at
-# whatever is loudest and deepest. Methods for songs must *explain the band away*, with a model (notebook 02) or with training (the
-# network of notebook 03). **Question.** Even for the voice alone VFA is far from 0. What sounds on when a
+# pYIN looks for the time after which the wave repeats. A sum of four waves repeats with none of
+# their periods, so pYIN grasps at
+# whatever is loudest and deepest. Methods for songs must *explain the band away*, with a model
+# (notebook 02) or with training (the
+# network of notebook 03). **Question.** Even for the voice alone VFA is far from 0. What sounds on
+# when a
 # singer stops? (Think of the room.)
 #
 # ## 5. From the melody to stems
 #
-# **Claim.** Who knows the melody can take the song apart. In a second pass only pitches near the melody may belong to
-# the voice; then every cell of the spectrogram is shared in proportion to the two explanations $L$ (lead) and $B$ (band):
+# **Claim.** Who knows the melody can take the song apart. In a second pass only pitches near the
+# melody may belong to
+# the voice; then every cell of the spectrogram is shared in proportion to the two explanations $L$
+# (lead) and $B$ (band):
 #
 # $$\text{voice} = \frac{L}{L + B}\,X, \qquad \text{band} = X - \text{voice}.$$
 
@@ -345,8 +389,10 @@ sounds = {"lead": stems["melody"], "backing track": stems["accompaniment"]}
 sonify.players(sounds, song.sr, start_s=2.4, seconds=4)
 
 # %% [markdown]
-# Both at one common gain, so loud is loud. What of the voice is left in the backing track, and what of the drums in the lead? The
-# *signal-to-distortion ratio* (here SI-SDR) puts a number on it: the power that belongs to the true voice against the power that does
+# Both at one common gain, so loud is loud. What of the voice is left in the backing track, and what
+# of the drums in the lead? The
+# *signal-to-distortion ratio* (here SI-SDR) puts a number on it: the power that belongs to the true
+# voice against the power that does
 # not, in decibels. In the song itself voice and band are about equally loud.
 
 # %%
@@ -356,14 +402,18 @@ print(f"voice against the rest: {before_db:.1f} dB in the song, {after_db:.1f} d
 assert after_db > before_db + 6, "separation halves the distortion's amplitude at the very least"
 
 # %% [markdown]
-# **Change something.** Separate once more with `melody=song.melody`, the truth: several decibels better. **Question.** So where do the
+# **Change something.** Separate once more with `melody=song.melody`, the truth: several decibels
+# better. **Question.** So where do the
 # missing decibels come from, from the separation or from the melody that led it?
 #
 # ## Main panel: from which voicing on is a frame sung?
 #
-# Every method gives each frame a *voicing* between 0 and 1, and a frame counts as sung from a threshold on. Move it: where the
-# threshold rises, false alarms vanish and with them sung frames. Compare the methods, and listen below the picture. The last
-# two have *learned*: `sf-crnn-1` to read the salience of `sfnmf` (notebook 03 opens it), `best` from the spectrum itself (below).
+# Every method gives each frame a *voicing* between 0 and 1, and a frame counts as sung from a
+# threshold on. Move it: where the
+# threshold rises, false alarms vanish and with them sung frames. Compare the methods, and listen
+# below the picture. The last
+# two have *learned*: `sf-crnn-1` to read the salience of `sfnmf` (notebook 03 opens it), `best`
+# from the spectrum itself (below).
 # (Where nothing moves, on GitHub for instance, you see one setting.)
 
 # %%
@@ -387,7 +437,8 @@ panel = panels.threshold_panel(methods, song.melody, sound=listen)
 panel
 
 # %% [markdown]
-# One setting to look at closely: each frame by itself, and voiced only from 0.7 on. The rests are cleaner than before, at the price
+# One setting to look at closely: each frame by itself, and voiced only from 0.7 on. The rests are
+# cleaner than before, at the price
 # of holes in the notes.
 
 # %%
@@ -402,11 +453,14 @@ panels.show(
 # %% [markdown]
 # ## The best of ours
 #
-# `method="best"` names the network of this package that scored highest on real songs. Today that is `harmonic-crnn`, which is in no
+# `method="best"` names the network of this package that scored highest on real songs. Today that is
+# `harmonic-crnn`, which is in no
 # paper: it joins what the networks of the next notebooks taught us. Three ideas:
 #
-# **Harmonics side by side.** On a logarithmic axis the second harmonic of *any* note lies an octave above the first, the third an
-# octave and a fifth. So one spectrum, shifted down by each of these distances, brings all harmonics of a note into one row:
+# **Harmonics side by side.** On a logarithmic axis the second harmonic of *any* note lies an octave
+# above the first, the third an
+# octave and a fifth. So one spectrum, shifted down by each of these distances, brings all harmonics
+# of a note into one row:
 
 # %%
 shifts = [round(36 * np.log2(harmonic)) for harmonic in (1, 2, 3, 4)]  # 36 rows an octave
@@ -417,10 +471,12 @@ assert one_note.argmax() == 56, "the brightest row is an octave too high"
 assert stack.sum(axis=0).argmax() == 20 and stack[:, 20].all(), "only in row 20 all four agree"
 
 # %% [markdown]
-# **Far and near.** Convolutions look at neighbouring rows and frames, at the full height, then at a third, a sixth and a twelfth of it, and up
+# **Far and near.** Convolutions look at neighbouring rows and frames, at the full height, then at a
+# third, a sixth and a twelfth of it, and up
 # again; at the bottom a recurrent layer hears what came before and what comes after.
 #
-# **Two questions.** *Which pitch, if any?* and *is there any?* are answered apart, and a note that the network is unsure about does
+# **Two questions.** *Which pitch, if any?* and *is there any?* are answered apart, and a note that
+# the network is unsure about does
 # not count as silence.
 
 # %%
@@ -434,7 +490,8 @@ for name in ("sfnmf, smoothest line", "sf-crnn-1", "best"):
     )
 
 # %% [markdown]
-# (Choose it in the panel and listen.) One song says little, and the networks learned from songs made by the same composer program as this one. On seven real songs, which no
+# (Choose it in the panel and listen.) One song says little, and the networks learned from songs
+# made by the same composer program as this one. On seven real songs, which no
 # network here was trained on (each voicing threshold chosen on the six others):
 
 # %%
@@ -443,7 +500,8 @@ for name in (ml.weights.BEST, "sf-crnn-1"):
     print(f"{name:>21}", {key: f"{real[key]:.2f}" for key in ("OA", "RPA", "RCA", "VR", "VFA")})
 
 # %% [markdown]
-# Far from the demo song's figures: that gap, between songs that are made and songs that are played, is what is left to do.
+# Far from the demo song's figures: that gap, between songs that are made and songs that are played,
+# is what is left to do.
 #
 # ## Now your own recording
 #
@@ -462,20 +520,26 @@ for name in (ml.weights.BEST, "sf-crnn-1"):
 # melodylab separate my_song.mp3 --method sfnmf --out my_stems
 # ```
 #
-# There will be no true melody to compare with, but you have two ears: `sonify.check_mix(song, melody)` is the judge.
+# There will be no true melody to compare with, but you have two ears: `sonify.check_mix(song,
+# melody)` is the judge.
 #
 # ## Honest limits
 #
-# - Our singer is a program. Real voices whisper, growl and come in pairs; expect lower scores on recordings.
-# - Twelve seconds are an example, no evidence. Another seed gives other numbers. How many songs make a claim? Ask it of every paper.
-# - Source-filter NMF knows how a voice *sounds*. It does not know what a melody *is*, and a loud saxophone will do just as well.
+# - Our singer is a program. Real voices whisper, growl and come in pairs; expect lower scores on
+# recordings.
+# - Twelve seconds are an example, no evidence. Another seed gives other numbers. How many songs
+# make a claim? Ask it of every paper.
+# - Source-filter NMF knows how a voice *sounds*. It does not know what a melody *is*, and a loud
+# saxophone will do just as well.
 # - Where nobody sings it rarely notices. You saw the false alarms.
 #
 # ## Exercises
 #
-# Each ends with a check that tells you whether you are there, with a hint if not. Wrong tries cost nothing.
+# Each ends with a check that tells you whether you are there, with a hint if not. Wrong tries cost
+# nothing.
 #
-# **Exercise 1: the best threshold.** `frame_by_frame` has a voicing for every frame. From which threshold on is its overall accuracy
+# **Exercise 1: the best threshold.** `frame_by_frame` has a voicing for every frame. From which
+# threshold on is its overall accuracy
 # best? Use the panel or a loop over `panels.revoiced(frame_by_frame, threshold)`.
 
 # %% tags=["exercise"]
@@ -499,13 +563,17 @@ panels.show(
 checks.check_00_a(best_threshold, frame_by_frame, song.melody)
 
 # %% [markdown] tags=["solution"]
-# Below the top, false alarms cost more than the recall they buy; above it, the reverse. The top lies above 0.5 because this song rests
+# Below the top, false alarms cost more than the recall they buy; above it, the reverse. The top
+# lies above 0.5 because this song rests
 # in four frames out of ten. In a song without rests, the best threshold would be 0.
 
 # %% [markdown]
-# **Exercise 2: the octave slip.** Find the longest run of octave errors in `labels`. At which time does it start (`from_s`, in
-# seconds)? What is the estimate divided by the truth there (`ratio`)? And who is to blame: `"chords"`, `"bass"` or `"drums"`
-# (`because_of`)? Guess, then experiment: a song without one of its stems is `ml.Song.from_array(song.audio - song.stems["bass"], song.sr)`.
+# **Exercise 2: the octave slip.** Find the longest run of octave errors in `labels`. At which time
+# does it start (`from_s`, in
+# seconds)? What is the estimate divided by the truth there (`ratio`)? And who is to blame:
+# `"chords"`, `"bass"` or `"drums"`
+# (`because_of`)? Guess, then experiment: a song without one of its stems is
+# `ml.Song.from_array(song.audio - song.stems["bass"], song.sr)`.
 
 # %% tags=["exercise"]
 slip = {"from_s": ..., "ratio": ..., "because_of": ...}
@@ -529,13 +597,17 @@ slip = {
 checks.check_00_b(slip, melody, song)
 
 # %% [markdown] tags=["solution"]
-# Surprised? She sings a D flat (555 Hz) on the beat, and so does the snare drum: noise, a little of everything. A comb with teeth every
-# 277 Hz explains her overtones with every second tooth, and the noise feeds the teeth between. As soon as the noise has died away
+# Surprised? She sings a D flat (555 Hz) on the beat, and so does the snare drum: noise, a little of
+# everything. A comb with teeth every
+# 277 Hz explains her overtones with every second tooth, and the noise feeds the teeth between. As
+# soon as the noise has died away
 # the line finds back to her.
 
 # %% [markdown]
-# **Exercise 3: how soft can she sing?** `ml.demo_song(seed=0, seconds=12, lead_db=x)` makes the same song with the voice $x$ dB above the
-# band (this one has 1.5). Guess first: at which $x$ has raw pitch accuracy fallen to half of what it is now? Then find it,
+# **Exercise 3: how soft can she sing?** `ml.demo_song(seed=0, seconds=12, lead_db=x)` makes the
+# same song with the voice $x$ dB above the
+# band (this one has 1.5). Guess first: at which $x$ has raw pitch accuracy fallen to half of what
+# it is now? Then find it,
 # within 3 dB, and listen to that song. Can you still hear her?
 
 # %% tags=["exercise"]
@@ -565,10 +637,17 @@ sonify.player(softer.mono, softer.sr, start_s=2.4, seconds=5, title="Can you sti
 #
 # ## Sources
 #
-# - J.-L. Durrieu, G. Richard, B. David, C. Févotte: *Source/Filter Model for Unsupervised Main Melody Extraction from Polyphonic Audio
-#   Signals*, IEEE Transactions on Audio, Speech, and Language Processing 18 (3), 2010. The method behind `"sfnmf"`.
-# - M. Mauch, S. Dixon: *pYIN: A Fundamental Frequency Estimator Using Probabilistic Threshold Distributions*, ICASSP 2014.
-# - A. Klapuri: *Multiple Fundamental Frequency Estimation by Summing Harmonic Amplitudes*, ISMIR 2006. The idea of section 2.
-# - J. Salamon, E. Gómez, D. P. W. Ellis, G. Richard: *Melody Extraction from Polyphonic Music Signals*, IEEE Signal Processing Magazine
-#   31 (2), 2014. An introduction to the task, its methods and its figures; C. Raffel et al., *mir_eval*, ISMIR 2014, computes them.
-# - J. Le Roux, S. Wisdom, H. Erdogan, J. R. Hershey: *SDR: half-baked or well done?*, ICASSP 2019. Where SI-SDR comes from.
+# - J.-L. Durrieu, G. Richard, B. David, C. Févotte: *Source/Filter Model for Unsupervised Main
+# Melody Extraction from Polyphonic Audio
+# Signals*, IEEE Transactions on Audio, Speech, and Language Processing 18 (3), 2010. The method
+# behind `"sfnmf"`.
+# - M. Mauch, S. Dixon: *pYIN: A Fundamental Frequency Estimator Using Probabilistic Threshold
+# Distributions*, ICASSP 2014.
+# - A. Klapuri: *Multiple Fundamental Frequency Estimation by Summing Harmonic Amplitudes*, ISMIR
+# 2006. The idea of section 2.
+# - J. Salamon, E. Gómez, D. P. W. Ellis, G. Richard: *Melody Extraction from Polyphonic Music
+# Signals*, IEEE Signal Processing Magazine
+# 31 (2), 2014. An introduction to the task, its methods and its figures; C. Raffel et al.,
+# *mir_eval*, ISMIR 2014, computes them.
+# - J. Le Roux, S. Wisdom, H. Erdogan, J. R. Hershey: *SDR: half-baked or well done?*, ICASSP 2019.
+# Where SI-SDR comes from.

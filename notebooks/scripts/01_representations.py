@@ -19,10 +19,13 @@
 # After this notebook you can
 #
 # - predict which window separates two notes, and say what it costs in time,
-# - say why a logarithmic frequency axis turns transposition into a shift, and overtones into a pattern that never changes,
-# - choose between waveform, STFT, mel, CQT, HCQT and CFP for a task, and name what each of them throws away.
+# - say why a logarithmic frequency axis turns transposition into a shift, and overtones into a
+# pattern that never changes,
+# - choose between waveform, STFT, mel, CQT, HCQT and CFP for a task, and name what each of them
+# throws away.
 #
-# It explains the modules `melodylab.features` and `melodylab.grids`. You need sines, logarithms and a little NumPy.
+# It explains the modules `melodylab.features` and `melodylab.grids`. You need sines, logarithms and
+# a little NumPy.
 
 # %%
 import sys
@@ -47,8 +50,10 @@ from melodylab.dsp import cfp, features, grids, stft
 # %% [markdown]
 # ## Warm-up: one second, and the first way to look at it
 #
-# `demo_song` makes a song from a seed. Nobody wrote it, so the truth about every sample of it is known. Listen to four
-# seconds, then to the one second that we are going to look at: the singer rises from C3 to D3 while chords, bass and drums
+# `demo_song` makes a song from a seed. Nobody wrote it, so the truth about every sample of it is
+# known. Listen to four
+# seconds, then to the one second that we are going to look at: the singer rises from C3 to D3 while
+# chords, bass and drums
 # go on.
 
 # %%
@@ -62,12 +67,15 @@ sonify.players(
 
 
 # %% [markdown]
-# The **waveform** comes first. A sung vowel repeats itself, $y(t) \approx y(t + T)$, and its pitch is how often it does,
+# The **waveform** comes first. A sung vowel repeats itself, $y(t) \approx y(t + T)$, and its pitch
+# is how often it does,
 # $f_0 = 1/T$. To find $T$, slide the sound along itself and see where it fits best:
 
 # %%
 def pitch_by_sliding(y, at_s, sr):
-    """The shift, from 1/400 to 1/80 s, at which 2048 samples around at_s fit themselves best, as a frequency in Hz."""
+    """The shift, from 1/400 to 1/80 s, at which 2048 samples around at_s fit themselves best, as a
+    frequency in Hz.
+    """
     part = y[round(at_s * sr) - 1024 :][:2048]
     shifts = np.arange(sr // 400, sr // 80)
     return sr / shifts[np.argmax([part[:-shift] @ part[shift:] for shift in shifts])]
@@ -91,23 +99,29 @@ panels.show(
 )
 
 # %% [markdown]
-# In the voice you can count the periods with a pencil. In the mix, bass and chords repeat too, each in its own time, and
-# many a place comes out wrong. Yet your ear follows the singer without effort. It takes sounds apart into frequencies, and
+# In the voice you can count the periods with a pencil. In the mix, bass and chords repeat too, each
+# in its own time, and
+# many a place comes out wrong. Yet your ear follows the singer without effort. It takes sounds
+# apart into frequencies, and
 # so shall we.
 #
-# **Change something.** Where in the song does `pitch_by_sliding` break on `song.mono`? Which note does it find instead?
+# **Change something.** Where in the song does `pitch_by_sliding` break on `song.mono`? Which note
+# does it find instead?
 #
 # ## 1 The STFT: which sines live in this slice?
 #
 # **Claim.** Any slice of sound is a sum of sines, and multiplying and adding finds their strengths.
 #
-# The short-time Fourier transform takes a slice of $N$ samples every $H$ samples, fades it with a window $w$, and compares
+# The short-time Fourier transform takes a slice of $N$ samples every $H$ samples, fades it with a
+# window $w$, and compares
 # it with $N/2 + 1$ sines:
 #
 # $$X[k, n] = \sum_{t=0}^{N-1} w[t]\; y[t + nH - N/2]\; e^{-2\pi i\,kt/N}$$
 #
-# Row $k$ stands for $k\,sr/N$ Hz; frame $n$ is centred on sample $nH$. By hand first, with eight samples that hold two
-# turns of a cosine. Then one frame of our song, against the library, which keeps the powers $|X|^2$:
+# Row $k$ stands for $k\,sr/N$ Hz; frame $n$ is centred on sample $nH$. By hand first, with eight
+# samples that hold two
+# turns of a cosine. Then one frame of our song, against the library, which keeps the powers
+# $|X|^2$:
 
 # %%
 eight = np.cos(2 * np.pi * 2 * np.arange(8) / 8)
@@ -125,13 +139,17 @@ print(
 
 
 # %% [markdown]
-# Powers span a huge range, and we hear ratios. So pictures use **decibels**, $L = 10 \log_{10} P = 20 \log_{10} |X|$, here
-# below the loudest cell: 100 times the power, which is 10 times the amplitude, is 20 dB. Three ways to colour the same
+# Powers span a huge range, and we hear ratios. So pictures use **decibels**, $L = 10 \log_{10} P =
+# 20 \log_{10} |X|$, here
+# below the loudest cell: 100 times the power, which is 10 times the amplitude, is 20 dB. Three ways
+# to colour the same
 # numbers:
 
 # %%
 def show_second(alt, looks, *, corridor=False, ylim=None, **options):
-    """Draw {title: (Features, more options)}, zoomed to our second; corridor: a semitone above and below the melody."""
+    """Draw {title: (Features, more options)}, zoomed to our second; corridor: a semitone above and
+    below the melody.
+    """
     rows = -(-len(looks) // 3)
     size = (7.6 if len(looks) > 1 else 7, 0.4 + 1.9 * rows)
     figure, axes = plt.subplots(
@@ -162,11 +180,14 @@ show_second(
 )
 
 # %% [markdown]
-# Magnitudes show only what is loudest. Compressed, the ladder of overtones appears, and it moves as one body when the
-# singer moves. A small exponent does nearly what decibels do; networks get one or the other, for the same reason as your
+# Magnitudes show only what is loudest. Compressed, the ladder of overtones appears, and it moves as
+# one body when the
+# singer moves. A small exponent does nearly what decibels do; networks get one or the other, for
+# the same reason as your
 # eyes.
 #
-# Is anything lost? Not in $X$: with its phases, the inverse transform gives the sound back. And whoever can go there and
+# Is anything lost? Not in $X$: with its phases, the inverse transform gives the sound back. And
+# whoever can go there and
 # back can stop on the way and keep a few rows only:
 
 # %%
@@ -183,15 +204,18 @@ sonify.players(
 )
 
 # %% [markdown]
-# A whistle sings along: it is the singer's fourth harmonic, which passes through the gap. **Question.** Our pictures show
+# A whistle sings along: it is the singer's fourth harmonic, which passes through the gap.
+# **Question.** Our pictures show
 # $|X|^2$. Which part of $X$ is missing? (Notebook 06 will miss it.)
 #
 # ## 2 No window has it both ways
 #
 # **Claim.** A short window knows *when*, a long one knows *which*; none knows both.
 #
-# Through a Hann window of $N$ samples a single tone fills two rows to either side of its own: it reaches $2\,sr/N$ Hz up
-# and down. The window lasts $N/sr$ seconds. The product is 2, whatever you choose. A2 and A#2 are neighbours:
+# Through a Hann window of $N$ samples a single tone fills two rows to either side of its own: it
+# reaches $2\,sr/N$ Hz up
+# and down. The window lasts $N/sr$ seconds. The product is 2, whatever you choose. A2 and A#2 are
+# neighbours:
 
 # %%
 a2_hz, a_sharp2_hz = grids.midi_to_hz([45, 46])
@@ -209,8 +233,10 @@ low, high = (0.3 * np.sin(2 * np.pi * f_hz * t) for f_hz in (a2_hz, a_sharp2_hz)
 sonify.players({"A2": low, "A#2": high, "both": low + high}, song.sr, seconds=2)
 
 # %% [markdown]
-# (With headphones: laptop speakers hardly reach so low.) Do you hear two notes? You hear one that throbs 6.5 times a
-# second. What a short window cannot show as two lines it shows as a beat: the same fact, written along the other axis. The
+# (With headphones: laptop speakers hardly reach so low.) Do you hear two notes? You hear one that
+# throbs 6.5 times a
+# second. What a short window cannot show as two lines it shows as a beat: the same fact, written
+# along the other axis. The
 # spectra agree with the table:
 
 # %%
@@ -236,18 +262,23 @@ alt = "Short window: strokes are thin, overtones melt. Long window: overtones ar
 show_second(alt, {"512 samples": (short, {}), "8192 samples": (long, {})}, fmax_hz=1500)
 
 # %% [markdown]
-# **Change something.** Try 1024, 2048 and 4096. Which would you take to follow a singer, which to find a hi-hat?
+# **Change something.** Try 1024, 2048 and 4096. Which would you take to follow a singer, which to
+# find a hi-hat?
 #
-# **Question.** Zeros appended to a slice give more rows. Would they separate A2 from A#2? (They draw the same hump with
+# **Question.** Zeros appended to a slice give more rows. Would they separate A2 from A#2? (They
+# draw the same hump with
 # more points.)
 #
 # ## 3 Mel: what the ear cares about, and no more
 #
-# **Claim.** Ears resolve low frequencies finely and high ones coarsely. The mel scale copies that and throws the rest away
+# **Claim.** Ears resolve low frequencies finely and high ones coarsely. The mel scale copies that
+# and throws the rest away
 # for good.
 #
-# Below 1 kHz the rows are evenly spaced, above they rise in equal ratios. Each row adds up the power under one triangle:
-# $M = T P$, where $T$ has 128 rows and 1025 columns. One cell by hand, from the tips of three triangles (each has area 1):
+# Below 1 kHz the rows are evenly spaced, above they rise in equal ratios. Each row adds up the
+# power under one triangle:
+# $M = T P$, where $T$ has 128 rows and 1025 columns. One cell by hand, from the tips of three
+# triangles (each has area 1):
 
 # %%
 mel = features.mel(song, hop_samples=256)
@@ -265,8 +296,10 @@ show_second(
 )
 
 # %% [markdown]
-# At the bottom, 25.8 Hz are nearly four semitones (at A2): no bass line survives that. What does survive is the *envelope*,
-# and with it vowels, drums and timbre. To hear it, go back from 40 mel rows to a spectrogram (least squares), with random
+# At the bottom, 25.8 Hz are nearly four semitones (at A2): no bass line survives that. What does
+# survive is the *envelope*,
+# and with it vowels, drums and timbre. To hear it, go back from 40 mel rows to a spectrogram (least
+# squares), with random
 # phases for the lost ones:
 
 # %%
@@ -280,17 +313,22 @@ sonify.players(
 )
 
 # %% [markdown]
-# Vowels and beat are there, the tune has become a whisper: the extractor that we shall build in section 5 finds 89 % of the
-# melody in the song, 68 % in what 128 mel rows keep, and 11 % here. Fine for telling speakers apart, fatal for melody.
+# Vowels and beat are there, the tune has become a whisper: the extractor that we shall build in
+# section 5 finds 89 % of the
+# melody in the song, 68 % in what 128 mel rows keep, and 11 % here. Fine for telling speakers
+# apart, fatal for melody.
 #
-# **Change something.** Try `n_mels=128`, here and in the triangles. How much of the tune comes back?
+# **Change something.** Try `n_mels=128`, here and in the triangles. How much of the tune comes
+# back?
 #
 # ## 4 CQT: one row for every fifth of a semitone
 #
 # **Claim.** On a logarithmic axis a transposition is a shift, and overtones keep their distances.
 #
-# The constant-Q transform puts row $k$ at $f_k = f_{\min}\, 2^{k/B}$, with $B$ rows in an octave. Each row has its own
-# window of $N_k = Q\, sr / f_k$ samples, always the same number of periods, $Q = 1/(2^{1/B}-1)$. First the arithmetic, for
+# The constant-Q transform puts row $k$ at $f_k = f_{\min}\, 2^{k/B}$, with $B$ rows in an octave.
+# Each row has its own
+# window of $N_k = Q\, sr / f_k$ samples, always the same number of periods, $Q = 1/(2^{1/B}-1)$.
+# First the arithmetic, for
 # five harmonics of A2 and A#2; then one cell by hand, at the singer's C3:
 
 # %%
@@ -326,8 +364,10 @@ print(
 assert np.isclose(by_hand, cqt.values[0, k, frame], rtol=0.05), "one cell is one slice against one sine"
 
 # %% [markdown]
-# A semitone is $B/12 = 5$ rows for every harmonic of every note, and harmonic $h$ lies $B \log_2 h$ rows above its
-# fundamental. One pattern fits all pitches. That is why the networks of this course can slide one small filter over all of
+# A semitone is $B/12 = 5$ rows for every harmonic of every note, and harmonic $h$ lies $B \log_2 h$
+# rows above its
+# fundamental. One pattern fits all pitches. That is why the networks of this course can slide one
+# small filter over all of
 # them.
 
 # %%
@@ -367,20 +407,26 @@ show_second(
 )
 
 # %% [markdown]
-# Parallel lines, wherever the melody goes. Now look at the lower corners: there are two kick drums, and both struck
-# *outside* our second, at 7.92 and 9.23 s. With 86 periods in a window, the row at 55 Hz listens for 1.6 s, the one at 1760
+# Parallel lines, wherever the melody goes. Now look at the lower corners: there are two kick drums,
+# and both struck
+# *outside* our second, at 7.92 and 9.23 s. With 86 periods in a window, the row at 55 Hz listens
+# for 1.6 s, the one at 1760
 # Hz for 49 ms. The price of section 2 is paid here too, row by row.
 #
-# **Change something.** Use `bins_per_octave=12, n_bins=61`. What happens in the corners, and what to the lines?
+# **Change something.** Use `bins_per_octave=12, n_bins=61`. What happens in the corners, and what
+# to the lines?
 #
 # ## 5 HCQT: the overtones of a pitch on top of each other
 #
 # **Claim.** If several CQTs start at $h f_{\min}$, all overtones of a pitch lie in *one* row.
 #
-# $$H[h, k, n] = \big|\text{CQT at } h\, f_{\min}\, 2^{k/B}\big|, \qquad h \in \{\tfrac12, 1, 2, 3, 4, 5\}$$
+# $$H[h, k, n] = \big|\text{CQT at } h\, f_{\min}\, 2^{k/B}\big|, \qquad h \in \{\tfrac12, 1, 2, 3,
+# 4, 5\}$$
 #
-# Layer $h = 2$ is layer 1, moved down by 60 rows. Layer 3 would be 95.1 rows, and a tenth of a row cannot be copied, so
-# each layer is computed on its own grid. Values are decibels, $1 + L/80$: 1 is the loudest cell, 0.75 is 20 dB below.
+# Layer $h = 2$ is layer 1, moved down by 60 rows. Layer 3 would be 95.1 rows, and a tenth of a row
+# cannot be copied, so
+# each layer is computed on its own grid. Values are decibels, $1 + L/80$: 1 is the loudest cell,
+# 0.75 is 20 dB below.
 
 # %%
 hcqt = features.hcqt(song)
@@ -393,13 +439,18 @@ show_second(alt, layers, corridor=True, ylim=(100, 220))
 
 
 # %% [markdown]
-# The dotted lines run a semitone above and below the melody. Between them layer 1 only glows, because the fundamental of
-# this voice is weak, and a chord at F3 outshines it. But layers 2 to 5 all put a line there, while every other line comes
-# and goes. So the simplest melody extractor in the world adds the layers and takes the brightest row:
+# The dotted lines run a semitone above and below the melody. Between them layer 1 only glows,
+# because the fundamental of
+# this voice is weak, and a chord at F3 outshines it. But layers 2 to 5 all put a line there, while
+# every other line comes
+# and goes. So the simplest melody extractor in the world adds the layers and takes the brightest
+# row:
 
 # %%
 def brightest_row(picture, weights):
-    """A melody: in each frame the row from 110 to 880 Hz in which the weighted sum of the layers is largest."""
+    """A melody: in each frame the row from 110 to 880 Hz in which the weighted sum of the layers is
+    largest.
+    """
     rows = (picture.freqs_hz > 110) & (picture.freqs_hz < 880)
     total = np.tensordot(weights, picture.values[:, rows], axes=1)
     return ml.Melody(
@@ -422,19 +473,26 @@ sonify.player(
 )
 
 # %% [markdown]
-# With one layer the brightest row belongs to the singer too, most of the time, but it is one of his overtones. With five
-# layers, the overtones vote for their fundamental. While the voice rests, the tone jumps about, because nobody told it to
+# With one layer the brightest row belongs to the singer too, most of the time, but it is one of his
+# overtones. With five
+# layers, the overtones vote for their fundamental. While the voice rests, the tone jumps about,
+# because nobody told it to
 # be silent. Voicing is a question of its own.
 #
 # ## 6 CFP: what a spectrum and a cepstrum agree on
 #
-# **Claim.** A spectrum shows a pitch and what is above it, a cepstrum the pitch and what is below it. Both together
+# **Claim.** A spectrum shows a pitch and what is above it, a cepstrum the pitch and what is below
+# it. Both together
 # show the pitch.
 #
-# A spectrum $S = |X|^{0.24}$ of a note is a comb, and a comb is itself periodic. So its own transform, the *cepstrum*, has peaks
-# at the period of the note and at its multiples: $C = \max(\mathrm{Re}\,\mathcal F S, 0)^{0.6}$. Transformed once more it is a kind of
-# spectrum again, $G = \max(\mathrm{Re}\,\mathcal F C, 0)$, without what was no comb. Combined frequency and periodicity, *CFP*, is
-# all three on one logarithmic axis, a period of $\tau$ seconds read as $1/\tau$ Hz. By hand: 200 Hz at 8 kHz, a pulse
+# A spectrum $S = |X|^{0.24}$ of a note is a comb, and a comb is itself periodic. So its own
+# transform, the *cepstrum*, has peaks
+# at the period of the note and at its multiples: $C = \max(\mathrm{Re}\,\mathcal F S, 0)^{0.6}$.
+# Transformed once more it is a kind of
+# spectrum again, $G = \max(\mathrm{Re}\,\mathcal F C, 0)$, without what was no comb. Combined
+# frequency and periodicity, *CFP*, is
+# all three on one logarithmic axis, a period of $\tau$ seconds read as $1/\tau$ Hz. By hand: 200 Hz
+# at 8 kHz, a pulse
 # every 40 samples.
 
 # %%
@@ -463,9 +521,12 @@ alt = "Three pictures of the second, 31 to 1235 Hz: in the first lines above the
 show_second(alt, layers, melody=song.melody)
 
 # %% [markdown]
-# Mind the line. In the first picture nearly all that is bright lies above it, overtones and chords; in the last nearly all
-# lies below. And the last has gaps: at 8 kHz a period is a whole number of samples, 20 of them are 400 Hz and 21 are 381 Hz,
-# and rows between the two stay empty, in every song. A product of two layers keeps what both of them show. Does that find the
+# Mind the line. In the first picture nearly all that is bright lies above it, overtones and chords;
+# in the last nearly all
+# lies below. And the last has gaps: at 8 kHz a period is a whole number of samples, 20 of them are
+# 400 Hz and 21 are 381 Hz,
+# and rows between the two stay empty, in every song. A product of two layers keeps what both of
+# them show. Does that find the
 # melody? Our song, and the tour's, which is sung an octave higher:
 
 # %%
@@ -492,13 +553,16 @@ for name, other in {"our song": song, "the tour's": ml.demo_song(seed=0, seconds
         )
 
 # %% [markdown]
-# The product wins in the tour's song, and loses in ours, where the cepstrum alone does best: he sings so low that what is below him lies
-# outside our range of rows, and his fundamental is too weak for the other layer. No fixed rule suits both. Whom to trust when
+# The product wins in the tour's song, and loses in ours, where the cepstrum alone does best: he
+# sings so low that what is below him lies
+# outside our range of rows, and his fundamental is too weak for the other layer. No fixed rule
+# suits both. Whom to trust when
 # is what FTANet and SegNet (05) learn.
 #
 # ## All of them under your hands
 #
-# Five transforms, one pitch line. Draw the overtones, change one thing at a time, and say beforehand what you expect.
+# Five transforms, one pitch line. Draw the overtones, change one thing at a time, and say
+# beforehand what you expect.
 
 # %%
 panel = panels.representation_panel(song.excerpt(8, 10), fmax_hz=2500)
@@ -520,7 +584,8 @@ panels.show(
 # | | keeps | throws away | first choice of |
 # |---|---|---|---|
 # | waveform | everything | nothing, but shows nothing | networks that learn their filters (04) |
-# | STFT power | time *or* pitch, as the window decides | phase | source-filter NMF (02), U-Net (06) |
+# | STFT power | time *or* pitch, as the window decides | phase | source-filter NMF (02), U-Net (06)
+# |
 # | mel | envelope, onsets | phase, fine pitch | drum networks (07) |
 # | CQT | pitch to 20 cents | phase, timing of low notes | a variant of the CRNN (03) |
 # | HCQT | the same, overtones aligned | the same, and takes six times the room | Deep Salience |
@@ -531,8 +596,10 @@ panels.show(
 #
 # ## Exercises
 #
-# **1. Predict, then test.** E2 (82.4 Hz) and F2 (87.3 Hz) sound together at 22,050 Hz. Which is the shortest Hann window, a
-# power of two, that shows two peaks? Work it out first; then change the tones in section 2 and look.
+# **1. Predict, then test.** E2 (82.4 Hz) and F2 (87.3 Hz) sound together at 22,050 Hz. Which is the
+# shortest Hann window, a
+# power of two, that shows two peaks? Work it out first; then change the tones in section 2 and
+# look.
 
 # %% tags=["exercise"]
 window_samples = ...
@@ -544,7 +611,8 @@ window_samples = 16384
 checks.check_01_a(window_samples)
 
 # %% [markdown]
-# **2. Rows.** A CQT has 36 rows in an octave. How many rows up does a melody move that is transposed by a fifth (7
+# **2. Rows.** A CQT has 36 rows in an octave. How many rows up does a melody move that is
+# transposed by a fifth (7
 # semitones), and how many rows above its fundamental lies the third harmonic, to the nearest row?
 
 # %% tags=["exercise"]
@@ -556,8 +624,10 @@ fifth_rows, third_harmonic_rows = 36 * 7 // 12, round(36 * np.log2(3))
 checks.check_01_b((fifth_rows, third_harmonic_rows))
 
 # %% [markdown]
-# **3. Better weights.** In `ml.demo_song(seed=4)` a woman sings, and the plain sum of the layers finds her in little more
-# than a third of the frames. Choose six weights, for $h = \frac12, 1, 2, 3, 4, 5$, that find her in at least half of them.
+# **3. Better weights.** In `ml.demo_song(seed=4)` a woman sings, and the plain sum of the layers
+# finds her in little more
+# than a third of the frames. Choose six weights, for $h = \frac12, 1, 2, 3, 4, 5$, that find her in
+# at least half of them.
 # A weight may be negative: what does it mean if layer $\frac12$ is bright?
 
 # %% tags=["exercise"]
@@ -565,16 +635,19 @@ weights = [..., ..., ..., ..., ..., ...]
 checks.check_01_c(weights)
 
 # %% tags=["solution"]
-# bright at half the pitch: this row is an overtone of a lower note. And high layers hold more of everything else.
+# bright at half the pitch: this row is an overtone of a lower note. And high layers hold more of
+# everything else.
 weights = [-1, 1, 0.8, 0.6, 0.4, 0.2]
 checks.check_01_c(weights)
 
 # %% [markdown]
 # ## Can you say it without looking?
 #
-# 1. A window lasts 46 ms. How far does a tone reach in its spectrum, and why does zero padding not help?
+# 1. A window lasts 46 ms. How far does a tone reach in its spectrum, and why does zero padding not
+# help?
 # 2. Why do two close tones throb, and which window shows a throb, which two lines?
-# 3. By how many rows does a semitone move the third harmonic in an STFT of 8192 samples, and in a CQT with 60 rows an
+# 3. By how many rows does a semitone move the third harmonic in an STFT of 8192 samples, and in a
+# CQT with 60 rows an
 #    octave?
 # 4. Why is layer $h = 3$ of the HCQT computed and not copied?
 # 5. For which task would you take mel, for which CQT, and what do both lose?
@@ -583,10 +656,13 @@ checks.check_01_c(weights)
 #
 # - J. C. Brown, "Calculation of a constant Q spectral transform", JASA 89, 1991.
 # - C. Schörkhuber and A. Klapuri, "Constant-Q transform toolbox for music processing", SMC 2010.
-# - S. S. Stevens, J. Volkmann and E. B. Newman, "A scale for the measurement of the psychological magnitude pitch", JASA 8,
+# - S. S. Stevens, J. Volkmann and E. B. Newman, "A scale for the measurement of the psychological
+# magnitude pitch", JASA 8,
 #   1937; triangles as in M. Slaney, "Auditory Toolbox", Interval Research report 1998-010.
-# - R. M. Bittner, B. McFee, J. Salamon, P. Li and J. P. Bello, "Deep salience representations for F0 estimation in
+# - R. M. Bittner, B. McFee, J. Salamon, P. Li and J. P. Bello, "Deep salience representations for
+# F0 estimation in
 #   polyphonic music", ISMIR 2017.
-# - L. Su and Y.-H. Yang, "Combining spectral and temporal representations for multipitch estimation of polyphonic music",
+# - L. Su and Y.-H. Yang, "Combining spectral and temporal representations for multipitch estimation
+# of polyphonic music",
 #   IEEE/ACM TASLP 23, 2015. The CFP.
 # - M. Müller, *Fundamentals of Music Processing*, Springer 2015, chapters 2 and 3.

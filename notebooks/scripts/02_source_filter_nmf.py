@@ -18,11 +18,15 @@
 #
 # At the end of this notebook you will be able to
 #
-# - derive one multiplicative update on paper, run it in five lines, and say why it keeps zeros and never turns negative;
-# - read the model "combs times filters plus the rest" and point to each of its matrices in a picture;
-# - turn the activations of the combs into a melody and into two stems, and say when that goes wrong.
+# - derive one multiplicative update on paper, run it in five lines, and say why it keeps zeros and
+# never turns negative;
+# - read the model "combs times filters plus the rest" and point to each of its matrices in a
+# picture;
+# - turn the activations of the combs into a melody and into two stems, and say when that goes
+# wrong.
 #
-# It explains the modules `nmf`, `sfnmf`, `decode` and `separation`. You need 90 minutes, and to know what a spectrogram is.
+# It explains the modules `nmf`, `sfnmf`, `decode` and `separation`. You need 90 minutes, and to
+# know what a spectrogram is.
 
 # %%
 import sys
@@ -49,7 +53,8 @@ from melodylab.melody import decode
 # %% [markdown]
 # ## Warm-up: three minutes with your ears
 #
-# Six seconds of a song that was made by a program, so that we know its melody exactly. Listen to the mix and try to hum what the
+# Six seconds of a song that was made by a program, so that we know its melody exactly. Listen to
+# the mix and try to hum what the
 # voice does. Then listen to the voice alone.
 
 # %%
@@ -59,19 +64,23 @@ sonify.players(
 )
 
 # %% [markdown]
-# Your ear followed one pitch through chords, bass and drums. What did it hold on to? Two things help: a sung note is a **comb** of
-# partials at $f_0, 2f_0, 3f_0, \dots$, and the mouth colours that comb **smoothly**. Nothing more goes into the model of this
+# Your ear followed one pitch through chords, bass and drums. What did it hold on to? Two things
+# help: a sung note is a **comb** of
+# partials at $f_0, 2f_0, 3f_0, \dots$, and the mouth colours that comb **smoothly**. Nothing more
+# goes into the model of this
 # notebook, and it has never heard another song.
 #
 # ## 1. Factorising a matrix by multiplying
 #
-# **Claim.** A matrix without negative numbers, $V \approx WH$, can be split into parts (columns of $W$) and their levels (rows of
+# **Claim.** A matrix without negative numbers, $V \approx WH$, can be split into parts (columns of
+# $W$) and their levels (rows of
 # $H$) by multiplications alone. For the Kullback-Leibler divergence the rule of Lee and Seung reads
 #
 # $$H \leftarrow H \odot \frac{W^\top (V / \hat V)}{W^\top \mathbf 1}, \qquad
 #   W \leftarrow W \odot \frac{(V / \hat V) H^\top}{\mathbf 1 H^\top}, \qquad \hat V = WH.$$
 #
-# A toy: four frequencies, six frames, two parts. We hide the parts and only show $V$. The rule by hand and `nmf.factorise` must
+# A toy: four frequencies, six frames, two parts. We hide the parts and only show $V$. The rule by
+# hand and `nmf.factorise` must
 # agree, number by number.
 
 # %%
@@ -106,19 +115,23 @@ show(
 )
 
 # %% [markdown]
-# *Change something:* start with `H0[0, 3] = 0` and run the three cells again. Does that cell of `H` ever come back? This will carry
+# *Change something:* start with `H0[0, 3] = 0` and run the three cells again. Does that cell of `H`
+# ever come back? This will carry
 # the whole of part 6.
 #
 # ## 2. Why Itakura and Saito
 #
-# **Claim.** Music spans 60 dB and more. A cost that looks at differences sees only the loudest cells; one that looks at ratios
+# **Claim.** Music spans 60 dB and more. A cost that looks at differences sees only the loudest
+# cells; one that looks at ratios
 # sees all of them. For one cell $v$ and its model $\hat v$:
 #
 # $$d_\text{Euclid} = (v-\hat v)^2 \qquad d_\text{KL} = v\log\frac{v}{\hat v} - v + \hat v \qquad
 #   d_\text{IS} = \frac{v}{\hat v} - \log\frac{v}{\hat v} - 1$$
 #
-# The last holds only the ratio, so $d_\text{IS}(\lambda v\,|\,\lambda \hat v) = d_\text{IS}(v\,|\,\hat v)$. In numbers, for a
-# model that is twice too quiet. Below that, the song: $V$ is the **power** spectrogram, $|X|^2$. How much of the cost sits in the
+# The last holds only the ratio, so $d_\text{IS}(\lambda v\,|\,\lambda \hat v) =
+# d_\text{IS}(v\,|\,\hat v)$. In numbers, for a
+# model that is twice too quiet. Below that, the song: $V$ is the **power** spectrogram, $|X|^2$.
+# How much of the cost sits in the
 # loudest hundredth of its cells, if the model is everywhere half of what it should be?
 
 # %%
@@ -145,11 +158,13 @@ assert share["euclid"] > 0.95 and share["is"] < 0.02, (
 )
 
 # %% [markdown]
-# *Question:* the upper partials of a voice are 40 dB below its strongest one. Which of the three costs would let you find a comb?
+# *Question:* the upper partials of a voice are 40 dB below its strongest one. Which of the three
+# costs would let you find a comb?
 #
 # ## 3. The source, and the filter
 #
-# **Claim.** Vocal folds open slowly and shut quickly. The KLGLOTT88 model of that pulse gives every partial its level, the same
+# **Claim.** Vocal folds open slowly and shut quickly. The KLGLOTT88 model of that pulse gives every
+# partial its level, the same
 # levels at every pitch. Guess before you run: which partial is the strongest?
 
 # %%
@@ -159,8 +174,10 @@ print(levels_db.round(1))
 assert levels_db.argmax() == 2, "the third partial is the strongest, not the first"
 
 # %% [markdown]
-# The loudest line of a voice is not its pitch. A program that takes the strongest frequency for the melody would be an octave and a
-# fifth too high, and that is why whole combs are compared. $W^{F_0}$ holds 301 of them, from 55 to 1760 Hz, five to a semitone.
+# The loudest line of a voice is not its pitch. A program that takes the strongest frequency for the
+# melody would be an octave and a
+# fifth too high, and that is why whole combs are compared. $W^{F_0}$ holds 301 of them, from 55 to
+# 1760 Hz, five to a semitone.
 
 # %%
 W_F0, W_gamma = sfnmf.source_dictionary(settings), sfnmf.smooth_filters(settings)
@@ -179,8 +196,10 @@ show(
 # %% [markdown]
 # At 55 Hz the teeth touch: a window of 46 ms cannot part them. Low notes are hard for this reason.
 #
-# The **filter** is the throat and the mouth, and it is smooth. So it is built from 30 broad, overlapping bands, $W^\Gamma$, each
-# with a weight. Let NMF find weights that resemble two vowels (the targets are formants of a man's voice):
+# The **filter** is the throat and the mouth, and it is smooth. So it is built from 30 broad,
+# overlapping bands, $W^\Gamma$, each
+# with a weight. Let NMF find weights that resemble two vowels (the targets are formants of a man's
+# voice):
 
 # %%
 vowels = {}
@@ -208,7 +227,8 @@ show(figure, alt=alt, dpi=75)
 
 
 # %% [markdown]
-# **Listen.** One source, two filters: the same 150 partials, each as loud as the filter lets it through. The pitch stays, the vowel
+# **Listen.** One source, two filters: the same 150 partials, each as loud as the filter lets it
+# through. The pitch stays, the vowel
 # changes. That product, comb times filter, is the element-wise $\odot$ of the model.
 
 # %%
@@ -230,7 +250,8 @@ tones = {name: sound(147, power) for name, power in tones.items()}
 sonify.players({name: y / np.abs(y).max() for name, y in tones.items()}, 22050, seconds=1)
 
 # %% [markdown]
-# *Change something:* 147 Hz to 600 Hz. The vowels become hard to tell apart: there are too few teeth to draw the filter's shape.
+# *Change something:* 147 Hz to 600 Hz. The vowels become hard to tell apart: there are too few
+# teeth to draw the filter's shape.
 # Sopranos know.
 #
 # ## 4. The whole model, and one update by hand
@@ -238,7 +259,8 @@ sonify.players({name: y / np.abs(y).max() for name, y in tones.items()}, 22050, 
 # **Claim.** A song is a source through a filter, plus everything else:
 #
 # $$\hat V = \underbrace{(W^{F_0} H^{F_0})}_{\text{source}} \odot
-#   \underbrace{(W^\Gamma H^\Gamma H^\Phi)}_{\text{filter}} + \underbrace{W^B H^B}_{\text{accompaniment}}$$
+# \underbrace{(W^\Gamma H^\Gamma H^\Phi)}_{\text{filter}} + \underbrace{W^B
+# H^B}_{\text{accompaniment}}$$
 #
 # | matrix | shape | what it is | |
 # |---|---|---|---|
@@ -249,24 +271,29 @@ sonify.players({name: y / np.abs(y).max() for name, y in tones.items()}, 22050, 
 # | $H^\Phi$ | 10 × frames | which filter acts when | estimated |
 # | $W^B, H^B$ | 513 × 40, 40 × frames | forty free spectra, and their levels | estimated |
 #
-# **Derivation.** Write $S^{F_0}, S^\Phi, S^B$ for the three products. The cost is $C = \sum_{fn} V/\hat V - \log(V/\hat V) - 1$, so
+# **Derivation.** Write $S^{F_0}, S^\Phi, S^B$ for the three products. The cost is $C = \sum_{fn}
+# V/\hat V - \log(V/\hat V) - 1$, so
 #
-# $$\frac{\partial C}{\partial \hat V_{fn}} = \frac{1}{\hat V_{fn}} - \frac{V_{fn}}{\hat V_{fn}^2}, \qquad
+# $$\frac{\partial C}{\partial \hat V_{fn}} = \frac{1}{\hat V_{fn}} - \frac{V_{fn}}{\hat V_{fn}^2},
+# \qquad
 #   \frac{\partial \hat V_{fn}}{\partial H^{F_0}_{un}} = W^{F_0}_{fu}\, S^\Phi_{fn}.$$
 #
 # The chain rule gives a gradient of two non-negative parts, what pushes down minus what pulls up:
 #
-# $$\frac{\partial C}{\partial H^{F_0}} = \underbrace{W^{F_0\top}\Big(S^\Phi \odot \frac{1}{\hat V}\Big)}_{\text{push}} -
+# $$\frac{\partial C}{\partial H^{F_0}} = \underbrace{W^{F_0\top}\Big(S^\Phi \odot \frac{1}{\hat
+# V}\Big)}_{\text{push}} -
 #   \underbrace{W^{F_0\top}\Big(S^\Phi \odot \frac{V}{\hat V^2}\Big)}_{\text{pull}}.$$
 #
-# Walk downhill, but with a step of $H/\text{push}$ for every entry: $H - \frac{H}{\text{push}}(\text{push} - \text{pull})$. What is
+# Walk downhill, but with a step of $H/\text{push}$ for every entry: $H -
+# \frac{H}{\text{push}}(\text{push} - \text{pull})$. What is
 # left is a product,
 #
 # $$H^{F_0} \leftarrow H^{F_0} \odot \left[\frac{\text{pull}}{\text{push}}\right]^{\omega},$$
 #
 # with $\omega = 1$. It cannot turn negative, and it rests where the gradient is zero.
 #
-# **Is the gradient right?** Never trust a derivation that was not checked against the definition. A tiny model, and every entry of
+# **Is the gradient right?** Never trust a derivation that was not checked against the definition. A
+# tiny model, and every entry of
 # $H$ moved a little both ways:
 
 # %%
@@ -291,7 +318,8 @@ assert np.allclose(gradient(**tiny).ravel(), slopes, atol=1e-6), (
 )
 
 # %% [markdown]
-# **One update of the song by hand.** The start is noise, and $H^{F_0}$ is the first matrix to be updated. Below, the library runs
+# **One update of the song by hand.** The start is noise, and $H^{F_0}$ is the first matrix to be
+# updated. Below, the library runs
 # one whole iteration from the same start.
 
 # %%
@@ -313,8 +341,10 @@ print(
 assert after < before, "the step went downhill"
 
 # %% [markdown]
-# **Forty iterations.** $\omega = 1$ is customary. Only $\omega = 1/2$ is *proven* never to raise this cost; it takes smaller steps.
-# Below the curves you see the model at the end, laid out like its equation. Look at $H^{F_0}$, top right: a line in front of a fog.
+# **Forty iterations.** $\omega = 1$ is customary. Only $\omega = 1/2$ is *proven* never to raise
+# this cost; it takes smaller steps.
+# Below the curves you see the model at the end, laid out like its equation. Look at $H^{F_0}$, top
+# right: a line in front of a fog.
 
 # %%
 snapshots = []
@@ -346,7 +376,8 @@ show(figure, alt=alt, dpi=60)
 # %% [markdown]
 # ### The panel: watch it learn
 #
-# Move the iteration, and choose which part of the model to see. When does the melody appear in `H_F0`? Does the accompaniment come
+# Move the iteration, and choose which part of the model to see. When does the melody appear in
+# `H_F0`? Does the accompaniment come
 # before or after it? What is left in the residual at the end?
 
 # %%
@@ -354,7 +385,8 @@ panel = sfnmf_panel(V, snapshots, reference=song.melody, exponent=0.5)
 panel
 
 # %%
-# one sensible setting, for paper: after twelve iterations the line is there, with an octave above it
+# one sensible setting, for paper: after twelve iterations the line is there, with an octave above
+# it
 figure = panel.draw(iteration=12)
 show(
     figure,
@@ -365,8 +397,10 @@ show(
 # %% [markdown]
 # ## 5. Salience: which pitch stands out?
 #
-# **Claim.** $H^{F_0}$ is a better picture of the melody than a spectrogram with the same pitch axis, because it has already taken
-# the partials together and the accompaniment away. This is the comparison on the poster of Basaran, Essid and Peeters. The
+# **Claim.** $H^{F_0}$ is a better picture of the melody than a spectrogram with the same pitch
+# axis, because it has already taken
+# the partials together and the accompaniment away. This is the comparison on the poster of Basaran,
+# Essid and Peeters. The
 # constant-Q transform (CQT) has the same 301 rows.
 
 # %%
@@ -384,8 +418,10 @@ alt = "CQT, H_F0 and true melody: the CQT is full of chords and bass; the bright
 show(figure, alt=alt, dpi=80)
 
 # %% [markdown]
-# Take the brightest row of every frame, and count: **RPA** is the share of sung frames with the right pitch (within half a
-# semitone), **RCA** forgives octaves. And because the model starts from noise, run it again from another seed.
+# Take the brightest row of every frame, and count: **RPA** is the share of sung frames with the
+# right pitch (within half a
+# semitone), **RCA** forgives octaves. And because the model starts from noise, run it again from
+# another seed.
 
 # %%
 brightest = {
@@ -405,7 +441,8 @@ print(
 )
 
 # %% [markdown]
-# A song made by a program is an easy patient. The same comparison on real music, the brightest row each time:
+# A song made by a program is an easy patient. The same comparison on real music, the brightest row
+# each time:
 #
 # | | CQT: RPA | CQT: RCA | $H^{F_0}$: RPA | $H^{F_0}$: RCA |
 # |---|---|---|---|---|
@@ -414,16 +451,21 @@ print(
 #
 # *Question:* RCA exceeds RPA in every cell. Which kind of mistake is the difference?
 #
-# **From frames to a line.** Alone, each frame may slip an octave. But a melody moves in small steps, so `decode.viterbi` looks for
+# **From frames to a line.** Alone, each frame may slip an octave. But a melody moves in small
+# steps, so `decode.viterbi` looks for
 # the path with the largest product of salience and of moving little:
 #
 # $$\max_{k_1 \dots k_N} \sum_n \log s_{k_n n} - c \sum_n |k_n - k_{n-1}|$$
 #
-# draws it again with less weight far from where the first line ran (a voice keeps its register), and then decides, phrase by
-# phrase, whether anything is sung. `ml.salience` prepares $H^{F_0}$ for that: it weighs each pitch by
-# the power that comes through the filter, prefers the usual range of a melody, and adds evidence for "nothing is sung".
+# draws it again with less weight far from where the first line ran (a voice keeps its register),
+# and then decides, phrase by
+# phrase, whether anything is sung. `ml.salience` prepares $H^{F_0}$ for that: it weighs each pitch
+# by
+# the power that comes through the filter, prefers the usual range of a melody, and adds evidence
+# for "nothing is sung".
 #
-# **Listen** with headphones, below the picture: the song on the left, a tone that follows the decoded melody on the right. Where do
+# **Listen** with headphones, below the picture: the song on the left, a tone that follows the
+# decoded melody on the right. Where do
 # they part?
 
 # %%
@@ -453,7 +495,8 @@ sonify.player(
 # %% [markdown]
 # ## 6. Two stems
 #
-# **Claim.** Once the melody is known, the same model takes the song apart. Run it a second time, with $H^{F_0}$ set to zero except
+# **Claim.** Once the melody is known, the same model takes the song apart. Run it a second time,
+# with $H^{F_0}$ set to zero except
 # within two rows (40 cents) of the melody. You saw in part 1 what happens to zeros.
 
 # %%
@@ -463,7 +506,8 @@ second = sfnmf.factorise(V, settings, start=start | {"H_F0": start["H_F0"] * nea
 assert np.all(second.H_F0[~near] == 0), "zeros stay zero, forty iterations long"
 
 # %% [markdown]
-# Each cell of the spectrogram is now shared out. The lead gets the share that the model says is its own, and the backing track
+# Each cell of the spectrogram is now shared out. The lead gets the share that the model says is its
+# own, and the backing track
 # gets exactly the rest (a Wiener filter; the phase is the mixture's):
 #
 # $$M = \frac{S^{F_0} \odot S^\Phi}{\hat V}, \qquad \hat X_\text{lead} = M \odot X, \qquad
@@ -500,8 +544,10 @@ sonify.players({"lead": library["melody"], "backing": library["accompaniment"]},
 
 
 # %% [markdown]
-# In decibels: SDR compares what we got with the true stem (higher is better; the mix itself is the floor). The last column switches
-# on a white spectrum beside the combs in sung frames, for breath and consonants (Durrieu's "unvoiced" extension).
+# In decibels: SDR compares what we got with the true stem (higher is better; the mix itself is the
+# floor). The last column switches
+# on a white spectrum beside the combs in sung frames, for breath and consonants (Durrieu's
+# "unvoiced" extension).
 
 # %%
 def sdr_db(estimate):
@@ -518,25 +564,35 @@ for name, line in {"decoded": melody, "true": song.melody}.items():
 
 
 # %% [markdown]
-# The melody decides: a wrong note in the line is a wrong sound in the lead, and the true note stays in the backing track. The white
-# spectrum can help or harm, for it also lets cymbals in; listen before you believe a tenth of a decibel.
+# The melody decides: a wrong note in the line is a wrong sound in the lead, and the true note stays
+# in the backing track. The white
+# spectrum can help or harm, for it also lets cymbals in; listen before you believe a tenth of a
+# decibel.
 #
 # ## Honest limits
 #
-# - **It starts from noise.** Two seeds end in different places: with the published system on a real song they agree on about 0.76
+# - **It starts from noise.** Two seeds end in different places: with the published system on a real
+# song they agree on about 0.76
 #   of the sung frames. Report a seed with every number, or a mean over several.
-# - **Octaves.** Every second tooth of a comb is the comb an octave higher. The difference between RCA and RPA above is mostly this.
-# - **Any comb will do.** A loud guitar, a bass, a second singer have combs too; the model calls the strongest smooth comb "lead".
-# - **Steady tones.** A note that never moves is one spectrum that comes and goes, which is just what $W^B H^B$ is for. A test tone
+# - **Octaves.** Every second tooth of a comb is the comb an octave higher. The difference between
+# RCA and RPA above is mostly this.
+# - **Any comb will do.** A loud guitar, a bass, a second singer have combs too; the model calls the
+# strongest smooth comb "lead".
+# - **Steady tones.** A note that never moves is one spectrum that comes and goes, which is just
+# what $W^B H^B$ is for. A test tone
 #   without vibrato ends in the accompaniment.
-# - **Drums.** Where they are loud, the filter and the source wander, and a little of the voice lands in the forty free spectra.
-# - **Voicing is a guess** from the lead's level in this song. Our constants for it, for the preferred range and for the line were
+# - **Drums.** Where they are loud, the filter and the source wander, and a little of the voice
+# lands in the forty free spectra.
+# - **Voicing is a guess** from the lead's level in this song. Our constants for it, for the
+# preferred range and for the line were
 #   chosen on seven development songs; the paper takes $H^{F_0}$ as it is.
-# - **One song at a time.** Nothing is learned for the next one. Basaran and colleagues feed $H^{F_0}$ to a network that does learn.
+# - **One song at a time.** Nothing is learned for the next one. Basaran and colleagues feed
+# $H^{F_0}$ to a network that does learn.
 #
 # ## Exercises
 #
-# **a)** Write the update of $H^B$. Derive it like the one of $H^{F_0}$: how does $\hat V$ depend on $H^B$? ($\omega = 1$.)
+# **a)** Write the update of $H^B$. Derive it like the one of $H^{F_0}$: how does $\hat V$ depend on
+# $H^B$? ($\omega = 1$.)
 
 # %% tags=["exercise"]
 def update_H_B(V, V_hat, W_B, H_B):
@@ -555,8 +611,10 @@ def update_H_B(V, V_hat, W_B, H_B):
 checks.check_02_a(update_H_B)
 
 # %% [markdown]
-# **b)** Starve and flood the accompaniment. Factorise `V4` below with 1, 40 and 160 accompaniment parts, seed 0 (the settings:
-# `replace(settings, n_accompaniment=...)`), take the brightest row of $H^{F_0}$ and give the three raw pitch accuracies. Guess
+# **b)** Starve and flood the accompaniment. Factorise `V4` below with 1, 40 and 160 accompaniment
+# parts, seed 0 (the settings:
+# `replace(settings, n_accompaniment=...)`), take the brightest row of $H^{F_0}$ and give the three
+# raw pitch accuracies. Guess
 # first: which one loses the lead, and why?
 
 # %%
@@ -579,8 +637,10 @@ print({parts: round(value, 2) for parts, value in accuracy.items()})
 checks.check_02_b(accuracy, V4, four.melody)
 
 # %% [markdown]
-# **c)** Somebody computed this $H^{F_0}$ with a dictionary that starts at another frequency, and labelled its rows from 55 Hz all
-# the same. Find the frequency in Hz at which the dictionary really began. (Tuning is the same disease in small: for an orchestra
+# **c)** Somebody computed this $H^{F_0}$ with a dictionary that starts at another frequency, and
+# labelled its rows from 55 Hz all
+# the same. Find the frequency in Hz at which the dictionary really began. (Tuning is the same
+# disease in small: for an orchestra
 # at A4 = 442 Hz the grid should begin at 55.25 Hz.)
 
 # %%
@@ -615,12 +675,19 @@ checks.check_02_c(fmin_hz)
 #
 # ## Sources
 #
-# - J.-L. Durrieu, G. Richard, B. David, C. Févotte: *Source/filter model for unsupervised main melody extraction from polyphonic
-#   audio signals*, IEEE TASLP 2010. J.-L. Durrieu, B. David, G. Richard: *A musically motivated mid-level representation for pitch
-#   estimation and musical audio source separation*, IEEE JSTSP 2011. The model, the updates and the separation.
-# - D. Basaran, S. Essid, G. Peeters: *Main melody extraction with source-filter NMF and CRNN*, ISMIR 2018. Parameters, and the
+# - J.-L. Durrieu, G. Richard, B. David, C. Févotte: *Source/filter model for unsupervised main
+# melody extraction from polyphonic
+# audio signals*, IEEE TASLP 2010. J.-L. Durrieu, B. David, G. Richard: *A musically motivated
+# mid-level representation for pitch
+# estimation and musical audio source separation*, IEEE JSTSP 2011. The model, the updates and the
+# separation.
+# - D. Basaran, S. Essid, G. Peeters: *Main melody extraction with source-filter NMF and CRNN*,
+# ISMIR 2018. Parameters, and the
 #   comparison with the CQT.
-# - D. Lee, S. Seung: *Algorithms for non-negative matrix factorization*, NIPS 2001. C. Févotte, N. Bertin, J.-L. Durrieu:
-#   *Nonnegative matrix factorization with the Itakura-Saito divergence*, Neural Computation 2009. C. Févotte, J. Idier: *Algorithms
-#   for nonnegative matrix factorization with the beta-divergence*, Neural Computation 2011 (why $\omega = 1/2$ never rises).
+# - D. Lee, S. Seung: *Algorithms for non-negative matrix factorization*, NIPS 2001. C. Févotte, N.
+# Bertin, J.-L. Durrieu:
+# *Nonnegative matrix factorization with the Itakura-Saito divergence*, Neural Computation 2009. C.
+# Févotte, J. Idier: *Algorithms
+# for nonnegative matrix factorization with the beta-divergence*, Neural Computation 2011 (why
+# $\omega = 1/2$ never rises).
 # - D. Klatt, L. Klatt, JASA 1990: the glottal pulse. G. Peterson, H. Barney, JASA 1952: the vowels.

@@ -16,15 +16,21 @@
 # %% [markdown]
 # # 03 · A network that reads a salience
 #
-# Source-filter NMF (notebook 02) knows how a voice sounds and has never heard a melody. The network of this notebook has
-# learned from songs that came with theirs. It takes $H^{F_0}$, looks at it through five small windows, remembers, and
-# says one of 62 words in every frame: one of 61 notes, or "no melody". At the end of this notebook you will be able to
+# Source-filter NMF (notebook 02) knows how a voice sounds and has never heard a melody. The network
+# of this notebook has
+# learned from songs that came with theirs. It takes $H^{F_0}$, looks at it through five small
+# windows, remembers, and
+# says one of 62 words in every frame: one of 61 notes, or "no melody". At the end of this notebook
+# you will be able to
 #
 # - take one frame from $H^{F_0}$ to a note by hand: a convolution, a step of a GRU, a softmax;
-# - look at any channel of any layer on the song's own clock, silence it, and hear what the melody loses;
-# - test a claim about a network ("this layer mends octave errors") by counting, and say so when the count disagrees.
+# - look at any channel of any layer on the song's own clock, silence it, and hear what the melody
+# loses;
+# - test a claim about a network ("this layer mends octave errors") by counting, and say so when the
+# count disagrees.
 #
-# It explains the modules `models.crnn`, `models.run` and `explain`. You need 90 minutes; notebook 02 is where $H^{F_0}$
+# It explains the modules `models.crnn`, `models.run` and `explain`. You need 90 minutes; notebook
+# 02 is where $H^{F_0}$
 # comes from.
 
 # %%
@@ -51,8 +57,10 @@ from melodylab.models import inputs, run
 # %% [markdown]
 # ## Warm-up: two answers to one song
 #
-# The demo song with its singer turned down: she is 4 dB softer than the band. Listen to the song, then to the song (left)
-# with a tone (right) that follows the melody found by source-filter NMF, then by the network. Where does each go wrong?
+# The demo song with its singer turned down: she is 4 dB softer than the band. Listen to the song,
+# then to the song (left)
+# with a tone (right) that follows the melody found by source-filter NMF, then by the network. Where
+# does each go wrong?
 
 # %%
 song = ml.demo_song(seed=0, seconds=8, lead_db=-4).excerpt(
@@ -75,16 +83,22 @@ for name, line in melodies.items():
     )
 
 # %% [markdown]
-# Both start from the same $H^{F_0}$. `sfnmf` draws a smooth line through it, with rules that people wrote down;
-# `sf-crnn-1` has learned what to do with it, from songs that a program made (notebook 10), and decides every frame
+# Both start from the same $H^{F_0}$. `sfnmf` draws a smooth line through it, with rules that people
+# wrote down;
+# `sf-crnn-1` has learned what to do with it, from songs that a program made (notebook 10), and
+# decides every frame
 # without a rule about smoothness.
 #
 # ## 1. From $H^{F_0}$ to a note, by hand
 #
-# **A convolution** slides a small window along its input and writes down a weighted sum at every stop. The first layer's
-# window is five rows high, and moves on by five: $y_k = b + \sum_{i=-2}^{2} w_i\, x_{5k+i}$. A toy of 11 rows, hence
-# three semitones (rows 0, 5 and 10), with the weights 1, 2, 3, 2, 1 and no bias. A note in tune, $1, 3, 1$ around row 5,
-# gives $y_1 = 2\cdot 1 + 3\cdot 3 + 2\cdot 1 = 13$. The same note 40 cents sharp, around row 7, gives
+# **A convolution** slides a small window along its input and writes down a weighted sum at every
+# stop. The first layer's
+# window is five rows high, and moves on by five: $y_k = b + \sum_{i=-2}^{2} w_i\, x_{5k+i}$. A toy
+# of 11 rows, hence
+# three semitones (rows 0, 5 and 10), with the weights 1, 2, 3, 2, 1 and no bias. A note in tune,
+# $1, 3, 1$ around row 5,
+# gives $y_1 = 2\cdot 1 + 3\cdot 3 + 2\cdot 1 = 13$. The same note 40 cents sharp, around row 7,
+# gives
 # $y_1 = 2 \cdot 1 + 1\cdot 3 = 5$ and $y_2 = 1$:
 
 # %%
@@ -103,8 +117,10 @@ for name, rows in {"in tune": (4, 5, 6), "40 cents sharp": (6, 7, 8)}.items():
     assert np.allclose(y, by_torch[0, 0]), "by hand and by torch"
 
 # %% [markdown]
-# So 301 rows become 61, each in the middle of a semitone, and a row belongs to one semitone only. That is the poster's
-# first claim about its layers, that the first one gathers the energy around a semitone on top of it. We plant 301 lines,
+# So 301 rows become 61, each in the middle of a semitone, and a row belongs to one semitone only.
+# That is the poster's
+# first claim about its layers, that the first one gathers the energy around a semitone on top of
+# it. We plant 301 lines,
 # one at a time, and look where the trained layer answers:
 
 # %%
@@ -126,9 +142,12 @@ assert reached == [[round(row / 5)] for row in range(301)], (
 )
 
 # %% [markdown]
-# **A softmax** turns numbers of any kind, the *logits* $z$, into probabilities: $p_c = e^{z_c} / \sum_j e^{z_j}$. With
-# three classes, "no melody" and two notes, and $z = (1, 2, 0.5)$: $e^z = (2.72, 7.39, 1.65)$, their sum is 11.76, so
-# $p = (0.23, 0.63, 0.14)$. The frame is sung, and it is the first note, because that one beats "no melody":
+# **A softmax** turns numbers of any kind, the *logits* $z$, into probabilities: $p_c = e^{z_c} /
+# \sum_j e^{z_j}$. With
+# three classes, "no melody" and two notes, and $z = (1, 2, 0.5)$: $e^z = (2.72, 7.39, 1.65)$, their
+# sum is 11.76, so
+# $p = (0.23, 0.63, 0.14)$. The frame is sung, and it is the first note, because that one beats "no
+# melody":
 
 # %%
 p = np.exp([1, 2, 0.5]) / np.exp([1, 2, 0.5]).sum()
@@ -136,14 +155,18 @@ assert np.allclose(p, [0.23, 0.63, 0.14], atol=0.005)
 assert np.allclose(p, torch.softmax(torch.tensor([1, 2, 0.5]), dim=0)), "by hand and by torch"
 
 # %% [markdown]
-# **A GRU** carries a memory $h$ from frame to frame. At each it forms a proposal $\tilde h$, and a gate $z$ between 0 and
-# 1 says how much of the old memory stays (here $z$ is a gate; letters are few). A second gate $r$ says how much of the
+# **A GRU** carries a memory $h$ from frame to frame. At each it forms a proposal $\tilde h$, and a
+# gate $z$ between 0 and
+# 1 says how much of the old memory stays (here $z$ is a gate; letters are few). A second gate $r$
+# says how much of the
 # old memory the proposal may see:
 #
 # $$r = \sigma(W_r x_n + U_r h_{n-1} + b_r), \quad z = \sigma(W_z x_n + U_z h_{n-1} + b_z), \quad
-#   \tilde h = \tanh(W x_n + r \odot U h_{n-1} + b), \quad h_n = (1 - z) \odot \tilde h + z \odot h_{n-1}.$$
+# \tilde h = \tanh(W x_n + r \odot U h_{n-1} + b), \quad h_n = (1 - z) \odot \tilde h + z \odot
+# h_{n-1}.$$
 #
-# One step of the trained network in the song, frame 199 to frame 200, by hand. $x_n$ are the 61 numbers that the
+# One step of the trained network in the song, frame 199 to frame 200, by hand. $x_n$ are the 61
+# numbers that the
 # convolutions hand on.
 
 # %%
@@ -176,15 +199,18 @@ assert np.allclose((1 - z) * proposal + z * memory[:, 199], memory[:, 200], atol
 )
 
 # %% [markdown]
-# A second GRU runs backwards, so every frame is decided with the past *and* the future at hand: 256 numbers, from which a
+# A second GRU runs backwards, so every frame is decided with the past *and* the future at hand: 256
+# numbers, from which a
 # dense layer makes the 62 logits.
 #
 # *Question:* what does a unit do whose gate $z$ stays at 1? And one whose gate stays at 0?
 #
 # ## 2. 307,199 numbers, and a wall
 #
-# **Claim.** One can count a network on a sheet of paper. A convolution from $m$ to $n$ channels with a window of
-# $a \times b$ has $n(mab + 1)$ numbers, the normalisation after it $2n$; a GRU of $n$ units that hears $m$ numbers has
+# **Claim.** One can count a network on a sheet of paper. A convolution from $m$ to $n$ channels
+# with a window of
+# $a \times b$ has $n(mab + 1)$ numbers, the normalisation after it $2n$; a GRU of $n$ units that
+# hears $m$ numbers has
 # $3n(m + n + 1)$ in each direction; a dense layer $n(m+1)$.
 
 # %%
@@ -205,13 +231,18 @@ for name, count in by_hand.items():
 assert sum(by_hand.values()) == 307_199, "the number that the poster gives"
 
 # %% [markdown]
-# Nearly half of the numbers are in the GRU, and the network is still small: 0.8 MB in the file. Look at the heights of
-# the windows: layers 2 and 3 can compare neighbouring semitones, and only layer 4 can see a note and its octave at once.
+# Nearly half of the numbers are in the GRU, and the network is still small: 0.8 MB in the file.
+# Look at the heights of
+# the windows: layers 2 and 3 can compare neighbouring semitones, and only layer 4 can see a note
+# and its octave at once.
 # Keep that for part 5.
 #
-# **The wall.** The convolutions work on *patches* of 25 frames (0.29 s) and never look across their border; the GRU then
-# runs along 20 of them. Plant an impulse in the last frame of a patch. Layers 2 to 4 see one frame to either side, three
-# in all: three frames on the left change, none on the right. A twin with the same weights and without the wall shows what
+# **The wall.** The convolutions work on *patches* of 25 frames (0.29 s) and never look across their
+# border; the GRU then
+# runs along 20 of them. Plant an impulse in the last frame of a patch. Layers 2 to 4 see one frame
+# to either side, three
+# in all: three frames on the left change, none on the right. A twin with the same weights and
+# without the wall shows what
 # is lost.
 
 # %%
@@ -243,7 +274,8 @@ assert changed["25-frame patches"].max() == 124 and changed["no wall"].max() == 
 )
 
 # %% [markdown]
-# Only the GRU crosses, and it carries one message over: 61 numbers a frame. How far does the impulse reach then?
+# Only the GRU crosses, and it carries one message over: 61 numbers a frame. How far does the
+# impulse reach then?
 
 # %%
 moved = np.abs(run.salience(model, planted).values - run.salience(model, picture).values).max(
@@ -256,17 +288,23 @@ print(
 assert far.min() < 121 or far.max() > 124, "the memory carries it further than the convolutions"
 
 # %% [markdown]
-# *Change something:* plant the impulse in frame 112, the middle of the patch. Where does the wall matter now?
+# *Change something:* plant the impulse in frame 112, the middle of the patch. Where does the wall
+# matter now?
 #
 # ## 3. The poster's picture
 #
-# **Claim.** From stage to stage the picture of the melody becomes clearer. Basaran, Essid and Peeters show it with four
-# pictures of one song: $H^{F_0}$, what the convolutions (CNN1) hand on, the classifier, and the truth. Here they are,
-# live, one above the other, with a cursor at a moment chosen on purpose: the brightest row of the input is wrong there,
+# **Claim.** From stage to stage the picture of the melody becomes clearer. Basaran, Essid and
+# Peeters show it with four
+# pictures of one song: $H^{F_0}$, what the convolutions (CNN1) hand on, the classifier, and the
+# truth. Here they are,
+# live, one above the other, with a cursor at a moment chosen on purpose: the brightest row of the
+# input is wrong there,
 # and the network is right.
 #
-# One thing first. Nobody told the convolutions to keep a note in its row; the GRU can read any row. So our network may
-# write every note some semitones off, always as many, or as two lines at once: a handwriting that only it must read.
+# One thing first. Nobody told the convolutions to keep a note in its row; the GRU can read any row.
+# So our network may
+# write every note some semitones off, always as many, or as two lines at once: a handwriting that
+# only it must read.
 # `explain.clearest_reading` finds the distance of the clearest line, and we move the picture back.
 
 # %%
@@ -305,8 +343,10 @@ show(figure, alt=alt, dpi=70)
 
 
 # %% [markdown]
-# "Clearer" can be counted. If a frame's values are shares $q_k$ that sum to 1, then $\exp(-\sum_k q_k \log q_k)$ says how
-# many notes are *in play*: 1 if one has it all, 61 if all have the same. And how often is the strongest note right? We
+# "Clearer" can be counted. If a frame's values are shares $q_k$ that sum to 1, then $\exp(-\sum_k
+# q_k \log q_k)$ says how
+# many notes are *in play*: 1 if one has it all, 61 if all have the same. And how often is the
+# strongest note right? We
 # count on five other songs, so that what we chose on the first cannot help.
 
 # %%
@@ -356,14 +396,18 @@ verdict(
 assert rows[:, 5].mean() > rows[:, 3].mean(), "on the whole, the network is worth its numbers"
 
 # %% [markdown]
-# Where a verdict says NOT, believe the count and not the sentence. A glow in all rows, for instance, puts many notes in
-# play and does no harm, as long as it says nothing: the GRU can subtract it. *Question:* and a stage with *few* notes in
+# Where a verdict says NOT, believe the count and not the sentence. A glow in all rows, for
+# instance, puts many notes in
+# play and does no harm, as long as it says nothing: the GRU can subtract it. *Question:* and a
+# stage with *few* notes in
 # play that is often wrong, what would its picture look like?
 #
 # ## 4. Look in, and reach in
 #
-# **Claim.** A picture of a channel tells what it does, not what it is *for*. For that, take it away. Here are the 16
-# channels of layer 4 in the first song, with the true melody drawn thin. Some are blue where others are red: after the
+# **Claim.** A picture of a channel tells what it does, not what it is *for*. For that, take it
+# away. Here are the 16
+# channels of layer 4 in the first song, with the true melody drawn thin. Some are blue where others
+# are red: after the
 # normalisation, 0 is about the average.
 
 # %%
@@ -374,7 +418,8 @@ show(figure, alt=alt, dpi=75)
 
 
 # %% [markdown]
-# Now silence each in turn: it says 0 everywhere, and what comes after is computed anew. Guess before you run: of 16
+# Now silence each in turn: it says 0 everywhere, and what comes after is computed anew. Guess
+# before you run: of 16
 # channels, how many can the network not do without?
 
 # %%
@@ -412,9 +457,12 @@ alt = "Left: sixteen bars, the notes that change if one channel is silenced. Rig
 show(figure, alt=alt, dpi=70)
 
 # %% [markdown]
-# Compare the bars with the curve. Where single channels do little and many together a lot, the knowledge is spread: they
-# stand in for one another. "Channel 7 is the octave detector" is then a sentence about a picture, not about the network.
-# **Listen** to the network as it is, without its most important channel, and without as many as it takes to change a
+# Compare the bars with the curve. Where single channels do little and many together a lot, the
+# knowledge is spread: they
+# stand in for one another. "Channel 7 is the octave detector" is then a sentence about a picture,
+# not about the network.
+# **Listen** to the network as it is, without its most important channel, and without as many as it
+# takes to change a
 # quarter of the notes:
 
 # %%
@@ -427,8 +475,10 @@ sonify.players(tones, song.sr, start_s=1, seconds=3)
 # %% [markdown]
 # ### The panel: any layer, any channel
 #
-# Choose a layer and a channel, move the cursor, silence the channel: picture, scores and sound follow. Try `cnn.layer5`,
-# which has only one channel, so everything goes through it. Is there a channel that lights up at the *beginnings* of
+# Choose a layer and a channel, move the cursor, silence the channel: picture, scores and sound
+# follow. Try `cnn.layer5`,
+# which has only one channel, so everything goes through it. Is there a channel that lights up at
+# the *beginnings* of
 # notes? In the `gru`, units 0 to 127 run forwards and 128 to 255 backwards.
 
 # %%
@@ -446,9 +496,12 @@ show(figure, alt=alt, dpi=60)
 # %% [markdown]
 # ## 5. Which layer mends which mistake?
 #
-# **Claim** (the poster's): layers 2 and 3 learn to overcome confusions with notes one or two semitones away, and layer 4
-# learns the patterns of octave errors. The heights of their windows make it plausible. Plausible is not counted. So let
-# every layer speak for itself: in each take the channel that shows the melody best, *chosen on the first song*, and call
+# **Claim** (the poster's): layers 2 and 3 learn to overcome confusions with notes one or two
+# semitones away, and layer 4
+# learns the patterns of octave errors. The heights of their windows make it plausible. Plausible is
+# not counted. So let
+# every layer speak for itself: in each take the channel that shows the melody best, *chosen on the
+# first song*, and call
 # its strongest row the melody of the five others. Then sort the mistakes.
 
 # %%
@@ -495,10 +548,14 @@ for kind in ("near", "octave"):
     )
 
 # %% [markdown]
-# Read the verdicts with care, whichever they are. One channel of a layer is a witness, not the layer; and where a note is
-# written as two lines, the strongest row is wrong as often as the other line is brighter. Errors by a semitone are few
-# already in $H^{F_0}$ of our clean songs; the classes are rounded to semitones, so at the *output* vibrato and glides
-# count as such errors. And the largest heap of the input, "other"? Ask where its brightest row was: below the singer's
+# Read the verdicts with care, whichever they are. One channel of a layer is a witness, not the
+# layer; and where a note is
+# written as two lines, the strongest row is wrong as often as the other line is brighter. Errors by
+# a semitone are few
+# already in $H^{F_0}$ of our clean songs; the classes are rounded to semitones, so at the *output*
+# vibrato and glides
+# count as such errors. And the largest heap of the input, "other"? Ask where its brightest row was:
+# below the singer's
 # range there is the bass, above it cymbals and partials, within it chords.
 
 # %%
@@ -523,9 +580,12 @@ print(
 #
 # ## 6. What the input is worth, and what the memory
 #
-# **Two claims of the poster:** a better salience at the input makes a better network ($H^{F_0}$ against a CQT), and so
-# does recurrence. To test a claim about *training*, one has to train. We trained the network with CNN1 three times each
-# on the same synthetic songs, with other dice, 300 short steps each, and scored all on seven real songs that none had heard.
+# **Two claims of the poster:** a better salience at the input makes a better network ($H^{F_0}$
+# against a CQT), and so
+# does recurrence. To test a claim about *training*, one has to train. We trained the network with
+# CNN1 three times each
+# on the same synthetic songs, with other dice, 300 short steps each, and scored all on seven real
+# songs that none had heard.
 
 # %%
 trained = {}
@@ -573,10 +633,14 @@ show(
 )
 
 # %% [markdown]
-# (**AUC** is the voicing alone: how often a sung frame has more voicing than one without melody; 0.5 is a coin.) Three
-# trainings whose ranges do not touch are a good sign and no proof; ranges that do touch mean: not shown *here*. As
-# published, on 27 songs of MedleyDB and with the larger CNN2: the network on $H^{F_0}$ has an OA of 0.635, on the CQT
-# 0.569, without GRU 0.593. Those larger networks we could train only once each, 450 steps on the same songs:
+# (**AUC** is the voicing alone: how often a sung frame has more voicing than one without melody;
+# 0.5 is a coin.) Three
+# trainings whose ranges do not touch are a good sign and no proof; ranges that do touch mean: not
+# shown *here*. As
+# published, on 27 songs of MedleyDB and with the larger CNN2: the network on $H^{F_0}$ has an OA of
+# 0.635, on the CQT
+# 0.569, without GRU 0.593. Those larger networks we could train only once each, 450 steps on the
+# same songs:
 
 # %%
 wide = {row["network"]: row for row in ml.weights.experiments()["wide"]}
@@ -596,10 +660,13 @@ for figure in ("OA", "RPA"):
     )
 
 # %% [markdown]
-# One training each says nothing about the next one: hold the differences against the ranges above. And look at AUC: the
-# CQT says more surely *whether* somebody sings, for it keeps the loudness that $H^{F_0}$, each frame summing to 1, throws away.
+# One training each says nothing about the next one: hold the differences against the ranges above.
+# And look at AUC: the
+# CQT says more surely *whether* somebody sings, for it keeps the loudness that $H^{F_0}$, each
+# frame summing to 1, throws away.
 #
-# **Memory, live.** One can also take the memory from a trained network, without training: let it hear only 25 frames at a
+# **Memory, live.** One can also take the memory from a trained network, without training: let it
+# hear only 25 frames at a
 # time, so that nothing from before or after can help.
 
 # %%
@@ -617,14 +684,18 @@ for frames in (25, 50, 125, 500):
 assert model.block_frames == 500, "as it was"
 
 # %% [markdown]
-# *Question:* this network learned *with* a memory and lost it. Why is that another experiment than a network that never
+# *Question:* this network learned *with* a memory and lost it. Why is that another experiment than
+# a network that never
 # had one?
 #
 # ## 7. Voices and guitars
 #
-# **Claim** (the poster's): a singer's melody is found more often than an instrument's. On its test songs SF-CRNN-1 has an
-# OA of 0.638 for singing and 0.466 for instruments, an RPA of 0.791 and 0.647, an RCA of 0.804 and 0.726. Ours, from the
-# card of the shipped weights: five development songs with a singer, one led by a clean guitar (Shadows), one by a driven
+# **Claim** (the poster's): a singer's melody is found more often than an instrument's. On its test
+# songs SF-CRNN-1 has an
+# OA of 0.638 for singing and 0.466 for instruments, an RPA of 0.791 and 0.647, an RCA of 0.804 and
+# 0.726. Ours, from the
+# card of the shipped weights: five development songs with a singer, one led by a clean guitar
+# (Shadows), one by a driven
 # one (Zeppelin). The voicing constant of each was chosen on the six others.
 
 # %%
@@ -661,16 +732,21 @@ for key in ("OA", "RPA", "RCA"):
     )
 
 # %% [markdown]
-# Two guitars are two songs, not "instruments". Compare their distance with that *between the singers* before you make a
-# law of it. A guitar's comb is as good a comb as a voice's; what it lacks is vibrato, and what it shares with the band is
+# Two guitars are two songs, not "instruments". Compare their distance with that *between the
+# singers* before you make a
+# law of it. A guitar's comb is as good a comb as a voice's; what it lacks is vibrato, and what it
+# shares with the band is
 # its sound.
 #
 # ## 8. What does one decision rest on?
 #
-# **Claim.** For one note at one moment one can ask which cells of the input spoke for it. *Integrated gradients* walk in
+# **Claim.** For one note at one moment one can ask which cells of the input spoke for it.
+# *Integrated gradients* walk in
 # a straight line from silence to the song and add up the gradients on the way,
-# $a_i = x_i \int_0^1 \frac{\partial f(\alpha x)}{\partial x_i} d\alpha$. Here $f$ is the log odds of the note,
-# $\log \frac{p}{1-p}$, and the sum of all $a_i$ is $f(x) - f(0)$: nothing is lost. We ask at the moment of part 3, when
+# $a_i = x_i \int_0^1 \frac{\partial f(\alpha x)}{\partial x_i} d\alpha$. Here $f$ is the log odds
+# of the note,
+# $\log \frac{p}{1-p}$, and the sum of all $a_i$ is $f(x) - f(0)$: nothing is lost. We ask at the
+# moment of part 3, when
 # the network overruled its input.
 
 # %%
@@ -701,7 +777,8 @@ print(
 )
 
 # %% [markdown]
-# Do not believe the picture; test it. Silence the hundred cells that speak most in favour, then a hundred of the
+# Do not believe the picture; test it. Silence the hundred cells that speak most in favour, then a
+# hundred of the
 # brightest cells instead:
 
 # %%
@@ -723,28 +800,39 @@ assert left_over["most in favour"] < whole, "without its evidence the note is le
 
 
 # %% [markdown]
-# What it cannot tell: *why*. The answer depends on what "nothing" is (silence here; an average frame would give other
-# colours), shares out what only works together, and the way from silence to the song leads through half-songs the network
-# never heard. It is about this network, not about music: another training with the same score may rest on other cells.
+# What it cannot tell: *why*. The answer depends on what "nothing" is (silence here; an average
+# frame would give other
+# colours), shares out what only works together, and the way from silence to the song leads through
+# half-songs the network
+# never heard. It is about this network, not about music: another training with the same score may
+# rest on other cells.
 #
 # ## Honest limits
 #
-# - **It can only read what is written.** A note that source-filter NMF does not see is gone; and $H^{F_0}$ begins from
+# - **It can only read what is written.** A note that source-filter NMF does not see is gone; and
+# $H^{F_0}$ begins from
 #   dice (notebook 02).
-# - **Semitones.** 61 notes, 100 cents each: vibrato, glides and blue notes are steps. For intonation, look into $H^{F_0}$
+# - **Semitones.** 61 notes, 100 cents each: vibrato, glides and blue notes are steps. For
+# intonation, look into $H^{F_0}$
 #   around the answer.
-# - **Voicing is the weak side.** "No melody" is one class among 62, and it depends on the songs it learned from more than
+# - **Voicing is the weak side.** "No melody" is one class among 62, and it depends on the songs it
+# learned from more than
 #   pitch does.
-# - **Learned from synthetic songs**, because recordings with a true melody may not be passed on. The published one
+# - **Learned from synthetic songs**, because recordings with a true melody may not be passed on.
+# The published one
 #   learned from 67 real songs; its scores and ours belong to different data.
-# - **The wall** of the patches, every 0.29 s, is in the published design and costs something near each border.
-# - **Counts from demo songs** are about demo songs. All verdicts of parts 3 and 5 come from five of them, six seconds
+# - **The wall** of the patches, every 0.29 s, is in the published design and costs something near
+# each border.
+# - **Counts from demo songs** are about demo songs. All verdicts of parts 3 and 5 come from five of
+# them, six seconds
 #   each.
 #
 # ## Exercises
 #
-# **a)** Decide as published: from the 62 probabilities of a frame to `(f0_hz, voiced)`. The pitch is always the best
-# *note*, also where nothing is sung; class $c \geq 1$ is $55 \cdot 2^{(c-1)/12}$ Hz; the frame is voiced if that note
+# **a)** Decide as published: from the 62 probabilities of a frame to `(f0_hz, voiced)`. The pitch
+# is always the best
+# *note*, also where nothing is sung; class $c \geq 1$ is $55 \cdot 2^{(c-1)/12}$ Hz; the frame is
+# voiced if that note
 # beats class 0.
 
 # %% tags=["exercise"]
@@ -764,7 +852,8 @@ def decide(p):
 checks.check_03_a(decide)
 
 # %% [markdown]
-# **b)** Half the memory: the same network with a GRU of 64 units in each direction. How many trainable numbers does it
+# **b)** Half the memory: the same network with a GRU of 64 units in each direction. How many
+# trainable numbers does it
 # have? Use pencil and paper first; nothing but the last two lines of the table in part 2 changes.
 
 # %% tags=["exercise"]
@@ -789,8 +878,10 @@ print(f"{numbers:,}")
 checks.check_03_b(numbers)
 
 # %% [markdown]
-# **c)** Somebody silenced one channel of layer 4 and does not say which. All you get is `puzzle`, what the network then
-# said about `picture`. Find the channel. (`explain.ablate`, a loop, and a measure of how alike two saliences are.)
+# **c)** Somebody silenced one channel of layer 4 and does not say which. All you get is `puzzle`,
+# what the network then
+# said about `picture`. Find the channel. (`explain.ablate`, a loop, and a measure of how alike two
+# saliences are.)
 
 # %%
 puzzle = checks.puzzle_03_c(model, picture)  # a Salience
@@ -817,19 +908,26 @@ checks.check_03_c(channel, model, picture)
 # ## Do you remember?
 #
 # 1. Why can layer 1 not confuse two semitones, and which layer is the first that can see an octave?
-# 2. An impulse in frame 124 changes frame 125 of the output, but not of CNN1. Which part carried it there?
-# 3. A channel's picture follows the melody closely, and silencing it changes nothing. How can both be?
+# 2. An impulse in frame 124 changes frame 125 of the output, but not of CNN1. Which part carried it
+# there?
+# 3. A channel's picture follows the melody closely, and silencing it changes nothing. How can both
+# be?
 # 4. Of three trainings each, the means differ by 0.02 and the ranges overlap. What may you claim?
 # 5. What do integrated gradients add up to, and to which question are they *no* answer?
 #
 # ## Sources
 #
-# - D. Basaran, S. Essid, G. Peeters: *Main melody extraction with source-filter NMF and CRNN*, ISMIR 2018. The network,
+# - D. Basaran, S. Essid, G. Peeters: *Main melody extraction with source-filter NMF and CRNN*,
+# ISMIR 2018. The network,
 #   the claims of parts 1, 3, 5, 6 and 7, and the published figures.
-# - J.-L. Durrieu, B. David, G. Richard: *A musically motivated mid-level representation for pitch estimation and musical
+# - J.-L. Durrieu, B. David, G. Richard: *A musically motivated mid-level representation for pitch
+# estimation and musical
 #   audio source separation*, IEEE JSTSP 2011. Where $H^{F_0}$ comes from.
-# - R. Bittner, B. McFee, J. Salamon, P. Li, J. P. Bello: *Deep salience representations for f0 estimation in polyphonic
+# - R. Bittner, B. McFee, J. Salamon, P. Li, J. P. Bello: *Deep salience representations for f0
+# estimation in polyphonic
 #   music*, ISMIR 2017. CNN2.
-# - K. Cho et al.: *Learning phrase representations using RNN encoder-decoder for statistical machine translation*, EMNLP
+# - K. Cho et al.: *Learning phrase representations using RNN encoder-decoder for statistical
+# machine translation*, EMNLP
 #   2014. The GRU.
-# - M. Sundararajan, A. Taly, Q. Yan: *Axiomatic attribution for deep networks*, ICML 2017. Integrated gradients.
+# - M. Sundararajan, A. Taly, Q. Yan: *Axiomatic attribution for deep networks*, ICML 2017.
+# Integrated gradients.

@@ -16,12 +16,16 @@
 # %% [markdown]
 # # 04 · Filters that nobody drew
 #
-# All networks so far began with a picture that people designed: windows, bins, exponents. The network of Chen, Li and Chi (2019) begins
-# with the waveform. Its first layer is a row of small filters, of two lengths, and what they filter is learned. At the end of
+# All networks so far began with a picture that people designed: windows, bins, exponents. The
+# network of Chen, Li and Chi (2019) begins
+# with the waveform. Its first layer is a row of small filters, of two lengths, and what they filter
+# is learned. At the end of
 # this notebook you will be able to
 #
-# - read a convolution on a waveform as a filter bank, and say which frequencies a kernel of 64 or 960 samples can tell apart;
-# - look at learned kernels before, between and after two trainings, sort them, and say what the order is for;
+# - read a convolution on a waveform as a filter bank, and say which frequencies a kernel of 64 or
+# 960 samples can tell apart;
+# - look at learned kernels before, between and after two trainings, sort them, and say what the
+# order is for;
 # - take a length, a kernel or a branch away, and count what it was worth.
 #
 # It explains the module `models.multires`. You need 90 minutes, and notebook 01 for windows.
@@ -79,13 +83,16 @@ show(
 )
 
 # %% [markdown]
-# At 16 kHz 64 samples are 4 ms, 960 are 60 ms. The main lobe of a rectangular window is $2\,sr/L$ wide: 500 Hz and 33 Hz. So only the
+# At 16 kHz 64 samples are 4 ms, 960 are 60 ms. The main lobe of a rectangular window is $2\,sr/L$
+# wide: 500 Hz and 33 Hz. So only the
 # long one can tell two notes apart, and only the short one can follow the *pulses* of a voice.
 #
 # ## 1. A convolution is a filter bank
 #
-# **Claim.** The first layer computes $y_k[n] = |\sum_i w_k[i]\, x[160 n + i]|$ for 128 kernels of either length. Were $w_k$
-# a cosine, $y_k$ would be a cell of a spectrum. By hand: eight samples that hold two turns of a cosine, and kernels with one, two and
+# **Claim.** The first layer computes $y_k[n] = |\sum_i w_k[i]\, x[160 n + i]|$ for 128 kernels of
+# either length. Were $w_k$
+# a cosine, $y_k$ would be a cell of a spectrum. By hand: eight samples that hold two turns of a
+# cosine, and kernels with one, two and
 # three turns:
 
 # %%
@@ -98,13 +105,17 @@ by_torch = torch.nn.functional.conv1d(torch.tensor(x[None, None]), torch.tensor(
 assert np.allclose(by_torch, [0, 4, 0]), "torch's convolution is this product"
 
 # %% [markdown]
-# A cosine kernel answers a sine with silence, so one kernel sees a steady tone flicker with its phase. A network mends that with many
-# kernels. *Question:* how many kernels does an STFT use for one frequency, and what does it do with their answers?
+# A cosine kernel answers a sine with silence, so one kernel sees a steady tone flicker with its
+# phase. A network mends that with many
+# kernels. *Question:* how many kernels does an STFT use for one frequency, and what does it do with
+# their answers?
 #
 # ## 2. Before, between, after
 #
-# **Claim** (the poster's Figures 2 and 3): from noise, training makes band-pass filters. Each column is a kernel, brightness is what it
-# lets through. Left: the random numbers of the beginning. Middle: after the first training, of a network that has one-dimensional
+# **Claim** (the poster's Figures 2 and 3): from noise, training makes band-pass filters. Each
+# column is a kernel, brightness is what it
+# lets through. Left: the random numbers of the beginning. Middle: after the first training, of a
+# network that has one-dimensional
 # convolutions only. Right: after the second, in the network that ships.
 
 # %%
@@ -141,10 +152,12 @@ for name, network in stages.items():
         )
 
 # %% [markdown]
-# Bandwidths cannot be smaller than the kernel allows: $sr/L$, 250 Hz and 17 Hz, for a rectangle. Look which kernels come near. *Question:*
+# Bandwidths cannot be smaller than the kernel allows: $sr/L$, 250 Hz and 17 Hz, for a rectangle.
+# Look which kernels come near. *Question:*
 # where are the kernels crowded? A mel scale has half of its filters below 1 kHz; does this one?
 #
-# Here are four of the long ones as they are, the most selective of each quarter: waves with the noise of the beginning still on
+# Here are four of the long ones as they are, the most selective of each quarter: waves with the
+# noise of the beginning still on
 # them. The trainings were short; a filter bank that learned for days is smoother.
 
 # %%
@@ -164,9 +177,12 @@ show(
 # %% [markdown]
 # ## 3. Why sort them?
 #
-# **Claim** (the poster's): the kernels come in any order, so a two-dimensional kernel of the second stage, which looks at *neighbours*,
-# would find nothing; therefore a first training with one-dimensional convolutions alone, which do not care. The poster stops there. We
-# sort the kernels by frequency between the two trainings, so that neighbours are neighbours in pitch.
+# **Claim** (the poster's): the kernels come in any order, so a two-dimensional kernel of the second
+# stage, which looks at *neighbours*,
+# would find nothing; therefore a first training with one-dimensional convolutions alone, which do
+# not care. The poster stops there. We
+# sort the kernels by frequency between the two trainings, so that neighbours are neighbours in
+# pitch.
 # First the song through the long kernels, unsorted and sorted:
 
 # %%
@@ -192,7 +208,8 @@ show(
 
 
 # %% [markdown]
-# And what does the second stage lose? We put the kernels of the finished network in another order, weights and all. For a network
+# And what does the second stage lose? We put the kernels of the finished network in another order,
+# weights and all. For a network
 # without order, nothing would change but names:
 
 # %%
@@ -236,8 +253,10 @@ for name, scores in {"as trained": whole, "reordered": lost}.items():
 assert lost["RPA"] < whole["RPA"], "the second stage reads neighbours"
 
 # %% [markdown]
-# The poster's Figure 4, live: what the second stage gets to see, with a first training and without one. The network without it,
-# `multires-no-pretraining`, had the same recipe otherwise; its kernels stayed in the order that the dice gave them.
+# The poster's Figure 4, live: what the second stage gets to see, with a first training and without
+# one. The network without it,
+# `multires-no-pretraining`, had the same recipe otherwise; its kernels stayed in the order that the
+# dice gave them.
 
 # %%
 networks = {"with pre-training": model, "without": ml.load_model("multires-no-pretraining")}
@@ -264,7 +283,8 @@ show(
 )
 
 # %% [markdown]
-# One number for "neighbours belong together": how alike are the outputs of two kernels that lie side by side, how alike two by dice?
+# One number for "neighbours belong together": how alike are the outputs of two kernels that lie
+# side by side, how alike two by dice?
 
 # %%
 rng = np.random.default_rng(0)
@@ -281,8 +301,10 @@ for name, network in networks.items():
 # %% [markdown]
 # ## 4. 64 against 960
 #
-# **Claim** (the title's): several resolutions are better than one. The network has both; we silence all kernels of one length and
-# see what is left. (Networks that were *trained* with one length are in the table of part 6: that is another experiment.)
+# **Claim** (the title's): several resolutions are better than one. The network has both; we silence
+# all kernels of one length and
+# see what is left. (Networks that were *trained* with one length are in the table of part 6: that
+# is another experiment.)
 
 # %%
 def without(length):
@@ -306,8 +328,10 @@ verdict(
 # %% [markdown]
 # ## 5. Five windows side by side
 #
-# An *Inception* block looks at its input through five windows at once: a point, two squares, a tall one (15 kernels x 1 frame)
-# for what sounds together, a wide one (1 x 15 frames) for what lasts. **Claim** (the poster's): they find harmonic structure and temporal
+# An *Inception* block looks at its input through five windows at once: a point, two squares, a tall
+# one (15 kernels x 1 frame)
+# for what sounds together, a wide one (1 x 15 frames) for what lasts. **Claim** (the poster's):
+# they find harmonic structure and temporal
 # continuity. Silence each shape in each block:
 
 # %%
@@ -342,10 +366,14 @@ print(f"missed most: {shapes[where[1]]} in block {where[0] + 1}")
 # %% [markdown]
 # ## 6. Trained without it
 #
-# **Claim** (the poster's table, MIR-1K): with both lengths, an Inception stage and a pre-training, OA is 80.5 %; without
-# the pre-training 79.8 %; the "Multi-CNN" without the second stage 78.3 %. Taking a part out of a finished network, as above, says
-# what *that* network leans on; a network that learned without the part may have learned another way. So each
-# of these was trained from the beginning, three times with other dice, 200 steps on 300 synthetic songs, and scored on
+# **Claim** (the poster's table, MIR-1K): with both lengths, an Inception stage and a pre-training,
+# OA is 80.5 %; without
+# the pre-training 79.8 %; the "Multi-CNN" without the second stage 78.3 %. Taking a part out of a
+# finished network, as above, says
+# what *that* network leans on; a network that learned without the part may have learned another
+# way. So each
+# of these was trained from the beginning, three times with other dice, 200 steps on 300 synthetic
+# songs, and scored on
 # seven real songs:
 
 # %%
@@ -406,8 +434,10 @@ show(
 )
 
 # %% [markdown]
-# Two answers differ from the poster's. The pre-training is worth far more here than its 0.6 %: a head start counts most at the start.
-# And 960 samples alone do at least as well as both lengths: what the short kernels add, if anything, takes longer to learn than we waited.
+# Two answers differ from the poster's. The pre-training is worth far more here than its 0.6 %: a
+# head start counts most at the start.
+# And 960 samples alone do at least as well as both lengths: what the short kernels add, if
+# anything, takes longer to learn than we waited.
 # The longer trainings that ship, 1,000 steps each and one of a kind:
 
 # %%
@@ -416,7 +446,8 @@ for name in ("multires", "multires-no-pretraining", "multires-1d"):
     print(f"{name:>24}", {key: f"{scores[key]:.3f}" for key in figures})
 
 # %% [markdown]
-# The poster's Figure 5 sets the network's pitches beside the true ones. Here they are on top of each other, for the song of part 3:
+# The poster's Figure 5 sets the network's pitches beside the true ones. Here they are on top of
+# each other, for the song of part 3:
 
 # %%
 line = decode.peak(run.salience(model, wave, **model.card["decoding"]))
@@ -437,7 +468,8 @@ sonify.players(
 # %% [markdown]
 # ## 7. How far does it hear?
 #
-# In frequency: everything, for the last layer joins all kernels. In time we measure, as in notebook 03: which frames of the input move
+# In frequency: everything, for the last layer joins all kernels. In time we measure, as in notebook
+# 03: which frames of the input move
 # one frame's answer?
 
 # %%
@@ -450,12 +482,14 @@ assert heard_frames.min() >= -24 and heard_frames.max() <= 24, (
 )
 
 # %% [markdown]
-# A quarter of a second to either side, and that is all: no memory, as the networks of notebook 03 have one. *Question:* which part would
+# A quarter of a second to either side, and that is all: no memory, as the networks of notebook 03
+# have one. *Question:* which part would
 # you change to double it, and what would that cost?
 #
 # ### The panel: any kernel
 #
-# Choose a length and a kernel: its wave, what it lets through, and what it says of the song. Sorted by frequency, from low to high.
+# Choose a length and a kernel: its wave, what it lets through, and what it says of the song. Sorted
+# by frequency, from low to high.
 
 # %%
 panel = filter_panel(song, model, picture=wave)
@@ -472,7 +506,8 @@ show(
 # %% [markdown]
 # ## Exercises
 #
-# **a)** Write a kernel of 960 samples that answers 440 Hz, and less than a tenth as much at 400 Hz and below and at 480 Hz and above.
+# **a)** Write a kernel of 960 samples that answers 440 Hz, and less than a tenth as much at 400 Hz
+# and below and at 480 Hz and above.
 
 # %% tags=["exercise"]
 kernel = ...
@@ -483,7 +518,8 @@ kernel = np.hanning(960) * np.cos(2 * np.pi * 440 * np.arange(960) / 16000)
 checks.check_04_a(kernel)
 
 # %% [markdown]
-# **b)** Two voices sing 110 and 116.5 Hz, a semitone. At 16 kHz, how many samples must a kernel have at least, if the main lobe of its
+# **b)** Two voices sing 110 and 116.5 Hz, a semitone. At 16 kHz, how many samples must a kernel
+# have at least, if the main lobe of its
 # rectangular window, $2\,sr/L$, may be as wide as their distance?
 
 # %% tags=["exercise"]
@@ -495,7 +531,8 @@ samples = int(np.ceil(2 * 16000 / (116.5 - 110)))
 checks.check_04_b(samples)
 
 # %% [markdown]
-# **c)** Somebody silenced one shape of one block. All you get is `puzzle`. Which one, such as `(2, "tall")`?
+# **c)** Somebody silenced one shape of one block. All you get is `puzzle`. Which one, such as `(2,
+# "tall")`?
 
 # %%
 puzzle = checks.puzzle_04_c(model, wave)
@@ -516,28 +553,38 @@ checks.check_04_c(answer, model, wave)
 # %% [markdown]
 # ## Honest limits
 #
-# - **A poster, not a paper.** Rate, hop, number of kernels, depth, pitch classes and voicing are our choices, written down in
-#   `models.multires`; no code of the authors could be found to compare with. Sorting the kernels is ours, too.
-# - **Synthetic songs.** The published network learned from songs with singers; its scores on MIR-1K and ours on seven
+# - **A poster, not a paper.** Rate, hop, number of kernels, depth, pitch classes and voicing are
+# our choices, written down in
+# `models.multires`; no code of the authors could be found to compare with. Sorting the kernels is
+# ours, too.
+# - **Synthetic songs.** The published network learned from songs with singers; its scores on MIR-1K
+# and ours on seven
 #   development songs are not comparable.
 # - **Short trainings.** 200 steps show which way a part pulls at the beginning. Three dice are few.
-# - **Learned from our mixes.** A filter bank that is learned has also learned what our mixes sound like: their highest
+# - **Learned from our mixes.** A filter bank that is learned has also learned what our mixes sound
+# like: their highest
 #   note, their rooms. A designed one has not.
-# - **Levels.** The network hears the waveform as loud as it is, after one scaling for the whole song.
+# - **Levels.** The network hears the waveform as loud as it is, after one scaling for the whole
+# song.
 #
 # ## Do you remember?
 #
 # 1. Why can no kernel of 64 samples at 16 kHz tell 200 from 220 Hz, however long it trains?
-# 2. What would change in a network of 1-D convolutions if somebody shuffled its kernels, weights and all?
-# 3. Silencing the long kernels costs a trained network nearly everything; a network trained without them does much better.
+# 2. What would change in a network of 1-D convolutions if somebody shuffled its kernels, weights
+# and all?
+# 3. Silencing the long kernels costs a trained network nearly everything; a network trained without
+# them does much better.
 #    What does each of the two experiments measure?
-# 4. A magnitude without its neighbour at 90 degrees flickers. How does the bank of short kernels get around it?
+# 4. A magnitude without its neighbour at 90 degrees flickers. How does the bank of short kernels
+# get around it?
 # 5. Of the poster's 80.46 against 79.83, what would you need to know before you believe the order?
 #
 # ## Sources
 #
-# - M.-T. Chen, B.-J. Li, T.-S. Chi: *CNN based two-stage multi-resolution end-to-end model for singing melody extraction*, ICASSP 2019.
+# - M.-T. Chen, B.-J. Li, T.-S. Chi: *CNN based two-stage multi-resolution end-to-end model for
+# singing melody extraction*, ICASSP 2019.
 #   The network, the claims of parts 2 to 6, the published figures.
 # - C. Szegedy et al.: *Going deeper with convolutions*, CVPR 2015. Inception.
-# - N. Zeghidour, O. Teboul, F. de Chaumont Quitry, M. Tagliasacchi: *LEAF: a learnable frontend for audio classification*, ICLR 2021.
+# - N. Zeghidour, O. Teboul, F. de Chaumont Quitry, M. Tagliasacchi: *LEAF: a learnable frontend for
+# audio classification*, ICLR 2021.
 #   Where filter banks that learn stand since.

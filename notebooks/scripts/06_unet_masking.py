@@ -16,16 +16,20 @@
 # %% [markdown]
 # # 06 · Masks: the melody's share of every cell
 #
-# A student report (Sheehan) set out to make backing tracks: a U-Net draws a mask on a mel spectrogram, the mask takes the melody
-# out. Its author ends by saying that this way does not suffice, which one rarely reads. We follow it to where it fails, repair it step by
+# A student report (Sheehan) set out to make backing tracks: a U-Net draws a mask on a mel
+# spectrogram, the mask takes the melody
+# out. Its author ends by saying that this way does not suffice, which one rarely reads. We follow
+# it to where it fails, repair it step by
 # step, and end with your own backing track. At the end of this notebook you will be able to
 #
 # - write down the best possible mask of a toy song, and say what even the best mask cannot do;
 # - hear what becomes of a sound whose phase was thrown away, and why powers do not add up;
-# - look into a U-Net: what its skips carry, what its bottom knows, what its gate is for, and what it does with a melody that you
+# - look into a U-Net: what its skips carry, what its bottom knows, what its gate is for, and what
+# it does with a melody that you
 #   tell it.
 #
-# It explains the modules `models.unet` and `separation`. You need 90 minutes, and to know what a spectrogram is.
+# It explains the modules `models.unet` and `separation`. You need 90 minutes, and to know what a
+# spectrogram is.
 
 # %%
 import sys
@@ -55,8 +59,10 @@ from melodylab.models import inputs, run
 # %% [markdown]
 # ## Warm-up: take the singer out
 #
-# Nine seconds of a song that this package made, so that we own the singer and the band apart. First the song, then what our
-# network makes of it: the melody, and the rest, all at one level. Which of the two sounds worse, and what exactly is wrong with
+# Nine seconds of a song that this package made, so that we own the singer and the band apart. First
+# the song, then what our
+# network makes of it: the melody, and the rest, all at one level. Which of the two sounds worse,
+# and what exactly is wrong with
 # it?
 
 # %%
@@ -84,8 +90,10 @@ print(
 # %% [markdown]
 # ## 1. A mask is a table of shares
 #
-# **Claim.** A spectrogram has a number for every frequency and moment; a mask has a *share* for each of them, between 0 and 1.
-# Multiply, and what is left is one source. A toy of two frequencies and three moments; the magnitudes of the lead and the rest:
+# **Claim.** A spectrogram has a number for every frequency and moment; a mask has a *share* for
+# each of them, between 0 and 1.
+# Multiply, and what is left is one source. A toy of two frequencies and three moments; the
+# magnitudes of the lead and the rest:
 
 # %%
 toy_lead = np.array([[3.0, 4.0, 0.0], [0.0, 1.0, 0.0]])  # (2 frequencies, 3 moments)
@@ -100,8 +108,10 @@ assert np.allclose(ratio * toy_song, toy_lead), "the ratio mask gets everything 
 print("binary mask, error in each cell:\n", binary * toy_song - toy_lead)
 
 # %% [markdown]
-# The binary mask is wrong wherever both sound at once. The ratio mask is perfect, *in a world in which magnitudes add*. Ours is
-# another one: two tones of the same frequency meet with a **phase** between them. A lead of 3 and a rest of 4:
+# The binary mask is wrong wherever both sound at once. The ratio mask is perfect, *in a world in
+# which magnitudes add*. Ours is
+# another one: two tones of the same frequency meet with a **phase** between them. A lead of 3 and a
+# rest of 4:
 
 # %%
 for degrees in (0, 60, 90, 120, 180):
@@ -116,9 +126,12 @@ assert np.isclose(abs(3 + 4j) ** 2, 3**2 + 4**2), "powers add at a right angle, 
 # %% [markdown]
 # $$|a+b|^2 = |a|^2 + |b|^2 + 2\,|a||b|\cos\varphi$$
 #
-# The last term averages out over many cells, never in one. At 180 degrees the mixture is *softer* than the lead alone; the right
-# magnitude takes a share of 3, and even that has the wrong sign. Which real number $m$ brings $mX$ nearest to the lead $L$? Set
-# the derivative of $|L - mX|^2$ to zero: $m = \mathrm{Re}(L X^*) / |X|^2$, which may be negative or above 1. Cut to 0..1 it is
+# The last term averages out over many cells, never in one. At 180 degrees the mixture is *softer*
+# than the lead alone; the right
+# magnitude takes a share of 3, and even that has the wrong sign. Which real number $m$ brings $mX$
+# nearest to the lead $L$? Set
+# the derivative of $|L - mX|^2$ to zero: $m = \mathrm{Re}(L X^*) / |X|^2$, which may be negative or
+# above 1. Cut to 0..1 it is
 # the best that *any* mask can do, and it is not perfect. These masks for our song:
 
 # %%
@@ -170,17 +183,24 @@ for name, mask in ideal.items():
     print(f"{name:>12} mask: SDR {sdr_db(sound(mask * X)):.1f} dB")
 
 # %% [markdown]
-# These masks know the answer, and still they stop somewhere: an **upper bound** for every network that draws a mask. Papers take
-# the ratio mask for it. On seven real songs (the first 20 s, at 22.05 kHz) that one reaches 13.8 dB for the lead and 16.9 dB for
-# the accompaniment; on 128 mel bands, where a share is one number for a whole band, 12.2 and 15.3 dB.
+# These masks know the answer, and still they stop somewhere: an **upper bound** for every network
+# that draws a mask. Papers take
+# the ratio mask for it. On seven real songs (the first 20 s, at 22.05 kHz) that one reaches 13.8 dB
+# for the lead and 16.9 dB for
+# the accompaniment; on 128 mel bands, where a share is one number for a whole band, 12.2 and 15.3
+# dB.
 #
-# *Question:* the power ratio mask is the sharper of the two soft ones. Why? (What does squaring do to 3 and 1?)
+# *Question:* the power ratio mask is the sharper of the two soft ones. Why? (What does squaring do
+# to 3 and 1?)
 #
 # ## 2. Phase: the half that nobody draws
 #
-# **Claim.** A spectrogram shows magnitudes; a sound is made of magnitudes *and* phases. From the ideal mask we have magnitudes
-# for the lead. Which phases shall they get? Those of the mixture, which we have; the true ones, which we do not; none (zero); or
-# ones that the Griffin-Lim algorithm guesses, by going to and fro between sound and spectrum until both agree.
+# **Claim.** A spectrogram shows magnitudes; a sound is made of magnitudes *and* phases. From the
+# ideal mask we have magnitudes
+# for the lead. Which phases shall they get? Those of the mixture, which we have; the true ones,
+# which we do not; none (zero); or
+# ones that the Griffin-Lim algorithm guesses, by going to and fro between sound and spectrum until
+# both agree.
 
 # %%
 magnitudes = ideal["ratio"] * np.abs(X)
@@ -236,8 +256,10 @@ sonify.player(
 )
 
 # %% [markdown]
-# Griffin-Lim sounds far better than its number says: it found *a* sound with these magnitudes, only not this one, and the SDR
-# compares wave with wave. But there is a place where it matters. Take the lead out of the song, sample by sample, and see what is
+# Griffin-Lim sounds far better than its number says: it found *a* sound with these magnitudes, only
+# not this one, and the SDR
+# compares wave with wave. But there is a place where it matters. Take the lead out of the song,
+# sample by sample, and see what is
 # left:
 
 # %%
@@ -250,11 +272,14 @@ assert np.allclose(phased["mixture"] + sound((1 - ideal["ratio"]) * X), song.mon
 )
 
 # %% [markdown]
-# **The exact rest.** With the mixture's phases, what mask $M$ takes and what its complement takes sum to the song, because $MX +
-# (1-M)X = X$ and going back to sound is linear. So our accompaniment is simply *song minus lead*. A mistake of the mask moves
+# **The exact rest.** With the mixture's phases, what mask $M$ takes and what its complement takes
+# sum to the song, because $MX +
+# (1-M)X = X$ and going back to sound is linear. So our accompaniment is simply *song minus lead*. A
+# mistake of the mask moves
 # sound from one stem to the other; none is invented, and none is lost.
 #
-# *Change something:* 32 iterations of Griffin-Lim become 4, or 200 (`iterations=`). What does the ear say, what does the number?
+# *Change something:* 32 iterations of Griffin-Lim become 4, or 200 (`iterations=`). What does the
+# ear say, what does the number?
 #
 # ## 3. The report, as written
 #
@@ -262,14 +287,21 @@ assert np.allclose(phased["mixture"] + sound((1 - ideal["ratio"]) * X), song.mon
 #
 # | step | what it says | what is open, or costs |
 # |---|---|---|
-# | hear | 44.1 kHz to 16 kHz, said to add precision; mel, 2 channels | above 8 kHz all is gone; window, bands? (400, 128) |
-# | network | U-Net, 1,024 channels at the bottom | channels grow by 2 a level: it must be *times* 2 |
-# | mask | **ReLU** at the end, times the mixture | 0 to *anything*: a share of 3 is possible, everywhere |
-# | learn | mean squared error | of the mask, or of the product? (We: the product, in multiples of the song's mean) |
-# | rest | mixture minus melody | of mel **powers**, which do not add; below zero where the mask exceeds 1 |
-# | sound | InverseMel, then Griffin-Lim | 201 unknowns from 128 numbers; the mixture's phases are there, and thrown away |
+# | hear | 44.1 kHz to 16 kHz, said to add precision; mel, 2 channels | above 8 kHz all is gone;
+# window, bands? (400, 128) |
+# | network | U-Net, 1,024 channels at the bottom | channels grow by 2 a level: it must be *times* 2
+# |
+# | mask | **ReLU** at the end, times the mixture | 0 to *anything*: a share of 3 is possible,
+# everywhere |
+# | learn | mean squared error | of the mask, or of the product? (We: the product, in multiples of
+# the song's mean) |
+# | rest | mixture minus melody | of mel **powers**, which do not add; below zero where the mask
+# exceeds 1 |
+# | sound | InverseMel, then Griffin-Lim | 201 unknowns from 128 numbers; the mixture's phases are
+# there, and thrown away |
 #
-# **How much does the way back cost, with a perfect network?** We give it the true mask of the powers.
+# **How much does the way back cost, with a perfect network?** We give it the true mask of the
+# powers.
 
 # %%
 sources = {"song": song, "band": band, "lead": ml.Song.from_array(lead, song.sr)}
@@ -297,8 +329,10 @@ sonify.player(
 )
 
 # %% [markdown]
-# Same mask, same knowledge; the first throws the sound away and draws it anew. **Which of its two steps hurts?** The inversion is
-# ill-posed: 128 triangles on 201 bins. But look where. The true lead goes into bands and comes back, and we compare magnitudes:
+# Same mask, same knowledge; the first throws the sound away and draws it anew. **Which of its two
+# steps hurts?** The inversion is
+# ill-posed: 128 triangles on 201 bins. But look where. The true lead goes into bands and comes
+# back, and we compare magnitudes:
 
 # %%
 triangles = features.htk_triangles()  # (128 bands, 201 bins)
@@ -329,8 +363,10 @@ for low_hz, high_hz in ((0, 1000), (1000, 2000), (2000, 4000), (4000, 8001)):
 
 
 # %% [markdown]
-# Below 2 kHz there is about a band for every bin, and the inversion is harmless; above, two or three bins share a band, and there
-# a voice has little power. So the magnitudes survive. Now the phases, for true magnitudes and for inverted ones:
+# Below 2 kHz there is about a band for every bin, and the inversion is harmless; above, two or
+# three bins share a band, and there
+# a voice has little power. So the magnitudes survive. Now the phases, for true magnitudes and for
+# inverted ones:
 
 # %%
 def from_16_khz(magnitudes, phases_of=None):
@@ -355,11 +391,13 @@ for name, phases_of in {"true": true, "the mixture's": mixed, "Griffin-Lim's": N
     )
 
 # %% [markdown]
-# Of two suspects the famous one is innocent. What costs is that the phases were thrown away although the mixture's were at hand.
+# Of two suspects the famous one is innocent. What costs is that the phases were thrown away
+# although the mixture's were at hand.
 #
 # ### Its Figure 2: where it works
 #
-# We built the network as read above, at an eighth of its width so that a laptop could train it, and taught it as the report says:
+# We built the network as read above, at an eighth of its width so that a laptop could train it, and
+# taught it as the report says:
 # stochastic gradient descent, mean squared error, songs with melody only. Mixture, estimate, truth:
 
 # %%
@@ -409,8 +447,10 @@ print(
 # %% [markdown]
 # ### Its Figure 3: where it fails
 #
-# Where a track has no melody, the report tells, its network does not notice: the loudest of the background becomes the melody. With
-# the true stem we take the singer out of our song, and ask again. Left what there is to hear, in the middle what the report's
+# Where a track has no melody, the report tells, its network does not notice: the loudest of the
+# background becomes the melody. With
+# the true stem we take the singer out of our song, and ask again. Left what there is to hear, in
+# the middle what the report's
 # network calls melody, right what ours does, seen through the same mel bands on the same scale.
 
 # %%
@@ -462,11 +502,16 @@ sonify.players(
 )
 
 # %% [markdown]
-# Our copy fails more gently than the original: it passes on a share of everything rather than all of some cells. But it cannot be
-# silent, for nothing that it learned from ever was. Four repairs lie between the pictures in the middle and on the right. A
-# **bounded share** (a sigmoid) cannot pass on more than there is. The **song's own spectra** stay, phases included, so no sound
-# is invented. **Songs without melody** are among the examples: what was never seen cannot be learned. And a **gate** turns down
-# what the network itself is unsure of (part 5). And with melody? Both ways, and the report's mask cut to 1 and laid on the song's
+# Our copy fails more gently than the original: it passes on a share of everything rather than all
+# of some cells. But it cannot be
+# silent, for nothing that it learned from ever was. Four repairs lie between the pictures in the
+# middle and on the right. A
+# **bounded share** (a sigmoid) cannot pass on more than there is. The **song's own spectra** stay,
+# phases included, so no sound
+# is invented. **Songs without melody** are among the examples: what was never seen cannot be
+# learned. And a **gate** turns down
+# what the network itself is unsure of (part 5). And with melody? Both ways, and the report's mask
+# cut to 1 and laid on the song's
 # own spectra:
 
 # %%
@@ -488,16 +533,20 @@ sonify.player(
 )
 
 # %% [markdown]
-# The first line pays for its phases, too; the second asks what its mask is worth on a song from the same workshop as those it
+# The first line pays for its phases, too; the second asks what its mask is worth on a song from the
+# same workshop as those it
 # learned from. Part 9 has real songs.
 #
-# *Question:* the report's accompaniment is mixture minus melody, of mel powers. Where the mask is 1.5, what happens to that cell
+# *Question:* the report's accompaniment is mixture minus melody, of mel powers. Where the mask is
+# 1.5, what happens to that cell
 # of the accompaniment, before and after cutting at zero?
 #
 # ## 4. Why stacked harmonics
 #
-# **Claim.** On a logarithmic axis the partials of *every* note lie at the same distances; on a mel axis they do not. So one small
-# convolution can learn "there is something an octave above" once, for all notes, if the octave is moved beside the note. How many
+# **Claim.** On a logarithmic axis the partials of *every* note lie at the same distances; on a mel
+# axis they do not. So one small
+# convolution can learn "there is something an octave above" once, for all notes, if the octave is
+# moved beside the note. How many
 # rows lie between a note and its second partial?
 
 # %%
@@ -527,15 +576,20 @@ show(
 )
 
 # %% [markdown]
-# The report hoped that mel would stand in for a harmonic input and doubts it at the end. Ours gets the log-frequency
-# picture nine times, each moved down by a harmonic (0.5, 1, 2, 3, 4, 5, 6, 8, 10): in the row of a note stand all its partials.
-# On the way out the move is undone: what the network found *at* a note is spread over 14 of its partials, where the mask is
+# The report hoped that mel would stand in for a harmonic input and doubts it at the end. Ours gets
+# the log-frequency
+# picture nine times, each moved down by a harmonic (0.5, 1, 2, 3, 4, 5, 6, 8, 10): in the row of a
+# note stand all its partials.
+# On the way out the move is undone: what the network found *at* a note is spread over 14 of its
+# partials, where the mask is
 # drawn.
 #
 # ## 5. Inside the U
 #
-# **Claim.** The way down trades *where* for *what*: fewer rows, more channels, longer memory. The way up needs both, so at
-# each floor it gets the map from the way down beside what comes from below: the **skip**. Shapes first.
+# **Claim.** The way down trades *where* for *what*: fewer rows, more channels, longer memory. The
+# way up needs both, so at
+# each floor it gets the map from the way down beside what comes from below: the **skip**. Shapes
+# first.
 
 # %%
 names = [
@@ -600,14 +654,18 @@ show(
 
 
 # %% [markdown]
-# Even the most melody-like channel of the skip shows everything that has partials: it hears a few frames and a few rows. The
-# bottom has 13 rows, four semitones each, and a GRU that heard the whole song. Now cut one of the two off before the last block
+# Even the most melody-like channel of the skip shows everything that has partials: it hears a few
+# frames and a few rows. The
+# bottom has 13 rows, four semitones each, and a GRU that heard the whole song. Now cut one of the
+# two off before the last block
 # on the way up:
 
 # %%
 @contextlib.contextmanager
 def cut(part):
-    """The last block of the way up without "the skip" or without "the floor below": zeros in its place."""
+    """The last block of the way up without "the skip" or without "the floor below": zeros in its
+    place.
+    """
     n_below = ours.up1.conv1.in_channels - 24
 
     def silence(block, inputs):
@@ -635,11 +693,14 @@ for ax, (name, (shares, gate)) in zip(axes, halves.items()):
 show(figure, alt="Masks: of the whole network; without the skip; without the floor below.", dpi=65)
 
 # %% [markdown]
-# Nothing was trained anew, so the cut network is in a situation that it does not know; the numbers say what it leans on, not what
+# Nothing was trained anew, so the cut network is in a situation that it does not know; the numbers
+# say what it leans on, not what
 # a network without skips could learn (notebook 05, part 10).
 #
-# **The report's proposal: attention gates** on the skips (Oktay 2018; the paper that the report names for them, Jansson 2017, has
-# none). A weight between 0 and 1 for each cell of the skip, from what the skip shows and what the floor below asks for. By hand,
+# **The report's proposal: attention gates** on the skips (Oktay 2018; the paper that the report
+# names for them, Jansson 2017, has
+# none). A weight between 0 and 1 for each cell of the skip, from what the skip shows and what the
+# floor below asks for. By hand,
 # one cell:
 
 # %%
@@ -664,8 +725,10 @@ print(
 # %% [markdown]
 # ### The gate
 #
-# Beside the shares the network answers a second question, once a frame, from what the GRU remembers: *is there a melody?* Once
-# for the song, once for the song without melody; and below, what becomes of it when the mask is used.
+# Beside the shares the network answers a second question, once a frame, from what the GRU
+# remembers: *is there a melody?* Once
+# for the song, once for the song without melody; and below, what becomes of it when the mask is
+# used.
 
 # %%
 figure, (above, below) = plt.subplots(
@@ -698,9 +761,12 @@ for name, answer in parts.items():
     print(f"{name:>12}: mean answer {answer.mean():.2f}")
 
 # %% [markdown]
-# Why not multiply the mask by that answer? Because its mistakes are not soft: a missed note is a hole. On the seven real songs
-# that cost 1 dB and more, and where nothing is sung the shares are small anyway. So the gate is a slow hand on a fader. It asks how
-# *sure* the shares are in the minute around, for a network that finds no melody takes half a cell here and half a cell there;
+# Why not multiply the mask by that answer? Because its mistakes are not soft: a missed note is a
+# hole. On the seven real songs
+# that cost 1 dB and more, and where nothing is sung the shares are small anyway. So the gate is a
+# slow hand on a fader. It asks how
+# *sure* the shares are in the minute around, for a network that finds no melody takes half a cell
+# here and half a cell there;
 # then it turns down, by 10 dB at most. Three ways, in decibels:
 
 # %%
@@ -721,7 +787,8 @@ for name, gate in gates.items():
 # %% [markdown]
 # ## 6. Tell it the melody
 #
-# **Claim.** Who knows the line has half the answer: it says *which* of the partials. Our network has two more inputs for it, zero
+# **Claim.** Who knows the line has half the answer: it says *which* of the partials. Our network
+# has two more inputs for it, zero
 # if nothing is known: the partials of the line as bumps, and whether there is a melody (1 or -1).
 
 # %%
@@ -769,10 +836,14 @@ for name, y in leads.items():
     )
 
 # %% [markdown]
-# Read this as an experiment. The line a fifth up is right about *when* and wrong about *what*: what it gains over "alone" is the
-# worth of knowing when; what the true line gains beyond that is the worth of the pitch. An octave should lie between, for every
-# partial of it is one of the note as well. Red at a wrong pitch costs little where hardly anything sounds: a share of nothing is
-# nothing. *Question:* which partials of the lead would stay behind in the accompaniment, if the network believed the octave?
+# Read this as an experiment. The line a fifth up is right about *when* and wrong about *what*: what
+# it gains over "alone" is the
+# worth of knowing when; what the true line gains beyond that is the worth of the pitch. An octave
+# should lie between, for every
+# partial of it is one of the note as well. Red at a wrong pitch costs little where hardly anything
+# sounds: a share of nothing is
+# nothing. *Question:* which partials of the lead would stay behind in the accompaniment, if the
+# network believed the octave?
 
 # %%
 db = {name: sdr_db(y) for name, y in leads.items()}
@@ -786,9 +857,12 @@ verdict(
 # %% [markdown]
 # ## 7. The mixing desk
 #
-# Two faders; the sharpness $p$ of the mask, whose shares stand as $m^p : (1-m)^p$; the gate, slow or frame by frame; and who
-# leads. The network runs once for each leader. Find a setting in which you cannot hear the singer any more; then one in which you
-# hear nothing but her. What does *binary* sound like, and what does a gate frame by frame do to the ends of the notes?
+# Two faders; the sharpness $p$ of the mask, whose shares stand as $m^p : (1-m)^p$; the gate, slow
+# or frame by frame; and who
+# leads. The network runs once for each leader. Find a setting in which you cannot hear the singer
+# any more; then one in which you
+# hear nothing but her. What does *binary* sound like, and what does a gate frame by frame do to the
+# ends of the notes?
 
 # %%
 leaders = {f"by {name}": lines[name] for name in ("the true line", "a fifth up")}
@@ -808,8 +882,10 @@ show(
 # %% [markdown]
 # ## 8. Your own backing track
 #
-# Put a file beside this notebook (or upload it with the arrow above the file list) and write its name below; anything from WAV to
-# MP3. Without one, the demo song serves. `lead_db` leaves a little of the melody, as a guide; `led_by_best` first looks for the
+# Put a file beside this notebook (or upload it with the arrow above the file list) and write its
+# name below; anything from WAV to
+# MP3. Without one, the demo song serves. `lead_db` leaves a little of the melody, as a guide;
+# `led_by_best` first looks for the
 # melody with the best network of ours.
 
 # %%
@@ -835,8 +911,10 @@ sonify.player(backing, mine.sr, start_s=1, seconds=4, title="sing along")
 # %% [markdown]
 # ## 9. How good is it?
 #
-# Means over seven real songs that no network here was trained on (first 20 s, mono, 22.05 kHz; SDR of BSS Eval 3). *Without
-# melody* is the part of the same songs' accompaniment that a method takes for melody, in dB of its power, for the worst of the
+# Means over seven real songs that no network here was trained on (first 20 s, mono, 22.05 kHz; SDR
+# of BSS Eval 3). *Without
+# melody* is the part of the same songs' accompaniment that a method takes for melody, in dB of its
+# power, for the worst of the
 # seven songs; lower is better.
 
 # %%
@@ -867,28 +945,40 @@ for method, words in methods.items():
 
 
 # %% [markdown]
-# Three things to read from it. Who is told the true melody gains 1.4 to 4.2 dB: to *find* the melody is still the larger half of taking
-# it out. The factorisation learns from the song itself and gains more from a good melody than the network, which has its own opinion;
-# averaging the leads of both gives 5.5 dB. And being led has a price: told a melody that is not there, both take it out.
-# Behind the means stand songs as different as 15 dB (reggae, one singer) and -5 dB (two singers, where "the melody" is a matter of
+# Three things to read from it. Who is told the true melody gains 1.4 to 4.2 dB: to *find* the
+# melody is still the larger half of taking
+# it out. The factorisation learns from the song itself and gains more from a good melody than the
+# network, which has its own opinion;
+# averaging the leads of both gives 5.5 dB. And being led has a price: told a melody that is not
+# there, both take it out.
+# Behind the means stand songs as different as 15 dB (reggae, one singer) and -5 dB (two singers,
+# where "the melody" is a matter of
 # taste).
 #
 # ## Honest limits
 #
-# - **The bound.** A share in 0..1 and the mixture's phase: never more than the ideal mask of part 1, and a real voice has breath
+# - **The bound.** A share in 0..1 and the mixture's phase: never more than the ideal mask of part
+# 1, and a real voice has breath
 #   and consonants, which are no partials at all.
-# - **14 partials, 11 kHz.** What the network does not draw goes to the accompaniment: air, the upper ends of an "s".
-# - **Synthetic songs.** It learned from songs that this package makes. Distorted guitars, choirs and reverb are where it errs
+# - **14 partials, 11 kHz.** What the network does not draw goes to the accompaniment: air, the
+# upper ends of an "s".
+# - **Synthetic songs.** It learned from songs that this package makes. Distorted guitars, choirs
+# and reverb are where it errs
 #   first; a second singer is a melody, too.
-# - **The report's network** here has an eighth of its width, fewer songs than it had and other ones; its failure is milder than
-#   the original's, and of its design (nothing in the data or the loss tells it to be silent), its numbers are of our training.
-# - **SDR** asks for the wave. Two separations with the same SDR may sound quite different; Griffin-Lim has shown you the
+# - **The report's network** here has an eighth of its width, fewer songs than it had and other
+# ones; its failure is milder than
+# the original's, and of its design (nothing in the data or the loss tells it to be silent), its
+# numbers are of our training.
+# - **SDR** asks for the wave. Two separations with the same SDR may sound quite different;
+# Griffin-Lim has shown you the
 #   opposite.
-# - **Rights.** A backing track of a recording is a copy of it. For practising at home fine; for the stage, ask.
+# - **Rights.** A backing track of a recording is a copy of it. For practising at home fine; for the
+# stage, ask.
 #
 # ## Exercises
 #
-# **a)** The fader `sharpness`: a function of a mask (any shape, 0..1) and `p` that returns shares in the ratio $m^p : (1-m)^p$.
+# **a)** The fader `sharpness`: a function of a mask (any shape, 0..1) and `p` that returns shares
+# in the ratio $m^p : (1-m)^p$.
 
 # %% tags=["exercise"]
 def sharper(mask, p):
@@ -906,8 +996,10 @@ def sharper(mask, p):
 checks.check_06_a(sharper)
 
 # %% [markdown]
-# **b)** In the report's way a cell's mel *power* is shared out: 0.64 of it to the melody, the rest to the accompaniment. By which
-# two factors is the *magnitude* of that cell multiplied, in the melody and in the accompaniment? (And what do they sum to?)
+# **b)** In the report's way a cell's mel *power* is shared out: 0.64 of it to the melody, the rest
+# to the accompaniment. By which
+# two factors is the *magnitude* of that cell multiplied, in the melody and in the accompaniment?
+# (And what do they sum to?)
 
 # %% tags=["exercise"]
 factors = (..., ...)  # melody, accompaniment
@@ -918,7 +1010,8 @@ factors = (np.sqrt(0.64), np.sqrt(1 - 0.64))
 checks.check_06_b(factors)
 
 # %% [markdown]
-# **c)** Somebody told the network the melody of `short` in another key. All you get is `puzzle`, the mask. By how many semitones
+# **c)** Somebody told the network the melody of `short` in another key. All you get is `puzzle`,
+# the mask. By how many semitones
 # was the line moved (below 0: down)?
 
 # %%
@@ -944,22 +1037,31 @@ checks.check_06_c(semitones, ours, short_picture, short.melody)
 # ## Do you remember?
 #
 # 1. At which phase between lead and rest would the right share be larger than 1?
-# 2. Why do our two stems sum to the song whatever the mask says, and what does a mistake of the mask sound like?
+# 2. Why do our two stems sum to the song whatever the mask says, and what does a mistake of the
+# mask sound like?
 # 3. Griffin-Lim: bad number, fair sound. When do you need the number?
-# 4. A network was trained on songs with melody only. What does it do with a drum solo, and which two of the three repairs would
+# 4. A network was trained on songs with melody only. What does it do with a drum solo, and which
+# two of the three repairs would
 #    not change that?
 # 5. What does a skip know that the bottom does not, and the other way round?
 #
 # ## Sources
 #
-# - D. Sheehan: *Predominant melody extraction using U-Net and mel spectrograms*, student report. The network of part 3, its
+# - D. Sheehan: *Predominant melody extraction using U-Net and mel spectrograms*, student report.
+# The network of part 3, its
 #   Figures 2 and 3.
-# - O. Ronneberger, P. Fischer, T. Brox: *U-Net: convolutional networks for biomedical image segmentation*, MICCAI 2015.
-# - A. Jansson, E. Humphrey, N. Montecchio, R. Bittner, A. Kumar, T. Weyde: *Singing voice separation with deep U-Net
+# - O. Ronneberger, P. Fischer, T. Brox: *U-Net: convolutional networks for biomedical image
+# segmentation*, MICCAI 2015.
+# - A. Jansson, E. Humphrey, N. Montecchio, R. Bittner, A. Kumar, T. Weyde: *Singing voice
+# separation with deep U-Net
 #   convolutional networks*, ISMIR 2017.
-# - G. Doras, P. Esling, G. Peeters: *On the use of U-Net for dominant melody estimation in polyphonic music*, MMRP 2019. Harmonic
+# - G. Doras, P. Esling, G. Peeters: *On the use of U-Net for dominant melody estimation in
+# polyphonic music*, MMRP 2019. Harmonic
 #   CQT in.
-# - D. Stoller, S. Ewert, S. Dixon: *Wave-U-Net*, ISMIR 2018. The accompaniment as the difference, on waves, where it is exact.
+# - D. Stoller, S. Ewert, S. Dixon: *Wave-U-Net*, ISMIR 2018. The accompaniment as the difference,
+# on waves, where it is exact.
 # - O. Oktay et al.: *Attention U-Net: learning where to look for the pancreas*, MIDL 2018.
-# - D. Griffin, J. Lim: *Signal estimation from modified short-time Fourier transform*, IEEE TASSP 1984.
-# - E. Vincent, R. Gribonval, C. Févotte: *Performance measurement in blind audio source separation*, IEEE TASLP 2006. The SDR.
+# - D. Griffin, J. Lim: *Signal estimation from modified short-time Fourier transform*, IEEE TASSP
+# 1984.
+# - E. Vincent, R. Gribonval, C. Févotte: *Performance measurement in blind audio source
+# separation*, IEEE TASLP 2006. The SDR.

@@ -16,16 +16,23 @@
 # %% [markdown]
 # # 07 · Drums taken apart by what was played
 #
-# A separator has to guess what each drum sounds like. Koretzky and Rajashekharappa (2021) turn that around: first find out *which
-# drum is hit when*, which is the easier question, then let the loop itself say what each drum sounds like. At the end of this
+# A separator has to guess what each drum sounds like. Koretzky and Rajashekharappa (2021) turn that
+# around: first find out *which
+# drum is hit when*, which is the easier question, then let the loop itself say what each drum
+# sounds like. At the end of this
 # notebook you will be able to
 #
-# - update a drum's spectrum by hand while its activations stay, and say why the start does not matter;
-# - draw activations from hits, take a loop apart with them in ten lines, and hear what a symmetric bump does wrong;
-# - say what the printed network can tell and what it cannot, and read an onset profile, a threshold and an F-measure;
-# - correct a transcription on a step grid and hear the stems follow; find sounds like a drum's, and play the loop anew with them.
+# - update a drum's spectrum by hand while its activations stay, and say why the start does not
+# matter;
+# - draw activations from hits, take a loop apart with them in ten lines, and hear what a symmetric
+# bump does wrong;
+# - say what the printed network can tell and what it cannot, and read an onset profile, a threshold
+# and an F-measure;
+# - correct a transcription on a step grid and hear the stems follow; find sounds like a drum's, and
+# play the loop anew with them.
 #
-# It explains the modules `drums`, `steps`, `models.drum_cnn` and one half of `nmf`; notebook 02 has the other half. You need 90
+# It explains the modules `drums`, `steps`, `models.drum_cnn` and one half of `nmf`; notebook 02 has
+# the other half. You need 90
 # minutes.
 
 # %%
@@ -60,8 +67,10 @@ from melodylab.models import inputs
 # %% [markdown]
 # ## Warm-up: one loop, five layers
 #
-# Nearly eight seconds of a drummer that was made by a program, so that we know every stroke and every layer. Listen to the loop and
-# count: how often is the snare hit in the first two seconds? Then listen to the layers; all players have the same gain.
+# Nearly eight seconds of a drummer that was made by a program, so that we know every stroke and
+# every layer. Listen to the loop and
+# count: how often is the snare hit in the first two seconds? Then listen to the layers; all players
+# have the same gain.
 
 # %%
 loop = synth.drum_loop(217).excerpt(0.26, 8)  # from the first beat on
@@ -81,26 +90,33 @@ assert np.array_equal(sum(loop.stems[name] for name in names), loop.audio), (
 )
 
 # %% [markdown]
-# Your ear heard the snare once, and from then on it knew what *this* snare sounds like. That is the whole idea: **a
+# Your ear heard the snare once, and from then on it knew what *this* snare sounds like. That is the
+# whole idea: **a
 # transcription is enough to learn the sounds from the loop itself**.
 #
 # ## 1. Two drums, three frequencies, by hand
 #
-# **Claim.** In $V \approx WH$ the rows of $H$ say when a drum sounds and how it falls, the columns of $W$ how its sound is made
-# up. Here $H$ is *known*. What is left is one rule of Lee and Seung, for the Kullback-Leibler divergence
+# **Claim.** In $V \approx WH$ the rows of $H$ say when a drum sounds and how it falls, the columns
+# of $W$ how its sound is made
+# up. Here $H$ is *known*. What is left is one rule of Lee and Seung, for the Kullback-Leibler
+# divergence
 #
 # $$D(V\,|\,\hat V) = \sum v \log\frac{v}{\hat v} - v + \hat v, \qquad
 #   W \leftarrow W \odot \frac{(V \oslash \hat V)\,H^\top}{\mathbf 1 H^\top}, \qquad \hat V = WH.$$
 #
-# On paper: a kick is hit in frame 1 and falls, a snare in frame 2, in frame 4 both ring. Start with $W = 1$ everywhere.
+# On paper: a kick is hit in frame 1 and falls, a snare in frame 2, in frame 4 both ring. Start with
+# $W = 1$ everywhere.
 #
 # $$V = \begin{pmatrix} 6 & 3 & 0 & 3 \\ 2 & 3 & 1 & 2 \\ 0 & 4 & 2 & 2 \end{pmatrix} \quad
 #   H = \begin{pmatrix} 2 & 1 & 0 & 1 \\ 0 & 2 & 1 & 1 \end{pmatrix} \quad
 #   \hat V = \begin{pmatrix} 2 & 3 & 1 & 2 \\ 2 & 3 & 1 & 2 \\ 2 & 3 & 1 & 2 \end{pmatrix} \quad
-#   V \oslash \hat V = \begin{pmatrix} 3 & 1 & 0 & 3/2 \\ 1 & 1 & 1 & 1 \\ 0 & 4/3 & 2 & 1 \end{pmatrix}$$
+# V \oslash \hat V = \begin{pmatrix} 3 & 1 & 0 & 3/2 \\ 1 & 1 & 1 & 1 \\ 0 & 4/3 & 2 & 1
+# \end{pmatrix}$$
 #
-# Each row of $H$ sums to 4. The kick's lowest frequency: $(3 \cdot 2 + 1 \cdot 1 + 0 \cdot 0 + \tfrac32 \cdot 1) / 4 = 17/8$. The
-# snare's: $(3 \cdot 0 + 1 \cdot 2 + 0 \cdot 1 + \tfrac32 \cdot 1) / 4 = 7/8$. The middle row was right from the start and stays.
+# Each row of $H$ sums to 4. The kick's lowest frequency: $(3 \cdot 2 + 1 \cdot 1 + 0 \cdot 0 +
+# \tfrac32 \cdot 1) / 4 = 17/8$. The
+# snare's: $(3 \cdot 0 + 1 \cdot 2 + 0 \cdot 1 + \tfrac32 \cdot 1) / 4 = 7/8$. The middle row was
+# right from the start and stays.
 # The last row: $7/12$ and $17/12$.
 
 # %%
@@ -119,16 +135,21 @@ nmf.factorise(V_toy, W=np.ones((3, 2)), H=H_toy, fix_H=True, iterations=200).W.r
 
 
 # %% [markdown]
-# After 200 updates: $(3, 0)$, $(1, 1)$, $(0, 2)$. The kick owns the low row, both share the middle, the snare owns the high one.
+# After 200 updates: $(3, 0)$, $(1, 1)$, $(0, 2)$. The kick owns the low row, both share the middle,
+# the snare owns the high one.
 #
-# *Change something:* write another $V$ that is *no* product of anything with $H$, such as a 5 in its last corner. Where does $W$
+# *Change something:* write another $V$ that is *no* product of anything with $H$, such as a 5 in
+# its last corner. Where does $W$
 # end?
 #
 # ## 2. Why the start does not matter
 #
-# **Claim.** With $H$ fixed no row of $V$ knows of another: a row of $W$ is a problem of its own, of two numbers here and of five
-# in a loop of five drums. As a function of them $\hat v$ is linear, $-\log$ of a linear function is convex, so $D$ is a **bowl**:
-# whoever walks downhill ends at the same place. (It has one lowest place as long as no row of $H$ is a mixture of the others.)
+# **Claim.** With $H$ fixed no row of $V$ knows of another: a row of $W$ is a problem of its own, of
+# two numbers here and of five
+# in a loop of five drums. As a function of them $\hat v$ is linear, $-\log$ of a linear function is
+# convex, so $D$ is a **bowl**:
+# whoever walks downhill ends at the same place. (It has one lowest place as long as no row of $H$
+# is a mixture of the others.)
 # The first row of the toy, and two walkers:
 
 # %%
@@ -172,9 +193,12 @@ show(
 assert np.allclose(ends[0], ends[1], atol=0.02) and np.allclose(ends[0], [3, 0], atol=0.02)
 
 # %% [markdown]
-# **And if $H$ moves, too?** (Most libraries' default; forget one argument and you have it.) Then it is no bowl any more. $W$ and
-# $H$ can trade: the same fit may be had in many ways, and a row of $H$ need no longer be the drum that it was given for. A second
-# toy, in which every drum sounds everywhere, from two starts of $W$ and the right $H$ both times. (Scale is the least of it, so
+# **And if $H$ moves, too?** (Most libraries' default; forget one argument and you have it.) Then it
+# is no bowl any more. $W$ and
+# $H$ can trade: the same fit may be had in many ways, and a row of $H$ need no longer be the drum
+# that it was given for. A second
+# toy, in which every drum sounds everywhere, from two starts of $W$ and the right $H$ both times.
+# (Scale is the least of it, so
 # each spectrum is shown as shares.)
 
 # %%
@@ -190,10 +214,12 @@ for name, fixed in (("H held", True), ("H free", False)):
         )
 
 # %% [markdown]
-# All four fit perfectly, and the first two agree. With $H$ free start 8, the worst of sixteen that were tried, has turned the kick
+# All four fit perfectly, and the first two agree. With $H$ free start 8, the worst of sixteen that
+# were tried, has turned the kick
 # into a snare; the others go astray by less.
 #
-# **Silence** is the other trap. A drum that never plays has a row of zeros in $H$, and its update is 0/0; a frame without any
+# **Silence** is the other trap. A drum that never plays has a row of zeros in $H$, and its update
+# is 0/0; a frame without any
 # activation but with sound in it asks for $v / 0$.
 
 # %%
@@ -206,17 +232,22 @@ print("by the formula:", W_naive[0].round(3), " by nmf.factorise:", W_careful[0]
 assert np.isnan(W_naive[:, 2]).all() and np.isfinite(W_careful).all()
 
 # %% [markdown]
-# The first is caught in `nmf` (nothing divides by zero there), the second in `drums`: a class that plays keeps a
-# hundred-thousandth of its activation everywhere, so that no frame is without an owner; a class that does not play takes no part
+# The first is caught in `nmf` (nothing divides by zero there), the second in `drums`: a class that
+# plays keeps a
+# hundred-thousandth of its activation everywhere, so that no frame is without an owner; a class
+# that does not play takes no part
 # at all.
 #
-# *Question:* five drums, 1025 frequencies. How many numbers does one update of $W$ find, and into how many independent problems
+# *Question:* five drums, 1025 frequencies. How many numbers does one update of $W$ find, and into
+# how many independent problems
 # does it fall? What would you do with 16 cores?
 #
 # ## 3. From hits to activations, and to sound
 #
-# **Claim.** $H$ is "a smoothed version of the transcription profile of each layer", says the paper, and not how. It matters. A
-# drum is silent *before* it is hit and rings *after*. A symmetric bump says that it also swells: what sounds before the hit gets
+# **Claim.** $H$ is "a smoothed version of the transcription profile of each layer", says the paper,
+# and not how. It matters. A
+# drum is silent *before* it is hit and rings *after*. A symmetric bump says that it also swells:
+# what sounds before the hit gets
 # a share of the wrong drum.
 #
 # The whole method in ten lines, with a kernel of your choice:
@@ -239,7 +270,9 @@ def through(mask, spectra=X):
 
 
 def qualities(stems, song=loop):
-    """SI-SDR of stems {class: (samples,) or (1, samples)} in dB, (5,): the level of what is right over that of what is not."""
+    """SI-SDR of stems {class: (samples,) or (1, samples)} in dB, (5,): the level of what is right
+    over that of what is not.
+    """
     return np.array([evaluate.si_sdr(reference=song.stems[n][0], estimate=np.atleast_2d(stems[n])[0]) for n in names])
 
 
@@ -248,7 +281,9 @@ def words(values, unit="5.1f"):
 
 
 def take_apart(kernel_of, iterations=60):
-    """(W, H, stems {class: (samples,)}) by one part a class; kernel_of(class) = (values, index of the hit)."""
+    """(W, H, stems {class: (samples,)}) by one part a class; kernel_of(class) = (values, index of
+    the hit).
+    """
     H = np.full((5, V.shape[1]), 1e-5)
     for time_s, name, velocity in zip(
         loop.onsets.times_s, loop.onsets.classes, loop.onsets.velocity
@@ -313,7 +348,8 @@ show(
 
 
 # %% [markdown]
-# How much leaks? In the 60 ms before each hit that had 0.3 s without another of its class before it: the stem's energy against
+# How much leaks? In the 60 ms before each hit that had 0.3 s without another of its class before
+# it: the stem's energy against
 # that of the 60 ms after the hit. (-100 dB stands for silence.) And the SI-SDR of each stem:
 # the level of what is right over the level of what is not.
 
@@ -348,7 +384,8 @@ sonify.players(
 )
 
 # %% [markdown]
-# Here is all of it in one picture. Read it like the product: a column of $W$ and its row of $H$ make one layer of $WH$; what $V$
+# Here is all of it in one picture. Read it like the product: a column of $W$ and its row of $H$
+# make one layer of $WH$; what $V$
 # has and $WH$ lacks, nobody explained.
 
 # %%
@@ -358,9 +395,12 @@ alt = "Five spectra, five rows of decaying hits above their product, and beside 
 show(figure, alt=alt, dpi=60)
 
 # %% [markdown]
-# **One spectrum per drum is too few.** The click of a kick is gone after 10 ms, its belly rings for 200. One column of $W$ must
-# serve both. `drums.separate` gives each class four activations that fall at four paces; each has its own column, and the class
-# is their sum. It also draws the hits finer than the frames, and lets a stroke on the hi-hat end an open one.
+# **One spectrum per drum is too few.** The click of a kick is gone after 10 ms, its belly rings for
+# 200. One column of $W$ must
+# serve both. `drums.separate` gives each class four activations that fall at four paces; each has
+# its own column, and the class
+# is their sum. It also draws the hits finer than the frames, and lets a stroke on the hi-hat end an
+# open one.
 
 # %%
 choices = {
@@ -376,8 +416,10 @@ for title, paces in choices.items():
 
 
 # %% [markdown]
-# **$H$ free, on problems of real size.** From the drawn $H$, let both move for some updates at the end; and the library's default,
-# both from noise, with the five parts given to the classes *by the truth*, as well as they fit. Two loops:
+# **$H$ free, on problems of real size.** From the drawn $H$, let both move for some updates at the
+# end; and the library's default,
+# both from noise, with the five parts given to the classes *by the truth*, as well as they fit. Two
+# loops:
 
 # %%
 def blind_stems(song):
@@ -400,15 +442,19 @@ for song in (loop, synth.drum_loop(3088).excerpt(0.26, 8)):
     )
 
 # %% [markdown]
-# From a good start a few joint updates may even help, for what is nearly zero in $H$ stays nearly zero, and the drawn decays are no
-# drum's own. Many of them wander off, on one loop little, on the other far; and from noise nobody is who he should be. So
+# From a good start a few joint updates may even help, for what is nearly zero in $H$ stays nearly
+# zero, and the drawn decays are no
+# drum's own. Many of them wander off, on one loop little, on the other far; and from noise nobody
+# is who he should be. So
 # `separate` holds $H$, and `free_iterations` is there to be tried.
 #
-# *Question:* $V$ is a magnitude here. What would powers change in $W$, what in the loud cells' say about it?
+# *Question:* $V$ is a magnitude here. What would powers change in $W$, what in the loud cells' say
+# about it?
 #
 # ## 4. Who is hit when: the network
 #
-# **As printed.** The paper gives its network line by line; here it is, with what each block hands on. Count with it:
+# **As printed.** The paper gives its network line by line; here it is, with what each block hands
+# on. Count with it:
 # $344 \to 68 \to 13 \to 2$ cells of time.
 
 # %%
@@ -437,18 +483,24 @@ print(
 )
 
 # %% [markdown]
-# And here text and print do not meet. The text says that the network "outputs the onset profile for each of the predefined
-# classes", its Figure 1 shows such profiles, frame by frame. The print ends in one sigmoid a class, behind two cells of
+# And here text and print do not meet. The text says that the network "outputs the onset profile for
+# each of the predefined
+# classes", its Figure 1 shows such profiles, frame by frame. The print ends in one sigmoid a class,
+# behind two cells of
 # time, each longer than a second. What can that mean?
 #
 # | reading | what is changed | numbers | what it can say |
 # |---|---|---|---|
 # | R1 | nothing | 319,941 | "is this drum in here?", once a segment |
-# | R2 | the last layer writes 5 × 344 values | 541,176 | a profile, but all its timing must pass through 128 units |
-# | R5 | pooling over frequency alone, the last layer frame by frame | 287,045 | a profile of any length |
+# | R2 | the last layer writes 5 × 344 values | 541,176 | a profile, but all its timing must pass
+# through 128 units |
+# | R5 | pooling over frequency alone, the last layer frame by frame | 287,045 | a profile of any
+# length |
 #
-# R2 in one line of linear algebra: its 1,720 outputs move in a space of 128 dimensions. R5 is our reading and not the paper's
-# print, and the network that comes with this package has two more additions: normalisation, and a small GRU that hears whether a
+# R2 in one line of linear algebra: its 1,720 outputs move in a space of 128 dimensions. R5 is our
+# reading and not the paper's
+# print, and the network that comes with this package has two more additions: normalisation, and a
+# small GRU that hears whether a
 # cymbal still rings.
 
 # %%
@@ -466,7 +518,8 @@ print(
 # %% [markdown]
 # ### The paper's Figure 1, live
 #
-# From top to bottom, as there: the loop's mel spectrogram with the true hits, what is left after the threshold, the raw output.
+# From top to bottom, as there: the loop's mel spectrogram with the true hits, what is left after
+# the threshold, the raw output.
 
 # %%
 heard = inputs.FRONT_ENDS["drum-mel"](loop)
@@ -486,12 +539,15 @@ alt = "Mel spectrogram with the true hits in five rows; found hits, right, misse
 show(figure, alt=alt, dpi=52)
 
 # %% [markdown]
-# **F-measure, by hand.** A found hit is right if a true one of its class lies within 50 ms, and each true one can be used once.
-# Of what was *found*, precision $P$ is right; of what is *true*, recall $R$ was found; $F = 2PR/(P+R)$.
+# **F-measure, by hand.** A found hit is right if a true one of its class lies within 50 ms, and
+# each true one can be used once.
+# Of what was *found*, precision $P$ is right; of what is *true*, recall $R$ was found; $F =
+# 2PR/(P+R)$.
 
 # %%
 true_s, found_s = [0.10, 0.60, 1.10, 1.60], [0.12, 0.58, 0.62, 1.30, 1.64]
-# 0.12 finds 0.10, 0.58 finds 0.60, which is then used, so 0.62 is too many; 1.30 finds nothing; 1.64 finds 1.60; 1.10 is missed
+# 0.12 finds 0.10, 0.58 finds 0.60, which is then used, so 0.62 is too many; 1.30 finds nothing;
+# 1.64 finds 1.60; 1.10 is missed
 precision, recall = 3 / 5, 3 / 4
 F = 2 * precision * recall / (precision + recall)
 assert np.isclose(F, evaluate.onset_f_measure(reference=true_s, estimate=found_s)) and np.isclose(F, 2 / 3)
@@ -502,7 +558,8 @@ for name in names:
 
 
 # %% [markdown]
-# **The threshold is a dial** between missed hits and false ones. The shipped network has one for each class; here is one for all. A
+# **The threshold is a dial** between missed hits and false ones. The shipped network has one for
+# each class; here is one for all. A
 # panel in ten lines (this is how all panels here are made):
 
 # %%
@@ -540,12 +597,15 @@ show(
 )
 
 # %% [markdown]
-# *Question:* a false kick and a missed kick cost the same in $F$. Do they cost the same in the stems? Guess; part 5 lets you try.
+# *Question:* a false kick and a missed kick cost the same in $F$. Do they cost the same in the
+# stems? Guess; part 5 lets you try.
 #
 # ## 5. How good are the stems?
 #
-# **Claim** (the paper): "high-quality, real-time, low interference separation". It gives no numbers. Ours, for this loop, between
-# the two that frame every result: the loop itself (no work done), and the *ideal mask*, made of the true layers' powers, which no
+# **Claim** (the paper): "high-quality, real-time, low interference separation". It gives no
+# numbers. Ours, for this loop, between
+# the two that frame every result: the loop itself (no work done), and the *ideal mask*, made of the
+# true layers' powers, which no
 # mask of this kind can pass by much.
 
 # %%
@@ -587,10 +647,14 @@ alt = "SI-SDR of five stems: the loop itself far left, the network's hits and tr
 show(figure, alt=alt, dpi=65)
 
 # %% [markdown]
-# Two distances to read: from the network's hits to the true ones, which a better transcription could win; and from true hits to the
-# ideal mask, which only a better *model* could: one spectrum a pace and class. On this loop the first is nothing: the few hits that
-# differ are outvoted. Do not trust one loop of the network's own family. The same on recordings that nobody here made, eight loops
-# with true stems, and real drums with true hits (our development data; they are not in the package):
+# Two distances to read: from the network's hits to the true ones, which a better transcription
+# could win; and from true hits to the
+# ideal mask, which only a better *model* could: one spectrum a pace and class. On this loop the
+# first is nothing: the few hits that
+# differ are outvoted. Do not trust one loop of the network's own family. The same on recordings
+# that nobody here made, eight loops
+# with true stems, and real drums with true hits (our development data; they are not in the
+# package):
 
 # %%
 DEVELOPMENT = {  # SI-SDR in dB per class, mean over the eight loops in which the class plays
@@ -613,9 +677,12 @@ for table, unit in ((DEVELOPMENT, ".1f"), (DEVELOPMENT_F, ".2f")):
 # %% [markdown]
 # ### The panel: a step grid
 #
-# The hits of the network on sixteenths; the tempo was estimated from them. **Switch a step on or off, and the loop is taken apart
-# anew**: the hits change, $W$ is learned again, five stems come out. Steps are for your eyes; hits that stay keep their own
-# times. Below each name stands the SI-SDR of its stem. Try this: remove the first kick of bar 1. Whose number falls most, and why
+# The hits of the network on sixteenths; the tempo was estimated from them. **Switch a step on or
+# off, and the loop is taken apart
+# anew**: the hits change, $W$ is learned again, five stems come out. Steps are for your eyes; hits
+# that stay keep their own
+# times. Below each name stands the SI-SDR of its stem. Try this: remove the first kick of bar 1.
+# Whose number falls most, and why
 # not only the kick's?
 
 # %%
@@ -633,8 +700,10 @@ alt = "Five stems in the lanes of a step grid, one kick removed, one added; SI-S
 show(panel.draw(steps="/".join([changed, *rows[1:]]), bar=2), alt=alt, dpi=60)
 
 # %% [markdown]
-# What the missing kick left behind had to go somewhere, and went to whoever was hit at the same moment: its column of $W$ learned
-# a bit of a kick. A hit too many adds a little of one drum where another one is. Which is worse? Eight times each, by dice, from
+# What the missing kick left behind had to go somewhere, and went to whoever was hit at the same
+# moment: its column of $W$ learned
+# a bit of a kick. A hit too many adds a little of one drum where another one is. Which is worse?
+# Eight times each, by dice, from
 # the true hits:
 
 # %%
@@ -666,14 +735,18 @@ for title, changes in change.items():
     )
 
 # %% [markdown]
-# $W$ is learned from all hits of a class, so one wrong hit among many is outvoted; a hit that is missing leaves its sound without
+# $W$ is learned from all hits of a class, so one wrong hit among many is outvoted; a hit that is
+# missing leaves its sound without
 # an owner. $F$ does not know that: it counts both alike.
 #
 # ## 6. A sound like this one
 #
-# **Claim.** "Using simple heuristics on the separated component layers we were able to identify the highest quality, lowest
-# interference instance of a certain component", the paper says. The heuristic is ours to choose. *Purity*: of all energy while
-# the hit sounds, which share is its stem's? times the root of the velocity, so that a faint stroke far from all others does not
+# **Claim.** "Using simple heuristics on the separated component layers we were able to identify the
+# highest quality, lowest
+# interference instance of a certain component", the paper says. The heuristic is ours to choose.
+# *Purity*: of all energy while
+# the hit sounds, which share is its stem's? times the root of the velocity, so that a faint stroke
+# far from all others does not
 # win.
 
 # %%
@@ -692,9 +765,12 @@ show(
 )
 
 # %% [markdown]
-# **In numbers.** A sound becomes a list of numbers: where its spectrum lies and how wide, how noisy, the lowest strong partial,
-# how fast it rises and falls, and levels in 16 bands, early and late. Near lists, so we hope, are sounds that resemble each
-# other. The library: 100 one-shots that the package makes, five classes in turn; the search does not look at the class.
+# **In numbers.** A sound becomes a list of numbers: where its spectrum lies and how wide, how
+# noisy, the lowest strong partial,
+# how fast it rises and falls, and levels in 16 bands, early and late. Near lists, so we hope, are
+# sounds that resemble each
+# other. The library: 100 one-shots that the package makes, five classes in turn; the search does
+# not look at the class.
 
 # %%
 library = synth.one_shots(100)
@@ -739,12 +815,15 @@ show(
 )
 
 # %% [markdown]
-# *Change something:* `name = "snare"`, or `"toms"`. Do your ears agree with the order? Does the class?
+# *Change something:* `name = "snare"`, or `"toms"`. Do your ears agree with the order? Does the
+# class?
 #
 # ## 7. The loop, played anew
 #
-# **The paper's Figure 3, live**: from the loop to profiles and hits, to stems, to the cleanest hit of each, to the nearest
-# one-shot, and back to a loop. Each hit keeps its time and its velocity, each new stem is as loud as the old one. (A producer
+# **The paper's Figure 3, live**: from the loop to profiles and hits, to stems, to the cleanest hit
+# of each, to the nearest
+# one-shot, and back to a loop. Each hit keeps its time and its velocity, each new stem is as loud
+# as the old one. (A producer
 # knows what a snare is, so here the nearest *of the same class* is taken.)
 
 # %%
@@ -763,7 +842,8 @@ show(figure, alt=alt, dpi=55)
 sonify.players({"the loop": loop.mono, "played anew": made.mono}, loop.sr, seconds=5)
 
 # %% [markdown]
-# A/B, as the paper did: which is which if you look away? What gave it away, a sound, a time, a level?
+# A/B, as the paper did: which is which if you look away? What gave it away, a sound, a time, a
+# level?
 #
 # **MIDI** carries the hits to any other program. Written and read back:
 
@@ -782,7 +862,8 @@ print(f"{len(track.notes)} notes on the drum channel, each within a millisecond"
 # %% [markdown]
 # ## Your own loop, your own sounds
 #
-# Put file names in place of `None` and run the cell: a recording of drums, and a folder of single strokes.
+# Put file names in place of `None` and run the cell: a recording of drums, and a folder of single
+# strokes.
 
 # %%
 my_loop, my_folder = None, None  # such as "break.wav" and "samples"
@@ -807,19 +888,26 @@ else:
 # %% [markdown]
 # ## Honest limits
 #
-# - **Five classes, and nothing else.** A bass, a voice, a shaker in the recording goes to whichever drum is hit when it sounds.
-# - **One sound a class.** Two toms share four columns of $W$; a ghost note is a quieter stroke with the same spectrum.
-# - **Hits at the same moment, always.** If the kick never comes without the hi-hat, nothing in the loop says which sound is whose.
-# - **A missed hit costs more than a hit too many**, as part 5 counts; a threshold chosen for $F$ is not the best one for stems.
-# - **Made music.** The network learned from loops that this package makes, the paper's from its authors' own; the loop here is of
+# - **Five classes, and nothing else.** A bass, a voice, a shaker in the recording goes to whichever
+# drum is hit when it sounds.
+# - **One sound a class.** Two toms share four columns of $W$; a ghost note is a quieter stroke with
+# the same spectrum.
+# - **Hits at the same moment, always.** If the kick never comes without the hi-hat, nothing in the
+# loop says which sound is whose.
+# - **A missed hit costs more than a hit too many**, as part 5 counts; a threshold chosen for $F$ is
+# not the best one for stems.
+# - **Made music.** The network learned from loops that this package makes, the paper's from its
+# authors' own; the loop here is of
 #   the same family as the first, so its scores flatter. The table of part 5 is the honest one.
 # - **The phase** is the loop's, in all five stems, as in the paper.
-# - **What the paper leaves open** and we chose: rate, hop, loss, threshold, smoothing, magnitude or power, the features of the
+# - **What the paper leaves open** and we chose: rate, hop, loss, threshold, smoothing, magnitude or
+# power, the features of the
 #   search.
 #
 # ## Exercises
 #
-# **a)** Wiener masks. Several columns of $W$ may belong to one class, `owners` says to which. Return `{class: mask}`, each (freq,
+# **a)** Wiener masks. Several columns of $W$ may belong to one class, `owners` says to which.
+# Return `{class: mask}`, each (freq,
 # time): the class's model to the power `power`, as a share of all classes'.
 
 # %% tags=["exercise"]
@@ -844,7 +932,8 @@ def masks(W, H, owners, power):
 checks.check_07_a(masks)
 
 # %% [markdown]
-# **b)** Somebody repairs the printed network another way: frequency is pooled by 5 as before, but time only by 2, three times.
+# **b)** Somebody repairs the printed network another way: frequency is pooled by 5 as before, but
+# time only by 2, three times.
 # The rest stays as printed, with 5 classes. How many trainable numbers has it?
 
 # %% tags=["exercise"]
@@ -857,8 +946,10 @@ numbers = 319_941 + 128 * 32 * 4 * (cells - 2)
 checks.check_07_b(numbers)
 
 # %% [markdown]
-# **c)** `puzzle` is the snare's stem of this loop, taken apart with the true hits, but *one stroke of the snare was left out*.
-# Which? Answer in seconds. (Ears or numbers: `loop.stems["snare"]` is what it should be, `loop.onsets.of_class("snare")` are the
+# **c)** `puzzle` is the snare's stem of this loop, taken apart with the true hits, but *one stroke
+# of the snare was left out*.
+# Which? Answer in seconds. (Ears or numbers: `loop.stems["snare"]` is what it should be,
+# `loop.onsets.of_class("snare")` are the
 # candidates.)
 
 # %%
@@ -882,18 +973,24 @@ checks.check_07_c(time_s, loop)
 #
 # 1. Why does the start of $W$ not matter when $H$ is held, and why does it when $H$ moves?
 # 2. What does a symmetric activation claim about a drum, and where can you hear the claim?
-# 3. 344 frames, three poolings by 5: what is left, and what can a network with that still say about time?
+# 3. 344 frames, three poolings by 5: what is left, and what can a network with that still say about
+# time?
 # 4. The five masks of a cell are 0.7, 0.2, 0.1, 0, 0. What do the stems sum to?
 # 5. A kick is missed. Which stems get worse?
 #
 # ## Sources
 #
-# - A. Koretzky, N. Rajashekharappa: *Transcription-driven spectral basis learning for audio source separation combining
-#   convolutional neural networks and non-negative matrix factorization*, ISMIR late-breaking demo 2021 (CC BY 4.0). The idea, the
+# - A. Koretzky, N. Rajashekharappa: *Transcription-driven spectral basis learning for audio source
+# separation combining
+# convolutional neural networks and non-negative matrix factorization*, ISMIR late-breaking demo
+# 2021 (CC BY 4.0). The idea, the
 #   printed network, Figures 1 and 3.
 # - D. Lee, S. Seung: *Algorithms for non-negative matrix factorization*, NIPS 2001. The update.
-# - P. Smaragdis, J. C. Brown: *Non-negative matrix factorization for polyphonic music transcription*, WASPAA 2003. The same the
+# - P. Smaragdis, J. C. Brown: *Non-negative matrix factorization for polyphonic music
+# transcription*, WASPAA 2003. The same the
 #   other way round.
-# - C. Dittmar, M. Müller: *Reverse engineering the Amen break: score-informed separation and restoration applied to drum
+# - C. Dittmar, M. Müller: *Reverse engineering the Amen break: score-informed separation and
+# restoration applied to drum
 #   recordings*, IEEE/ACM TASLP 2016. Drums taken apart by a known score.
-# - J. Le Roux, S. Wisdom, H. Erdogan, J. R. Hershey: *SDR, half-baked or well done?*, ICASSP 2019. The SI-SDR.
+# - J. Le Roux, S. Wisdom, H. Erdogan, J. R. Hershey: *SDR, half-baked or well done?*, ICASSP 2019.
+# The SI-SDR.

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from melodylab import sfnmf
 from melodylab.dsp import grids, stft
 from melodylab.records import Melody
 

@@ -1,7 +1,5 @@
 """Source-filter NMF as a reader of the paper would write it: what ours is timed against."""
 
-import numpy as np
-
 
 def textbook_updates(V, W_F0, W_gamma, start, iterations):
     """The five updates of the paper, one line after the other, float64, no block and no

@@ -9,7 +9,6 @@ tensors are those of the network. A `model` here is what `models.create_model` g
 is one InputError that names the file and the next step.
 """
 
-import contextlib
 import hashlib
 import json
 import os

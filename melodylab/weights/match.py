@@ -10,7 +10,20 @@ from melodylab import models
 
 
 def network_of(tensors: Mapping[str, torch.Tensor], changes: Mapping[str, Any]) -> str | None:
-    """Name of the first network that these are the tensors of; None if there is none."""
+    """Whose tensors are these?
+
+    Parameters
+    ----------
+    tensors : mapping of str to torch.Tensor
+        By their names in the file.
+    changes : mapping
+        Arguments of the network that depart from the paper, as on its card.
+
+    Returns
+    -------
+    str or None
+        Name of the first network that they fit; None if there is none.
+    """
     for name in models.NETWORKS:
         with (
             contextlib.suppress(Exception),
@@ -22,8 +35,19 @@ def network_of(tensors: Mapping[str, torch.Tensor], changes: Mapping[str, Any]) 
 
 
 def misfits(model: torch.nn.Module, tensors: Mapping[str, torch.Tensor]) -> str:
-    """What keeps these tensors from being this model's, the first of each kind; empty where they
-    fit.
+    """What keeps these tensors from being this model's, the first of each kind.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The network in question.
+    tensors : mapping of str to torch.Tensor
+        By their names in the file.
+
+    Returns
+    -------
+    str
+        A list in words, empty where they fit.
     """
     own = model.state_dict()
     shared = own.keys() & tensors.keys()

@@ -17,7 +17,7 @@ def songs(run):
     for name, f0_hz in (("one", 220.0), ("two", 330.0), ("three", 440.0)):
         tone(f"songs/{name}/mix.wav", f0_hz=f0_hz)
     for name, f0_hz in (("one", 220.0), ("two", 165.0)):
-        Melody(np.arange(3) * 0.01, np.full(3, f0_hz), np.ones(3)).to_csv(
+        Melody(np.arange(101) * 0.01, np.full(101, f0_hz), np.ones(101)).to_csv(
             f"songs/{name}/melody2.csv"
         )
     return Path("songs")
@@ -26,7 +26,9 @@ def songs(run):
 def test_evaluate_prints_the_table_and_names_what_failed(run, quick, songs, monkeypatch):
     def extract_melody(song, method):
         return Melody(
-            np.arange(3) * 0.01, np.full(3, 220.0 if song.name == "one" else 330.0), np.ones(3)
+            np.arange(101) * 0.01,
+            np.full(101, 220.0 if song.name == "one" else 330.0),
+            np.ones(101),
         )
 
     monkeypatch.setattr(api, "extract_melody", extract_melody)

@@ -70,9 +70,15 @@ def test_dependencies_are_the_promised_ones():
         <= set(EXTRAS)
         <= {"lab", "cluster", "test", "dev", "docs"}
     )
-    assert names(EXTRAS["lab"]) == set(
-        ["jupyterlab", "jupytext", "voila", "captum", "lightning", "pydantic", "tomli-w"]
-    )
+    assert names(EXTRAS["lab"]) == {
+        "jupyterlab",
+        "jupytext",
+        "voila",
+        "captum",
+        "lightning",
+        "pydantic",
+        "tomli-w",
+    }
     assert names(EXTRAS["cluster"]) == {"dask", "distributed"}
     assert names(EXTRAS["dev"]) == {"ruff", "pyright", "pre-commit"}
     assert PROJECT["requires-python"] == ">=3.11"

@@ -28,7 +28,7 @@ DRUM_METHODS = methods.DRUM_METHODS
 
 def salience(
     song: SongOrPath,
-    method: str | os.PathLike = methods.DEFAULT["melody"],
+    method: str | os.PathLike[str] = methods.DEFAULT["melody"],
     *,
     seed: int = 0,
     settings: sfnmf.Settings | None = None,
@@ -79,7 +79,7 @@ def salience(
 
 def extract_melody(
     song: SongOrPath,
-    method: str | os.PathLike = methods.DEFAULT["melody"],
+    method: str | os.PathLike[str] = methods.DEFAULT["melody"],
     *,
     seed: int = 0,
     threshold: float | None = None,
@@ -164,9 +164,9 @@ def with_threshold(melody: Melody, threshold: float) -> Melody:
 
 def separate(
     song: SongOrPath,
-    method: str | os.PathLike = methods.DEFAULT["separation"],
+    method: str | os.PathLike[str] = methods.DEFAULT["separation"],
     *,
-    melody: Melody | str | os.PathLike | None = None,
+    melody: Melody | str | os.PathLike[str] | None = None,
     seed: int = 0,
     settings: sfnmf.Settings | None = None,
     width_bins: int = 2,
@@ -229,9 +229,9 @@ def separate(
 
 def separate_pieces(
     song: SongOrPath,
-    method: str | os.PathLike = methods.DEFAULT["separation"],
+    method: str | os.PathLike[str] = methods.DEFAULT["separation"],
     *,
-    melody: Melody | str | os.PathLike | None = None,
+    melody: Melody | str | os.PathLike[str] | None = None,
     seed: int = 0,
     settings: sfnmf.Settings | None = None,
     width_bins: int = 2,
@@ -286,7 +286,7 @@ def _lead(found, song, melody, seed, settings, width_bins, unvoiced, gated):
 
 def separate_drums(
     song: SongOrPath,
-    method: str | os.PathLike = methods.DEFAULT["drums"],
+    method: str | os.PathLike[str] = methods.DEFAULT["drums"],
     *,
     onsets: DrumOnsets | None = None,
     threshold: float | Mapping[str, float] | None = None,
@@ -329,7 +329,7 @@ def separate_drums(
 
 def transcribe_drums(
     song: SongOrPath,
-    method: str | os.PathLike = methods.DEFAULT["drums"],
+    method: str | os.PathLike[str] = methods.DEFAULT["drums"],
     *,
     threshold: float | Mapping[str, float] | None = None,
 ) -> DrumOnsets:

@@ -16,7 +16,7 @@ from pathlib import Path
 from melodylab.errors import InputError
 
 
-def make_folder(folder: str | os.PathLike) -> Path:
+def make_folder(folder: str | os.PathLike[str]) -> Path:
     """Create a folder with its parents.
 
     Parameters
@@ -44,7 +44,7 @@ def make_folder(folder: str | os.PathLike) -> Path:
     return folder
 
 
-def refuse_existing(paths: Iterable[str | os.PathLike], force: bool = False) -> None:
+def refuse_existing(paths: Iterable[str | os.PathLike[str]], force: bool = False) -> None:
     """Refuse results that would replace a file or could not be written, before the work begins.
 
     Parameters
@@ -75,7 +75,7 @@ def refuse_existing(paths: Iterable[str | os.PathLike], force: bool = False) -> 
 
 
 @contextlib.contextmanager
-def complete_or_absent(path: str | os.PathLike) -> Iterator[Path]:
+def complete_or_absent(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it on success, remove it on any failure.
 
     An old file survives a failure (Ctrl-C, a full disk, a power cut) untouched; a new one that

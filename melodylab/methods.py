@@ -155,7 +155,7 @@ def of_task(task: str) -> dict[str, Method]:
     return {"best": replace(best, line=line), **found}
 
 
-def find(name: str | os.PathLike, task: str) -> Method:
+def find(name: str | os.PathLike[str], task: str) -> Method:
     """The method of that name, or a sentence that offers others.
 
     Parameters

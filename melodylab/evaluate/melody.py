@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from melodylab.errors import InputError
 from melodylab.records import Melody
 
-MelodyOrPath = Melody | str | os.PathLike
+MelodyOrPath = Melody | str | os.PathLike[str]
 
 _FIGURES = {
     "OA": "Overall Accuracy",

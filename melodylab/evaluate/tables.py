@@ -145,7 +145,7 @@ class Table:
         failures = tabulate([[line] for line in self.failures], tablefmt="html")
         return self._drawn("html") + (failures if self.failures else "")
 
-    def to_csv(self, path: str | os.PathLike) -> None:
+    def to_csv(self, path: str | os.PathLike[str]) -> None:
         """Write header, rows and mean rows (song "mean") in full precision; complete or absent.
 
         Parameters
@@ -177,7 +177,7 @@ def _interval(values, seed):
 
 
 def evaluate_folder(
-    folder: str | os.PathLike,
+    folder: str | os.PathLike[str],
     task: str,
     methods: str | Sequence[str],
     *,

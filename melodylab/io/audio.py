@@ -28,7 +28,7 @@ _MOST_WAV_BYTES = 4e9
 _MOST_PACKED = 32  # samples in a byte of a file; a header that claims more is believed later
 
 
-def read(path: str | os.PathLike) -> tuple[np.ndarray, int]:
+def read(path: str | os.PathLike[str]) -> tuple[np.ndarray, int]:
     """Read a sound file.
 
     libsndfile decodes WAV, FLAC, OGG, MP3, AIFF...; what it refuses goes to ffmpeg where that is
@@ -247,7 +247,7 @@ def _ogg_breaks_off(path: Path) -> bool:
     return len(page) < header + sum(page[27:header])
 
 
-def read_stream(path: str | os.PathLike, stream: int) -> tuple[np.ndarray, int]:
+def read_stream(path: str | os.PathLike[str], stream: int) -> tuple[np.ndarray, int]:
     """Read one of several sounds in a file, such as a stem of a multitrack .mp4, through ffmpeg.
 
     Parameters
@@ -302,7 +302,7 @@ def _decode_with_ffmpeg(path: Path, stream: int = 0) -> tuple[np.ndarray, int]:
             return sound.read(dtype="float32", always_2d=True).T.copy(), sound.samplerate
 
 
-def write(path: str | os.PathLike, audio: ArrayLike, sr: int) -> None:
+def write(path: str | os.PathLike[str], audio: ArrayLike, sr: int) -> None:
     """Write 32-bit float WAV: no clipping, no rescaling; complete or absent.
 
     The same samples make the same file, byte for byte.
@@ -328,7 +328,7 @@ def write(path: str | os.PathLike, audio: ArrayLike, sr: int) -> None:
 
 @contextlib.contextmanager
 def writer(
-    path: str | os.PathLike, sr: int, shape: tuple[int, int]
+    path: str | os.PathLike[str], sr: int, shape: tuple[int, int]
 ) -> Iterator[Callable[[np.ndarray], None]]:
     """Write a sound as `write` does, piece by piece: complete or absent.
 

@@ -91,7 +91,7 @@ def fits(time_s: float | None, signed_hz: float | None, voicing: float | None = 
     return math.isfinite(time_s) and not math.isinf(signed_hz) and graded
 
 
-def melody_columns(path: str | os.PathLike, table: tables.Table) -> list[int]:
+def melody_columns(path: str | os.PathLike[str], table: tables.Table) -> list[int]:
     """The columns of time, f0 and maybe voicing.
 
     Parameters
@@ -140,7 +140,7 @@ def melody_columns(path: str | os.PathLike, table: tables.Table) -> list[int]:
     )
 
 
-def _named_columns(path: str | os.PathLike, names: list[str]) -> list[int]:
+def _named_columns(path: str | os.PathLike[str], names: list[str]) -> list[int]:
     known = [tables.first(names, wanted) for wanted in (TIMES, _PITCHES, _VOICINGS)]
     time, pitch, voicing = known
     notes = [name for name in names if name in _OF_NOTES]

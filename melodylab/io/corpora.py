@@ -34,7 +34,7 @@ _Reader = Callable[[bool], Song]  # reads one song, with its stems or without
 _MUSDB_STREAMS = ("mixture", "drums", "bass", "other", "vocals")  # in this order in NAME.stem.mp4
 
 
-def song_names(corpus: str, folder: str | os.PathLike) -> list[str]:
+def song_names(corpus: str, folder: str | os.PathLike[str]) -> list[str]:
     """The songs of a corpus that are there.
 
     Parameters
@@ -59,7 +59,7 @@ def song_names(corpus: str, folder: str | os.PathLike) -> list[str]:
 
 def read_song(
     corpus: str,
-    folder: str | os.PathLike,
+    folder: str | os.PathLike[str],
     name: str,
     *,
     stems: bool = True,
@@ -96,7 +96,7 @@ def read_song(
 
 def read_songs(
     corpus: str,
-    folder: str | os.PathLike,
+    folder: str | os.PathLike[str],
     *,
     stems: bool = True,
     annotation: Annotation = "melody2",
@@ -122,7 +122,9 @@ def read_songs(
         yield reader(stems)
 
 
-def _readers(corpus: str, folder: str | os.PathLike, annotation: Annotation) -> dict[str, _Reader]:
+def _readers(
+    corpus: str, folder: str | os.PathLike[str], annotation: Annotation
+) -> dict[str, _Reader]:
     if corpus not in CORPORA:
         raise InputError(f"there is no reader for the corpus {corpus!r}{_like(corpus, CORPORA)}")
     folder = Path(folder)

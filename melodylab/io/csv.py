@@ -79,7 +79,7 @@ def signs(f0_hz: np.ndarray, voicing: np.ndarray) -> np.ndarray:
 
 
 def write_melody(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     times_s: np.ndarray,
     f0_hz: np.ndarray,
     voicing: np.ndarray,
@@ -115,7 +115,7 @@ def write_melody(
 
 
 def write_onsets(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     times_s: np.ndarray,
     classes: Sequence[str],
     velocity: np.ndarray,
@@ -142,7 +142,7 @@ def write_onsets(
     _write(path, HITS, rows, header)
 
 
-def read_melody(path: str | os.PathLike, *, duration_s: float | None = None) -> Frames:
+def read_melody(path: str | os.PathLike[str], *, duration_s: float | None = None) -> Frames:
     """Read a melody, ours or that of another program.
 
     Parameters
@@ -203,7 +203,7 @@ def read_melody(path: str | os.PathLike, *, duration_s: float | None = None) -> 
     return frames if duration_s is None else _filled(path, frames, duration_s)
 
 
-def read_onsets(path: str | os.PathLike) -> Hits:
+def read_onsets(path: str | os.PathLike[str]) -> Hits:
     """Read drum hits, ours or those of another program.
 
     Parameters
@@ -245,7 +245,7 @@ def read_onsets(path: str | os.PathLike) -> Hits:
     return Hits(np.array(times_s, float), classes, levels / 127 if np.any(levels > 1) else levels)
 
 
-def _hit_columns(path: str | os.PathLike, names: list[str]) -> tuple[int, int, int | None]:
+def _hit_columns(path: str | os.PathLike[str], names: list[str]) -> tuple[int, int, int | None]:
     """The columns of time, class and velocity, if there is one."""
     time, kind = tables.first(names, columns.HIT_TIMES), tables.first(names, columns.CLASSES)
     if time is None or kind is None:
@@ -255,7 +255,7 @@ def _hit_columns(path: str | os.PathLike, names: list[str]) -> tuple[int, int, i
 
 
 def _write(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     names: str,
     rows: Iterable[str],
     header: Mapping[str, object] | None,
@@ -269,7 +269,7 @@ def _write(
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 
-def _filled(path: str | os.PathLike, frames: Frames, duration_s: float) -> Frames:
+def _filled(path: str | os.PathLike[str], frames: Frames, duration_s: float) -> Frames:
     """With the frames that a file leaves out, unvoiced. See `read_melody`."""
     times_s = frames.times_s
     steps_s = np.diff(times_s)

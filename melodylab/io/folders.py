@@ -51,7 +51,7 @@ _ONSETS = ("onsets.csv", "drums.csv")
 _SLACK_S = 1.0  # exports of one session differ by a fade or a codec's padding, not by more
 
 
-def song_folders(folder: str | os.PathLike) -> list[Path]:
+def song_folders(folder: str | os.PathLike[str]) -> list[Path]:
     """The songs of a folder.
 
     Parameters
@@ -83,7 +83,7 @@ def song_folders(folder: str | os.PathLike) -> list[Path]:
     return songs
 
 
-def read_song(folder: str | os.PathLike, stems: bool = True) -> Song:
+def read_song(folder: str | os.PathLike[str], stems: bool = True) -> Song:
     """Read one song folder.
 
     Stems at another rate are resampled, missing channels are filled from the mean of the stem's,
@@ -175,7 +175,7 @@ def _finite(samples: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(samples), samples, np.float32(0))
 
 
-def read_stem(path: str | os.PathLike, shape: tuple[int, int], sr: int) -> np.ndarray:
+def read_stem(path: str | os.PathLike[str], shape: tuple[int, int], sr: int) -> np.ndarray:
     """Read a stem so that it fits its mix.
 
     Parameters

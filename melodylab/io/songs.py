@@ -12,10 +12,10 @@ from melodylab.records import Melody, Song
 AUDIO_ENDINGS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc")
 AUDIO_ENDINGS += (".au", ".w64", ".rf64", ".caf", ".m4a", ".mp4", ".aac", ".wma", ".mka")
 AUDIO_ENDINGS += (".mkv", ".webm", ".mov", ".avi")
-SongOrPath = Song | str | os.PathLike
+SongOrPath = Song | str | os.PathLike[str]
 
 
-def load_song(path: str | os.PathLike) -> Song:
+def load_song(path: str | os.PathLike[str]) -> Song:
     """A song from an audio file, as it is: nothing resampled, mixed or scaled.
 
     Parameters
@@ -70,7 +70,7 @@ def as_song(song: SongOrPath) -> Song:
     )
 
 
-def as_melody(melody: Melody | str | os.PathLike) -> Melody:
+def as_melody(melody: Melody | str | os.PathLike[str]) -> Melody:
     """The melody itself, or the one in the CSV file of that name.
 
     Parameters

@@ -35,7 +35,7 @@ class Table(NamedTuple):
 
 
 def read(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     what: str,
     columns: str,
     *,

@@ -143,7 +143,7 @@ class Melody:
 
     def to_csv(
         self,
-        path: str | os.PathLike,
+        path: str | os.PathLike[str],
         *,
         voicing: bool = False,
         header: Mapping[str, object] | None = None,
@@ -169,7 +169,7 @@ class Melody:
         )
 
     @classmethod
-    def from_csv(cls, path: str | os.PathLike, *, duration_s: float | None = None) -> "Melody":
+    def from_csv(cls, path: str | os.PathLike[str], *, duration_s: float | None = None) -> "Melody":
         """Read a melody's file, ours or that of another program: see `io.csv`.
 
         Parameters
@@ -194,7 +194,7 @@ class Melody:
 
     def to_midi(
         self,
-        path: str | os.PathLike,
+        path: str | os.PathLike[str],
         *,
         tempo_bpm: float | None = None,
         bends: bool = False,
@@ -297,7 +297,7 @@ class DrumOnsets:
         return self.times_s[np.array([c == name for c in self.classes], dtype=bool)]
 
     def to_csv(
-        self, path: str | os.PathLike, *, header: Mapping[str, object] | None = None
+        self, path: str | os.PathLike[str], *, header: Mapping[str, object] | None = None
     ) -> None:
         """Write `# time_s,class,velocity` and one row a hit; complete or absent.
 
@@ -316,7 +316,7 @@ class DrumOnsets:
         csv.write_onsets(path, self.times_s, self.classes, self.velocity, header=header)
 
     @classmethod
-    def from_csv(cls, path: str | os.PathLike) -> "DrumOnsets":
+    def from_csv(cls, path: str | os.PathLike[str]) -> "DrumOnsets":
         """Read hits, ours or those of another program: see `io.csv`.
 
         Parameters
@@ -336,7 +336,7 @@ class DrumOnsets:
         """
         return cls(*csv.read_onsets(path))
 
-    def to_midi(self, path: str | os.PathLike) -> None:
+    def to_midi(self, path: str | os.PathLike[str]) -> None:
         """Write the hits as General MIDI drums; complete or absent. See `io.midi.write_hits`.
 
         Parameters

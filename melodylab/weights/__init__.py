@@ -114,7 +114,7 @@ def experiments() -> dict[str, list[dict]]:
         raise InputError(f"{path} is no JSON; {_restore(path)}") from None
 
 
-def card(name_or_path: str | os.PathLike) -> dict:
+def card(name_or_path: str | os.PathLike[str]) -> dict:
     """What the card says, the file with the tensors left unread.
 
     Parameters
@@ -135,7 +135,7 @@ def card(name_or_path: str | os.PathLike) -> dict:
     return _read_card(_pair(name_or_path)[1])
 
 
-def verify(name_or_path: str | os.PathLike) -> dict:
+def verify(name_or_path: str | os.PathLike[str]) -> dict:
     """Compare the file with the SHA-256 on its card.
 
     Parameters
@@ -156,7 +156,7 @@ def verify(name_or_path: str | os.PathLike) -> dict:
     return _read(name_or_path)[1]
 
 
-def load_model(name_or_path: str | os.PathLike) -> models.Network:
+def load_model(name_or_path: str | os.PathLike[str]) -> models.Network:
     """A trained network; its card is in `model.card`.
 
     torch's random numbers go on as if nothing had been loaded.
@@ -206,7 +206,7 @@ def load_model(name_or_path: str | os.PathLike) -> models.Network:
 
 
 def save(
-    model: models.Network, card: Mapping[str, object], folder: str | os.PathLike, name: str
+    model: models.Network, card: Mapping[str, object], folder: str | os.PathLike[str], name: str
 ) -> Path:
     """Write folder/NAME.safetensors and folder/NAME.json: both or, where the disk is full, neither.
 

@@ -25,6 +25,9 @@ NETWORKS = [name for name in weights.names() if "OA" in weights.card(name)["scor
 # Their cards were measured with a last block that overlaps; now zeros fill it, as released, and its
 # answers differ: on Reggae OA 0.832 and RPA 0.786 in place of 0.849 and 0.837.
 FILLED = [n for n in NETWORKS if models.NETWORKS[n].network.last_block == "filled"]
+# This one's card was measured in blocks of 23 s, and it hears 46 s at a time now: Shadows gains
+# 0.03 OA (VR 0.07), Britpop loses 0.01 (VFA 0.04 more); the mean stays within 0.005, see below.
+LONGER = ("harmonic-crnn",)
 SEPARATIONS = ("sfnmf", "sfnmf+best", "unet", "unet+best", "unet-mel")
 
 
@@ -76,8 +79,9 @@ def test_a_song_scores_what_the_cards_say(dev_songs, name):
     told["sfnmf"] = recorded("melody", "sfnmf", name)
     for method, figures in told.items():
         expected = {figure: figures[figure] for figure in FIGURES}
-        slack = 0.055 if method in FILLED else 0.02
-        assert found[method]["OA"] == pytest.approx(expected["OA"], abs=0.02), method
+        slack = 0.055 if method in FILLED else 0.08 if method in LONGER else 0.02
+        overall = 0.04 if method in LONGER else 0.02
+        assert found[method]["OA"] == pytest.approx(expected["OA"], abs=overall), method
         assert found[method] == pytest.approx(expected, abs=slack), method
 
 

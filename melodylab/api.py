@@ -278,7 +278,7 @@ def _lead(found, song, melody, seed, settings, width_bins, unvoiced, gated):
     if settings is not None:
         raise InputError(f"settings belong to sfnmf and not to {found.name}; leave them out")
     model = _loaded(found.weights)
-    features = inputs.FRONT_ENDS[model.card["front_end"]](song)
+    features = inputs.heard_by(model, song)
     mask, gate = run.mask(model, features, melody)
     del features
     yield from separation.lead_blocks(song, mask, gate if gated else None)

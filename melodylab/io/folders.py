@@ -20,27 +20,8 @@ import numpy as np
 from melodylab.dsp import stft
 from melodylab.errors import InputError
 from melodylab.io import audio
+from melodylab.io.songs import STEM_ENDINGS
 from melodylab.records import DrumOnsets, Melody, Song
-
-# where one name comes in several formats, the first in this row is read
-_SUFFIXES = [
-    ".wav",
-    ".flac",
-    ".aiff",
-    ".aif",
-    ".au",
-    ".caf",
-    ".w64",
-    ".ogg",
-    ".oga",
-    ".opus",
-    ".mp3",
-    ".m4a",
-    ".aac",
-    ".mp4",
-    ".wma",
-]
-
 
 _MELODIES = ("melody2.csv", "melody.csv", "melody1.csv")
 
@@ -157,7 +138,7 @@ def is_audio(path: Path) -> bool:
     bool
         False for folders.
     """
-    return path.suffix.lower() in _SUFFIXES and not path.name.startswith(".") and path.is_file()
+    return path.suffix.lower() in STEM_ENDINGS and not path.name.startswith(".") and path.is_file()
 
 
 def _audio_files(folder: Path) -> dict[str, Path]:
@@ -165,7 +146,7 @@ def _audio_files(folder: Path) -> dict[str, Path]:
     found = {}
     for path in _entries(folder):
         if is_audio(path):
-            rank = _SUFFIXES.index(path.suffix.lower())
+            rank = STEM_ENDINGS.index(path.suffix.lower())
             name = path.stem.lower()
             found[name] = min(found.get(name, (rank, path)), (rank, path))
     return {name: path for name, (_, path) in found.items()}

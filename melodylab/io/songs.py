@@ -3,15 +3,15 @@
 import os
 from pathlib import Path
 
-import librosa
-
 from melodylab.errors import InputError
 from melodylab.io import audio
 from melodylab.records import Melody, Song
 
-AUDIO_ENDINGS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc")
-AUDIO_ENDINGS += (".au", ".w64", ".rf64", ".caf", ".m4a", ".mp4", ".aac", ".wma", ".mka")
-AUDIO_ENDINGS += (".mkv", ".webm", ".mov", ".avi")
+# of a song's parts: where one name comes in several formats, the first in this row is read
+STEM_ENDINGS = (".wav", ".flac", ".aiff", ".aif", ".au", ".caf", ".w64", ".ogg", ".oga", ".opus")
+STEM_ENDINGS += (".mp3", ".m4a", ".aac", ".mp4", ".wma")
+# of what a folder of songs may hold besides
+AUDIO_ENDINGS = (*STEM_ENDINGS, ".aifc", ".rf64", ".mka", ".mkv", ".webm", ".mov", ".avi")
 SongOrPath = Song | str | os.PathLike[str]
 
 
@@ -104,6 +104,8 @@ def as_melody(melody: Melody | str | os.PathLike[str]) -> Melody:
 
 
 def _librosa_example(name):
+    import librosa  # slow to load, and hardly a command needs it
+
     try:
         return librosa.ex(name, hq=True)
     except Exception as error:  # librosa and pooch raise many kinds: unknown, no network, no place

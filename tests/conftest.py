@@ -7,12 +7,17 @@ import ipaddress
 import os
 import shutil
 import socket
+import tempfile
 from pathlib import Path
 
-if (
-    "PYTEST_XDIST_WORKER" in os.environ
-):  # tests share the cores already; NumPy and torch read it when they are imported
+if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+    # tests share the cores already; NumPy and torch read it when they are imported
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    # Two processes that compile one function of librosa for two types at once can leave the code of
+    # one under the name of the other in numba's cache, and pYIN then crashes or never ends.
+    os.environ.setdefault(
+        "NUMBA_CACHE_DIR", os.path.join(tempfile.gettempdir(), f"melodylab-tests-numba-{worker}")
+    )
 
 import numpy as np
 import pytest

@@ -18,20 +18,12 @@ from melodylab.models.drum_cnn import CLASSES
 from melodylab.models.inputs import DRUM_BANDS, FRONT_ENDS, drum_mel
 from melodylab.records import Song
 from melodylab.training import mixing
-from melodylab.training.store import Store, fingerprint
+from melodylab.training.batches import Batches
 
 _SR = 22050  # what the front end works at, so that nothing has to be resampled
-
-
 _RANGE_DB = 80  # between 0 and 1
-
-
 _PER_OCTAVE = _RANGE_DB / (10 * np.log10(2))  # doublings of the power between 0 and 1
-
-
 _NEAR_FRAMES = 2.0  # a target falls from 1 at the onset to 0 so far away from it
-
-
 _OVERLAID = 0.4  # share of the excerpts with a second loop
 
 
@@ -135,7 +127,7 @@ def profile(hits: np.ndarray, frames: int, n_classes: int = len(CLASSES)) -> np.
     return target
 
 
-class LoopBatches:
+class LoopBatches(Batches):
     """Batches (features, profile) from a bank, in whatever order the steps are asked for.
 
     Parameters
@@ -181,13 +173,19 @@ class LoopBatches:
     ):
         if bands < 1 or DRUM_BANDS % bands:
             raise InputError(f"{DRUM_BANDS} bands cannot be joined to {bands}; give a divisor")
-        self.bank, self.batch_size, self.frames, self.bands = bank, batch_size, frames, bands
-        self.stretch, self.equaliser_db, self.noise, self.seed = stretch, equaliser_db, noise, seed
+        self.bank, self.frames, self.bands = bank, frames, bands
+        self.stretch, self.equaliser_db, self.noise = stretch, equaliser_db, noise
         settings = {**asdict(bank), "bands": bands}
-        del settings["loops"]  # more of them join those that are there
-        name = fingerprint(FRONT_ENDS["drum-mel"], settings)
-        folder = None if cache is None else Path(cache) / name
-        self.store = Store(functools.partial(_computed, bank, bands), folder, memory_gb)
+        del settings["loops"]
+        super().__init__(
+            FRONT_ENDS["drum-mel"],
+            functools.partial(_computed, bank, bands),
+            settings,
+            batch_size=batch_size,
+            seed=seed,
+            cache=cache,
+            memory_gb=memory_gb,
+        )
 
     def batch(self, step: int) -> tuple[torch.Tensor, ...]:
         """One step's features and truth.
@@ -203,22 +201,7 @@ class LoopBatches:
         profile : Tensor, float32 (batch, classes, frames)
             0..1.
         """
-        rng = np.random.default_rng([self.seed, step])
-        pairs = [self._cut(rng) for _ in range(self.batch_size)]
-        return tuple(torch.from_numpy(np.stack(part)) for part in zip(*pairs, strict=True))
-
-    def prepare(self, *, progress: bool = False, n_jobs: int | None = None) -> None:
-        """Compute the features that are missing (`Store.prepare`).
-
-        Parameters
-        ----------
-        progress : bool
-            Whether to show a bar.
-        n_jobs : int or None
-            Processes, as joblib counts them.
-        """
-        keys = [(number,) for number in range(self.bank.loops)]
-        self.store.prepare(keys, n_jobs=n_jobs, progress=progress)
+        return self.parts(step)
 
     def loop(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         """A whole loop of the bank.
@@ -238,7 +221,10 @@ class LoopBatches:
 
     # --- how an excerpt is cut
 
-    def _cut(self, rng):
+    def _keys(self):
+        return [(number,) for number in range(self.bank.loops)]
+
+    def _cut(self, rng, step):
         x, hits = self._excerpt(rng)
         if rng.random() < _OVERLAID:
             x, hits = _overlaid(rng, (x, hits), self._excerpt(rng))

@@ -18,8 +18,11 @@ from melodylab.errors import InputError
 from melodylab.models import inputs
 from melodylab.records import Song
 from melodylab.training import mixing
+from melodylab.training.batches import Batches
 from melodylab.training.mixing import QUIET_DB
-from melodylab.training.store import Store, fingerprint
+
+_OTHER_REST = 0.5  # share of the leads that meet another song's rest
+_REMIX_DB = 4.0  # by how much the lead of a mix is made louder or softer
 
 
 @dataclass(frozen=True)
@@ -77,12 +80,6 @@ class Bank:
         )
 
 
-_OTHER_REST = 0.5  # share of the leads that meet another song's rest
-
-
-_REMIX_DB = 4.0  # by how much the lead of a mix is made louder or softer
-
-
 def features_of(
     front_end: str, bank: Bank, number: int, mix: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -123,7 +120,7 @@ def _computed(front_end, bank, key):
     return features_of(front_end, bank, *key)
 
 
-class SongBatches:
+class SongBatches(Batches):
     """Batches (features, f0) from a bank, in whatever order the steps are asked for.
 
     Parameters
@@ -182,14 +179,20 @@ class SongBatches:
             raise InputError(
                 f"there is no front end {front_end!r}; choose one of {', '.join(inputs.FRONT_ENDS)}"
             )
-        self.front_end, self.bank = inputs.FRONT_ENDS[front_end], bank
-        self.batch_size, self.frames, self.seed, self.steps = batch_size, frames, seed, steps
+        self.bank, self.frames, self.steps = bank, frames, steps
         self.shift_semitones, self.stretch = shift_semitones, stretch
         self.equaliser_db, self.ambience, self.without_lead = equaliser_db, ambience, without_lead
         settings = asdict(bank)
-        del settings["songs"]  # more of them join those that are there
-        folder = None if cache is None else Path(cache) / fingerprint(self.front_end, settings)
-        self.store = Store(functools.partial(_computed, front_end, bank), folder, memory_gb)
+        del settings["songs"]
+        super().__init__(
+            inputs.FRONT_ENDS[front_end],
+            functools.partial(_computed, front_end, bank),
+            settings,
+            batch_size=batch_size,
+            seed=seed,
+            cache=cache,
+            memory_gb=memory_gb,
+        )
 
     def batch(self, step: int) -> tuple[torch.Tensor, ...]:
         """One step's features and truth.
@@ -222,23 +225,7 @@ class SongBatches:
         share : Tensor, float32 (batch, channels, freq, frames)
             The lead's share of the power of each cell of x, 0..1.
         """
-        rng = np.random.default_rng([self.seed, step])
-        excerpts = [self._cut(rng, step) for _ in range(self.batch_size)]
-        return tuple(torch.from_numpy(np.stack(part)) for part in zip(*excerpts, strict=True))
-
-    def prepare(self, *, progress: bool = False, n_jobs: int | None = None) -> None:
-        """Compute the features that are missing (`Store.prepare`).
-
-        Parameters
-        ----------
-        progress : bool
-            Whether to show a bar.
-        n_jobs : int or None
-            Processes, as joblib counts them.
-        """
-        bank = self.bank
-        keys = [(number, mix) for number in range(bank.songs) for mix in range(bank.mixes)]
-        self.store.prepare(keys, n_jobs=n_jobs, progress=progress)
+        return super().parts(step)
 
     def song(self, number: int, mix: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """A whole song of the bank, as its network gets it.
@@ -261,6 +248,10 @@ class SongBatches:
         return features, f0_hz
 
     # --- how an excerpt is cut
+
+    def _keys(self):
+        bank = self.bank
+        return [(number, mix) for number in range(bank.songs) for mix in range(bank.mixes)]
 
     def _cut(self, rng, step):
         features, f0_hz = self._any_song(rng, step)

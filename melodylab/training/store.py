@@ -27,6 +27,7 @@ from melodylab.models import inputs
 
 Key = tuple[int, ...]
 Arrays = tuple[np.ndarray, ...]
+Compute = Callable[[Key], Arrays]
 
 _SOURCES = ("dsp", "sfnmf", "synth", "models/inputs", "records")  # rooms and modules
 _LIBRARIES = ("librosa", "numpy", "scipy", "soxr")
@@ -99,7 +100,7 @@ class Store:
 
     def __init__(
         self,
-        compute: Callable[[Key], Arrays],
+        compute: Compute,
         folder: Path | None = None,
         memory_gb: float = 4.0,
     ):
@@ -192,6 +193,6 @@ class Store:
             self._memory.popitem(last=False)
 
 
-def _computed(compute: Callable[[Key], Arrays], group: list[Key]) -> list[tuple[Key, Arrays]]:
+def _computed(compute: Compute, group: list[Key]) -> list[tuple[Key, Arrays]]:
     """All of a group on one worker."""
     return [(key, compute(key)) for key in group]

@@ -199,7 +199,8 @@ def test_lab_really_opens_jupyterlab(tmp_path):
                 ).read_text()
                 time.sleep(0.1)
                 server = running_server(tmp_path / "RUNTIME")
-            address = f"http://127.0.0.1:{server['port']}/api/contents/00_tour.ipynb?token={server['token']}"
+            address = f"http://127.0.0.1:{server['port']}/api/contents/00_tour.ipynb"
+            address += f"?token={server['token']}"
             with urllib.request.urlopen(address) as answer:
                 assert json.load(answer)["type"] == "notebook"
             assert str(server["port"]) == command[-1]

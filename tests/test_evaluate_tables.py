@@ -139,7 +139,8 @@ def drum_folder(tmp_path, rng):
         )
     audio.write(tmp_path / "song" / "drums.wav", sum(stems.values()), 8000)
     (tmp_path / "loop" / "onsets.csv").write_text(
-        "time_s,class,midi,velocity\n0.1,kick,36,100\n0.2,open_hihat,46,50\n0.4,closed_hihat,42,60\n0.6,kick,36,127\n"
+        "time_s,class,midi,velocity\n0.1,kick,36,100\n0.2,open_hihat,46,50\n"
+        "0.4,closed_hihat,42,60\n0.6,kick,36,127\n"
     )
     (tmp_path / "song" / "drums.csv").write_text("0.1,KD\n0.2,HH\n0.4,HH\n0.5,CY\n0.6,KD\n")
     return tmp_path

@@ -98,3 +98,15 @@ def test_labels_keep_the_shape_and_transposition_moves_them_by_five(rng):
     np.testing.assert_array_equal(
         MELODY.nearest_bin(f_hz * 2 ** (1 / 12)), MELODY.nearest_bin(f_hz) + 5
     )
+
+
+def test_frames_that_a_file_leaves_out():
+    times_s = np.array([0.5, 0.6, 0.7, 1.1, 1.2])  # 0..0.4, 0.8..1.0 and 1.3..1.5 are missing
+    gaps, new_s = grids.left_out_s(times_s, 2.5, end_s=1.5)
+    assert gaps.tolist() == [-1, 2]
+    told = [0.8, 0.9, 1.0, 0.0, 0.1, 0.2, 0.3, 0.4, 1.3, 1.4, 1.5]
+    np.testing.assert_allclose(new_s, told, atol=1e-12)
+    gaps, new_s = grids.left_out_s(times_s, 2.5)
+    assert gaps.tolist() == [2] and len(new_s) == 3
+    assert [len(part) for part in grids.left_out_s(times_s, 5)] == [0, 0]
+    assert [len(part) for part in grids.left_out_s([0.3], 2.5, end_s=9.0)] == [0, 0]

@@ -3,5 +3,16 @@
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
-    __name__, submodules=["cfp", "features", "grids", "levels", "mixing", "nmf", "stft"]
+    __name__,
+    submodules=[
+        "cfp",
+        "constant_q",
+        "features",
+        "grids",
+        "levels",
+        "mixing",
+        "nmf",
+        "pulse",
+        "stft",
+    ],
 )

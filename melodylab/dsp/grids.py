@@ -30,6 +30,46 @@ def frame_times_s(n_frames: int, hop_samples: int, sr: int) -> np.ndarray:
     return np.arange(int(n_frames)) * int(hop_samples) / int(sr)
 
 
+def left_out_s(
+    times_s: ArrayLike, gap_hops: float, end_s: float | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The frames that a series of times leaves out, as files do that hold no pauses.
+
+    Parameters
+    ----------
+    times_s : array_like, shape (frames,)
+        Seconds, rising.
+    gap_hops : float
+        A step longer than so many median steps leaves frames out.
+    end_s : float, optional
+        Frames before the first and up to this time belong to them too; without it only those
+        between two frames.
+
+    Returns
+    -------
+    gaps : ndarray of int
+        Index of the frame before each gap; -1 for the gap before the first.
+    new_s : ndarray
+        Times of the missing frames, a median step apart. Both empty for fewer than two frames.
+    """
+    times_s = np.asarray(times_s, dtype=float)
+    steps_s = np.diff(times_s)
+    if not len(steps_s):
+        return np.zeros(0, dtype=int), np.zeros(0)
+    hop_s = np.median(steps_s)
+    gaps = np.flatnonzero(steps_s > gap_hops * hop_s)
+    new_s = [
+        np.linspace(times_s[n], times_s[n + 1], round(steps_s[n] / hop_s) + 1)[1:-1] for n in gaps
+    ]
+    if end_s is not None:  # 1e-3: for times that were rounded
+        before = int(times_s[0] / hop_s + 1e-3) if times_s[0] > 1.5 * hop_s else 0
+        behind = int((end_s - times_s[-1]) / hop_s + 1e-3)
+        new_s.append(times_s[0] - hop_s * np.arange(before, 0, -1))
+        new_s.append(times_s[-1] + hop_s * np.arange(1, behind + 1))
+        gaps = np.append(-1, gaps) if before else gaps
+    return gaps, np.concatenate(new_s) if new_s else np.zeros(0)
+
+
 def hz_to_midi(f_hz: ArrayLike) -> np.ndarray:
     """MIDI note number of a frequency; A4 = 440 Hz = 69.
 

@@ -10,6 +10,7 @@ import mir_eval.onset
 import numpy as np
 from numpy.typing import ArrayLike
 
+from melodylab.dsp import grids
 from melodylab.errors import InputError
 from melodylab.records import Melody
 
@@ -243,7 +244,11 @@ def _series(estimate, reference):
             "and so does what lies before its first frame and after its last",
             stacklevel=3,
         )
-        truth = _filled(*truth, gaps, estimate.times_s[-1] if len(estimate) else 0.0)
+        end_s = estimate.times_s[-1] if len(estimate) else 0.0
+        new_s = grids.left_out_s(truth[0], _GAP_HOPS, end_s)[1]
+        order = np.argsort(np.concatenate([truth[0], new_s]), kind="stable")
+        unvoiced = (new_s, np.zeros(len(new_s)))
+        truth = [np.concatenate(pair)[order] for pair in zip(truth, unvoiced)]
     _warn_of_gaps(estimate.times_s, truth[0][-1] if len(reference) else 0.0)
     found = [estimate.times_s.copy(), estimate.signed_hz]
     return [*truth, *(found if len(estimate) else [np.zeros(1), np.zeros(1)])]
@@ -251,19 +256,7 @@ def _series(estimate, reference):
 
 def _gaps(times_s):
     """Indices of the frames after which others are left out."""
-    steps_s = np.diff(times_s)
-    return np.flatnonzero(steps_s > _GAP_HOPS * np.median(steps_s)) if len(steps_s) else []
-
-
-def _filled(times_s, signed_hz, gaps, end_s):
-    """Both with unvoiced frames in the gaps, before the first frame and after the last."""
-    hop_s = float(np.median(np.diff(times_s)))
-    spans = [(0.0, times_s[0]), *((times_s[n] + hop_s, times_s[n + 1]) for n in gaps)]
-    spans.append((times_s[-1] + hop_s, end_s + hop_s))
-    new_s = np.concatenate([np.arange(a, b - hop_s / 2, hop_s) for a, b in spans])
-    order = np.argsort(np.concatenate([times_s, new_s]), kind="stable")
-    signed_hz = np.concatenate([signed_hz, np.zeros(len(new_s))])
-    return [np.concatenate([times_s, new_s])[order], signed_hz[order]]
+    return grids.left_out_s(times_s, _GAP_HOPS)[0]
 
 
 def _warn_of_gaps(times_s, end_s):

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from melodylab import files
+from melodylab.dsp import grids
 from melodylab.errors import InputError
 from melodylab.io import columns, tables
 from melodylab.io.columns import HITS, MELODY
@@ -277,24 +278,16 @@ def _filled(path: str | os.PathLike[str], frames: Frames, duration_s: float) -> 
         return frames
     hop_s = np.median(steps_s)
     even = np.mean(np.abs(steps_s - hop_s) < 0.1 * hop_s) > 0.9
-    inside = np.flatnonzero(steps_s > (1.5 if even else 5) * hop_s)
-    new_s = [
-        np.linspace(times_s[n], times_s[n + 1], round(steps_s[n] / hop_s) + 1)[1:-1] for n in inside
-    ]
-    if np.all(frames.voicing >= 0.5):
-        before = int(times_s[0] / hop_s + 1e-3) if times_s[0] > 1.5 * hop_s else 0
-        behind = int((duration_s - times_s[-1]) / hop_s + 1e-3)
-        new_s.append(times_s[0] - hop_s * np.arange(before, 0, -1))
-        new_s.append(times_s[-1] + hop_s * np.arange(1, behind + 1))
-        if before:
-            inside = np.append(-1, inside)
-    new_s = np.concatenate(new_s) if new_s else np.zeros(0)
+    pauses_left_out = np.all(frames.voicing >= 0.5)
+    gaps, new_s = grids.left_out_s(
+        times_s, 1.5 if even else 5, duration_s if pauses_left_out else None
+    )
     if not len(new_s):
         return frames
-    if len(inside):
-        first_s = 0.0 if inside[0] < 0 else times_s[inside[0]]
+    if len(gaps):
+        first_s = 0.0 if gaps[0] < 0 else times_s[gaps[0]]
         warnings.warn(
-            f"{path} leaves out frames in {len(inside)} places, first after {first_s:.2f} s; they "
+            f"{path} leaves out frames in {len(gaps)} places, first after {first_s:.2f} s; they "
             "are taken for unvoiced",
             stacklevel=4,
         )

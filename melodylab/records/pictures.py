@@ -11,7 +11,7 @@ Scale = Literal["power", "magnitude", "db", "share"]
 _SCALE_OF = {  # of pictures whose maker does not say
     **dict.fromkeys(("stft", "mel"), "power"),
     **dict.fromkeys(("cqt", "magnitudes", "log_magnitudes"), "magnitude"),
-    **dict.fromkeys(("hcqt", "spectra", "log_spectra", "drum-mel"), "db"),
+    **dict.fromkeys(("hcqt", "spectra", "drum-mel"), "db"),
 }
 
 

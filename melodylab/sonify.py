@@ -41,21 +41,18 @@ _PLAYER_RATES = (
 def tone(melody: Melody, sr: int, n_samples: int | None = None) -> np.ndarray:
     """A soft tone with six harmonics that follows the voiced part of `melody`.
 
-    Float32 (n_samples,), peak below 0.4.
-
     Each voiced run reaches half a frame beyond its first and last frame, has 8 ms ramps inside and
     keeps its phase; between frames f0 is interpolated in log-frequency, within the run only. Exact
-    zeros elsewhere.
+    zeros elsewhere. (mir_eval.sonify.pitch_contour glides towards 0 Hz and sounds on through gaps.)
 
     Parameters
     ----------
     melody : Melody
-        What to follow.
+        Its voiced frames are heard.
     sr : int
         Samples a second.
     n_samples : int, optional
-        Up to the end of the last frame if not given. (mir_eval.sonify.pitch_contour glides towards
-        0 Hz and sounds on through gaps.).
+        Length of the result; up to the end of the last frame if not given.
 
     Returns
     -------
@@ -92,8 +89,6 @@ def tone(melody: Melody, sr: int, n_samples: int | None = None) -> np.ndarray:
 def clicks(times_s: ArrayLike, sr: int, n_samples: int) -> np.ndarray:
     """A short blip that starts at the sample nearest to each time.
 
-    Float32 (n_samples,), peak below 1.
-
     Parameters
     ----------
     times_s : ArrayLike
@@ -122,17 +117,15 @@ def clicks(times_s: ArrayLike, sr: int, n_samples: int) -> np.ndarray:
 def check_mix(song: Song, melody: Melody) -> np.ndarray:
     """The song on the left ear, the melody's tone on the right.
 
-    Float32 (2, samples) at the song's rate.
-
     The tone is made as loud (RMS) as the mix, as far as full scale allows. The left channel is
     `song.mono`, unchanged.
 
     Parameters
     ----------
     song : Song
-        What it is about.
+        Of any channel count; its channels are averaged.
     melody : Melody
-        For the right ear.
+        What the tone follows.
 
     Returns
     -------
@@ -157,7 +150,7 @@ def player(
 ) -> HTML:
     """An HTML player for an excerpt, as IPython.display.HTML.
 
-    The sound is inside as MP3, about 35 KB for 6 s of mono.
+    The sound is inside as MP3, about 35 KB for 6 s of mono. Same input, same bytes.
 
     Parameters
     ----------
@@ -168,13 +161,12 @@ def player(
     start_s : float
         Where the excerpt begins, in seconds.
     seconds : float
-        How long it is.
+        How long it is; less where the sound ends.
     gain : float, optional
         A factor, the same for all sounds that are to be compared by level (beyond full scale it
         clips); None brings the peak to 0.9, but leaves alone what is quieter than 0.001 (-60 dB).
     title : str
-        Shown above, and read by screen readers. Same input, same bytes. Raises InputError where the
-        excerpt holds no sound.
+        Shown above, and read by screen readers.
 
     Returns
     -------
@@ -202,8 +194,6 @@ def players(
 
     Options as in `player`.
 
-    gain=None brings the loudest of the excerpts to peak 0.9.
-
     Parameters
     ----------
     sounds : Mapping[str, ndarray]
@@ -213,7 +203,7 @@ def players(
     start_s : float
         Where the excerpt begins, in seconds.
     seconds : float
-        How long it is.
+        How long it is; less where the sound ends.
     gain : float, optional
         A factor for all; None brings the loudest of the excerpts to peak 0.9.
 

@@ -69,7 +69,7 @@ class Picture:
     figure : Figure
         Is closed. Its ground becomes transparent, its dark lines and words grey.
     alt : str
-        What a reader should see.
+        What a reader should see, in words.
     dpi : float
         Pixels per inch.
 
@@ -126,11 +126,11 @@ def show(picture: Figure | Axes, *, alt: str, dpi: float = DPI) -> None:
     Parameters
     ----------
     picture : Figure or Axes
-        What to show.
+        What to show; its figure is closed.
     alt : str
-        What a reader should see.
+        What a reader should see, in words.
     dpi : float
-        Fewer make a smaller file, where a notebook holds many noisy pictures.
+        Pixels per inch. Fewer make a smaller file, where a notebook holds many noisy pictures.
     """
     display(Picture(_figure_of(picture), alt, dpi))
     if get_ipython() is not None:
@@ -234,7 +234,7 @@ class Panel:
     controls : mapping of str to ipywidget
         Name: a widget with a value, in the order shown.
     height_px : int
-        Of the picture.
+        Of the picture, in pixels.
     alt : callable, optional
         `alt(**state)`: its alt text; without it the figure's titles and the state.
     sound : callable, optional

@@ -56,7 +56,7 @@ class Settings:
         Parameters
         ----------
         name : str
-            A class.
+            One of `DRUM_CLASSES`.
 
         Returns
         -------
@@ -101,7 +101,7 @@ def separate(
     onsets : DrumOnsets
         The hits, from `transcribe` or edited by hand; those behind the song's end are left out.
     settings : Settings
-        How it works.
+        Of the factorisation, see `Settings`.
     velocities : bool, optional
         True measures how strong each hit is in the song, False takes what the onsets say; None
         measures where all are equal.
@@ -156,7 +156,7 @@ def activations(onsets: DrumOnsets, song: SongOrPath, settings: Settings = SETTI
     song : Song, str or path
         Whose length and rate it has.
     settings : Settings
-        How it works.
+        Whose decays, window and hop are taken.
 
     Returns
     -------

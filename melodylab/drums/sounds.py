@@ -54,7 +54,7 @@ def purities(song: SongOrPath, parts: DrumParts, name: str) -> np.ndarray:
     parts : DrumParts
         Its stems and hits.
     name : str
-        The class.
+        The class, one of `DRUM_CLASSES`.
 
     Returns
     -------
@@ -86,7 +86,7 @@ def best_hit(song: SongOrPath, parts: DrumParts, name: str) -> OneShot:
     parts : DrumParts
         Its stems and hits.
     name : str
-        The class.
+        The class, one of `DRUM_CLASSES`.
 
     Returns
     -------

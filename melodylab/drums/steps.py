@@ -120,7 +120,7 @@ def pattern(onsets: DrumOnsets, steps: Steps) -> str:
     Returns
     -------
     str
-        As above.
+        For each class `steps.count` of "x" and "-", joined by "/".
     """
     cells = np.zeros((len(DRUM_CLASSES), steps.count), dtype=bool)
     for kind, n in zip(onsets.classes, steps.nearest(onsets.times_s), strict=True):
@@ -138,11 +138,11 @@ def edited(onsets: DrumOnsets, steps: Steps, text: str) -> DrumOnsets:
     Parameters
     ----------
     onsets : DrumOnsets
-        The hits before.
+        The hits before, of classes in `DRUM_CLASSES`.
     steps : Steps
         What the pattern is read on.
     text : str
-        The pattern after.
+        The pattern after, of the same classes and steps.
 
     Returns
     -------

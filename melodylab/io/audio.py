@@ -38,7 +38,7 @@ def read(path: str | os.PathLike[str]) -> tuple[np.ndarray, int]:
     Parameters
     ----------
     path : str or path
-        The file.
+        A sound file of any rate and channel count.
 
     Returns
     -------
@@ -253,7 +253,7 @@ def read_stream(path: str | os.PathLike[str], stream: int) -> tuple[np.ndarray, 
     Parameters
     ----------
     path : str or path
-        The file.
+        A file of several sounds.
     stream : int
         Which sound, from 0.
 
@@ -312,7 +312,7 @@ def write(path: str | os.PathLike[str], audio: ArrayLike, sr: int) -> None:
     path : str or path
         The file; beyond 4 GB it becomes RF64, which plain WAV cannot count.
     audio : array_like of shape (channels, samples) or (samples,)
-        The sound.
+        The samples, of any level.
     sr : int
         The sampling rate in Hz.
 
@@ -335,7 +335,7 @@ def writer(
     Parameters
     ----------
     path : str or path
-        The file.
+        The file, as in `write`.
     sr : int
         The sampling rate in Hz.
     shape : tuple of int

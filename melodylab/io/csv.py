@@ -93,7 +93,7 @@ def write_melody(
     Parameters
     ----------
     path : str or path
-        The file.
+        The file; missing folders are made.
     times_s, f0_hz, voicing : ndarray of shape (frames,)
         As in `Frames`.
     with_voicing : bool
@@ -128,7 +128,7 @@ def write_onsets(
     Parameters
     ----------
     path : str or path
-        The file.
+        The file; missing folders are made.
     times_s, classes, velocity : array or sequence of length hits
         As in `Hits`.
     header : mapping of str to object, optional

@@ -273,7 +273,7 @@ def write_hits(path: str | PathLike, onsets: Hits) -> None:
     Parameters
     ----------
     path : str or path-like
-        The file.
+        The file; missing folders are made.
     onsets : DrumOnsets or alike
         Hits of the classes in DRUM_NOTES; none give a file without notes.
 
@@ -323,7 +323,7 @@ def write_parts(
     Parameters
     ----------
     path : str or path-like
-        The file.
+        The file; missing folders are made.
     parts : sequence of (int, bool, notes)
         General MIDI program, whether it is the drums, and notes of (start_s, end_s, midi note,
         velocity 0..1).

@@ -181,18 +181,17 @@ def _melody(salience, line, unvoiced, threshold, voicing=None):
 def revoiced(melody: Melody, threshold: float) -> Melody:
     """The same pitches, voiced where `voicing >= threshold` and there is a pitch.
 
-    A Melody whose voicing is 0 or 1.
-
     Parameters
     ----------
     melody : Melody
         Whose pitches are kept.
     threshold : float
-        0..1.
+        The voicing from which on a frame counts as sung, 0..1.
 
     Returns
     -------
     Melody
+        With a voicing of 0 or 1.
     """
     voiced = (melody.voicing >= threshold) & np.isfinite(melody.f0_hz)
     return Melody(melody.times_s, melody.f0_hz, voiced.astype(float))

@@ -164,7 +164,7 @@ def evaluating(model: torch.nn.Module) -> Iterator[None]:
     Parameters
     ----------
     model : torch.nn.Module
-        Any.
+        In any mode; only its modes change.
     """
     modes = [(module, module.training) for module in model.modules()]
     model.eval()

@@ -94,9 +94,9 @@ def profile_map(
     times_s : ndarray
         (time,), in seconds.
     profiles : ndarray
-        (classes, time), 0..1.
+        (classes, time) in 0..1, rows in the order of `DRUM_CLASSES`.
     onsets : DrumOnsets, optional
-        The hits.
+        The hits, of classes in `DRUM_CLASSES`; without them no ticks.
     ax : Axes, optional
         Where to draw; without it a figure of its own.
     colorbar : bool
@@ -134,9 +134,9 @@ def mel_hits(picture: Features, onsets: DrumOnsets, *, ax: Axes | None = None) -
     Parameters
     ----------
     picture : Features
-        The network's input.
+        (1, bands, time) in 0..1.
     onsets : DrumOnsets
-        The hits.
+        The hits, of classes in `DRUM_CLASSES`.
     ax : Axes, optional
         Where to draw; without it a figure of its own.
 
@@ -207,25 +207,23 @@ def drum_factors(
 ) -> Figure:
     """V and what it is made of, laid out like the product.
 
-    W at the left of W H, H above it, V beside it. Returns a Figure.
-
-    V (freq, time), W (freq, parts), H (parts, time), magnitudes;
+    W at the left of W H, H above it, V beside it. Decibels below the loudest cell; in W of each
+    column, in H of each row below its own.
 
     Parameters
     ----------
     V : ndarray
-        (freq, time), magnitudes.
+        (freq, time) magnitudes >= 0.
     W : ndarray
-        (freq, parts).
+        (freq, parts) >= 0.
     H : ndarray
-        (parts, time).
+        (parts, time) >= 0.
     freqs_hz : ndarray
         (freq,), rising, in Hz.
     times_s : ndarray
         (time,), in seconds.
     names : Sequence[str]
-        One a part. Decibels below the loudest cell; in W of each column, in H of each row below its
-        own.
+        One a part, such as its class.
     low_hz : float
         Lower end of the picture, in Hz.
     high_hz : float
@@ -289,7 +287,7 @@ def drum_templates(
     Parameters
     ----------
     parts : DrumParts
-        A loop taken apart.
+        A loop taken apart, as from `drums.separate`.
     low_hz : float
         Lower end of the picture, in Hz.
     high_hz : float

@@ -41,23 +41,22 @@ def attribution_map(
 ) -> Axes:
     """What in the input spoke for (red) and against (blue) a decision, an `explain.Attribution`.
 
-    A ring marks the decision.
-
-    Rows finer than a semitone are added up to semitones.
+    A ring marks the decision; for "no melody", which has no pitch, a line marks the moment. Rows
+    finer than a semitone are added up to semitones. The colour scale ends at the level that one
+    cell in five hundred exceeds.
 
     Parameters
     ----------
     attribution : Attribution
-        As from `explain`.
+        As from `explain.attribution`.
     ax : Axes, optional
         Where to draw; without it a figure of its own.
     melody : Melody, optional
-        Drawn thin. The colour scale ends at the level that one cell in five hundred exceeds. For
-        "no melody", which has no pitch, a line marks the moment.
+        Drawn thin.
     colorbar : bool
         Whether the colours are explained beside it.
     channel : int, optional
-        Of an input with several (None: their sum).
+        Number of the one to draw, from 0, of an input with several; None: their sum.
 
     Returns
     -------
@@ -120,13 +119,13 @@ def attention(
     Parameters
     ----------
     picture : Features
-        The network's input.
+        The network's input, (channels, rows, time).
     maps : explain.AttentionMaps
-        Of one level and block.
+        As from `explain.attention`, of one level and block.
     channel : int
-        Of the picture, from 0.
+        Which one of the picture's is drawn, from 0.
     melody : Melody, optional
-        Drawn on the input.
+        Drawn thin on the input.
     time_s : float, optional
         A moment to mark, in seconds.
 
@@ -186,14 +185,15 @@ def kernel_responses(
 ) -> Axes:
     """Which frequencies each kernel of a learned filter bank lets through, one column a kernel.
 
-    DB below its maximum.
+    Decibels below its maximum.
 
     Parameters
     ----------
     responses : KernelResponses
-        `explain.KernelResponses`.
+        As from `explain.kernel_responses`.
     order : ndarray, optional
-        Of the columns, such as responses.centres_hz.argsort(); None: as they are.
+        (kernels,) their numbers in the order of the columns, such as
+        responses.centres_hz.argsort(); None: as they are.
     fmax_hz : float
         Upper end of the picture, in Hz.
     db_range : float
@@ -239,7 +239,7 @@ def learning_curve(
     losses : ArrayLike
         (steps,), as `training.fit` hands them to `on_step`.
     history : Sequence[Mapping]
-        Validations: dicts with "step", "RPA" and "OA".
+        One dict a validation, with "step" and, in 0..1, "RPA" and "OA".
     ax : Axes, optional
         Where to draw; without it a figure of its own.
 

@@ -39,24 +39,23 @@ def step_map(
     Parameters
     ----------
     stems : Mapping[str, ndarray]
-        {class: (channels, samples)}.
+        {class: (channels, samples)} of all `DRUM_CLASSES`.
     sr : int
         Samples a second.
     steps : Steps
-        `steps.Steps`.
+        The grid, as from `drums.steps.find`.
     onsets : DrumOnsets
-        `DrumOnsets`, drawn where they are in time. added, removed: pairs (time_s, class), as open
-        diamonds and crosses.
+        The hits, drawn where they are in time.
     added : Sequence[tuple[float, str]]
         Pairs (time_s, class), open diamonds.
     removed : Sequence[tuple[float, str]]
         Pairs (time_s, class), crosses.
     bar : int, optional
-        From 0, shaded.
+        Number of the bar that is shaded, from 0; None shades none.
     silent : Collection[str]
-        Classes that are not heard, in grey. notes: {class: text} below its name.
+        Classes that are not heard, in grey.
     notes : Mapping[str, str], optional
-        {class: text} below its name.
+        {class: text} that stands below its name.
     ax : Axes, optional
         Where to draw; without it a figure of its own.
 
@@ -146,17 +145,17 @@ def replacement_chain(
     Parameters
     ----------
     song : Song
-        What it is about.
+        The loop that was taken apart.
     times_s : ndarray
-        As from `drums.onset_profile`.
+        (time,) in seconds, as from `drums.onset_profile`.
     profiles : ndarray
-        As from `drums.onset_profile`.
+        (classes, time) in 0..1, as from `drums.onset_profile`.
     parts : DrumParts
-        `DrumParts`.
+        What `drums.separate` made of the loop: stems and hits.
     shots : Mapping[str, tuple]
         {class: (cut-out hit, chosen `OneShot`)}.
     made : Song
-        The `Song` that `drums.replace` returned. A Figure.
+        The new loop, as `drums.replace` returns it.
 
     Returns
     -------

@@ -63,9 +63,9 @@ def spectrogram(
     harmonics : int
         How many dotted overtones 2 f0, 3 f0, ... go with the melody.
     fmax_hz : float, optional
-        Upper end of the picture.
+        Upper end of the picture, in Hz; by default the last row.
     db_range : float
-        What is quieter by more is black.
+        What is quieter by more decibels is black.
     exponent : float, optional
         Draw magnitude ** exponent (0..1) instead of decibels.
     scale : str, optional
@@ -157,7 +157,7 @@ def mask_map(
     ax : Axes, optional
         Where to draw; without it a figure of its own.
     fmax_hz : float, optional
-        Upper end.
+        Upper end of the picture, in Hz; by default the last row.
     colorbar : bool
         Whether the colours are explained beside it.
 
@@ -207,7 +207,7 @@ def salience_map(
     Parameters
     ----------
     salience : Salience
-        (pitch, time).
+        (pitch, time) >= 0.
     melody : Melody, optional
         Drawn thin upon it.
     reference : Melody, optional
@@ -261,7 +261,7 @@ def melody_line(
     Parameters
     ----------
     melody : Melody
-        Drawn thin upon it.
+        Its voiced frames are drawn.
     ax : Axes, optional
         Where to draw; without it a figure of its own.
     label : str, optional
@@ -327,9 +327,9 @@ def level_difference(
     Parameters
     ----------
     power : ndarray
-        (freq, time), 0 or more: of the song.
+        (freq, time) >= 0, of the song.
     model : ndarray
-        (freq, time), 0 or more: of the model.
+        (freq, time) >= 0, of the model.
     freqs_hz : ndarray
         (freq,), rising, in Hz.
     times_s : ndarray
@@ -339,7 +339,7 @@ def level_difference(
     fmax_hz : float
         Upper end of the picture, in Hz.
     db_range : float
-        What differs by more has the colours' end.
+        What differs by more decibels has the colours' end.
     colorbar : bool
         Whether the colours are explained beside it.
 

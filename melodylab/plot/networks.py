@@ -133,15 +133,15 @@ def activations(
     Parameters
     ----------
     activation : Features
-        Features as from `explain.activations`, whose rows have pitches.
+        (channels, freq, time) as from `explain.activations`, whose rows have pitches.
     channels : Sequence[int], optional
-        Which ones; the first 64 if not given.
+        Their numbers, from 0; the first 64 if not given.
     columns : int
         How many in a row.
     melody : Melody, optional
         Drawn thin on each.
     time_s : float, optional
-        A cursor through all.
+        In seconds: a cursor through all.
 
     Returns
     -------
@@ -210,7 +210,8 @@ def aligned(
 ) -> Figure:
     """Pictures of one song one above the other on one clock and one range of pitches.
 
-    Returns a Figure.
+    The poster's figure: `aligned({"H_F0": features, "CNN1": seen["cnn"], "classifier": salience,
+    "truth": song.melody})`.
 
     Parameters
     ----------
@@ -220,11 +221,10 @@ def aligned(
         `Melody`, which is the truth that the others are to be measured by. Features whose rows have
         no pitch are a curve.
     time_s : float, optional
-        A cursor through all, and at the right what each says at that moment, over the pitch that is
-        true there.
+        In seconds: a cursor through all, and at the right what each says at that moment, over the
+        pitch that is true there.
     melody : Melody, optional
-        A thin line on all maps. The poster's figure: `aligned({"H_F0": features, "CNN1":
-        seen["cnn"], "classifier": salience, "truth": song.melody})`.
+        A thin line on all maps.
 
     Returns
     -------

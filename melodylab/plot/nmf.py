@@ -29,7 +29,7 @@ def cost_curve(trace: ArrayLike, *, ax: Axes | None = None, label: str | None = 
     Parameters
     ----------
     trace : ArrayLike
-        (iterations + 1,).
+        (iterations + 1,), such as `cost` of `sfnmf.Factors` or `trace` of `dsp.nmf.Factorisation`.
     ax : Axes, optional
         Where to draw; without it a figure of its own.
     label : str, optional
@@ -66,8 +66,6 @@ def cost_curve(trace: ArrayLike, *, ax: Axes | None = None, label: str | None = 
 def nmf_factors(factors: Factors, *, fmax_hz: float = 5000) -> Figure:
     """The seven matrices of a source-filter NMF (`sfnmf.Factors`) in the layout of its equation.
 
-    Returns a Figure.
-
     Left: spectra, frequency upwards, one column each. Right: how strongly each is heard, time to
     the right. Decibels below the maximum of each spectrum, of each frame of H_F0 (whose scale means
     nothing from frame to frame), of H_phi and of H_B.
@@ -75,7 +73,7 @@ def nmf_factors(factors: Factors, *, fmax_hz: float = 5000) -> Figure:
     Parameters
     ----------
     factors : Factors
-        Of a source-filter NMF.
+        As from `sfnmf.factorise`.
     fmax_hz : float
         Upper end of the picture, in Hz.
 

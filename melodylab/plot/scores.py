@@ -35,19 +35,18 @@ def error_map(
 ) -> Axes:
     """What went right and wrong, frame by frame, over the true melody in grey.
 
-    The legend says how often.
+    The legend says how often: shares are of all frames and add up to 100 %. A frame lies at the
+    pitch that was true or, for octave errors, wrong pitches and false alarms, at the pitch that was
+    claimed. Each kind has its colour and its marker, and agreed silence is a rug at the bottom.
 
     Parameters
     ----------
     estimate : Melody
-        What was found.
+        What a method found, on any frames.
     reference : Melody
-        The true melody.
+        The true melody, on any frames.
     labels : tuple[ndarray, ndarray]
-        (times_s, labels) as from `evaluate.frame_errors(estimate, reference)`. A frame lies at the
-        pitch that was true or, for octave errors, wrong pitches and false alarms, at the pitch that
-        was claimed. Each kind has its colour and its marker, and agreed silence is a rug at the
-        bottom. Shares are of all frames and add up to 100 %.
+        (times_s, labels), (frames,) each, as from `evaluate.frame_errors` of these two.
     ax : Axes, optional
         Where to draw; without it a figure of its own.
 

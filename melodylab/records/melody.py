@@ -153,7 +153,7 @@ class Melody:
         Parameters
         ----------
         path : str or path
-            The file.
+            The file; missing folders are made.
         voicing : bool
             Add the voicing in 0..1 as a third column.
         header : mapping of str to object, optional
@@ -287,7 +287,7 @@ class DrumOnsets:
         Parameters
         ----------
         name : str
-            A class.
+            Its class, such as "snare".
 
         Returns
         -------
@@ -304,7 +304,7 @@ class DrumOnsets:
         Parameters
         ----------
         path : str or path
-            The file.
+            The file; missing folders are made.
         header : mapping of str to object, optional
             What found the hits, such as {"method": "drum-cnn"}: a remark in the first line.
 
@@ -342,7 +342,7 @@ class DrumOnsets:
         Parameters
         ----------
         path : str or path
-            The file.
+            The file; missing folders are made.
 
         Raises
         ------

@@ -309,7 +309,7 @@ class DrumParts:
         Parameters
         ----------
         name : str
-            A class.
+            One of those in `parts`, such as "kick".
 
         Returns
         -------
@@ -324,7 +324,7 @@ class DrumParts:
         Parameters
         ----------
         name : str
-            A class.
+            One of those in `parts`, such as "kick".
 
         Returns
         -------

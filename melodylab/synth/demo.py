@@ -47,13 +47,17 @@ class Score:
     Parameters
     ----------
     tempo_bpm : int
+        Beats a minute.
     key : str
+        Such as "D minor".
     singer : str
         "woman" or "man".
     chord_instrument : str
         A name in `INSTRUMENTS`.
     melody, chords, bass : list of Note
+        The notes of each part.
     drums : list of Hit
+        The strokes.
     """
 
     tempo_bpm: int
@@ -78,7 +82,7 @@ def compose(seed: int = 0, seconds: float = 20) -> Score:
     seed : int
         0 or more.
     seconds : float
-        How long it is at least.
+        How long the score is at least.
 
     Returns
     -------
@@ -214,7 +218,7 @@ def demo_song(
     sr : int
         Samples a second, 8000 or more.
     lead_db : float
-        The voice against everything else, where it sings.
+        The voice against everything else, in dB, where it sings.
     reverb : float
         1 is a small room, 0 is dry.
     stereo : bool

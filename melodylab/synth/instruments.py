@@ -22,6 +22,7 @@ class Hit(NamedTuple):
     Attributes
     ----------
     time_s : float
+        When it sounds, in seconds.
     kind : str
         A class of `DRUM_CLASSES`.
     velocity : float
@@ -50,9 +51,9 @@ def partials(
     Parameters
     ----------
     freqs_hz, amplitudes, decays_s : array (partials,) or float
-        Partials at or above Nyquist are left out.
+        f, a and d above, d in seconds; partials at or above Nyquist are left out.
     samples : int
-        How long.
+        Length of the result.
     sr : int
         Samples a second.
 
@@ -79,13 +80,13 @@ class Timbre(NamedTuple):
     Attributes
     ----------
     multiples : ndarray (partials,)
-        Of f0.
+        Frequencies of the partials, as multiples of f0.
     strengths : ndarray (partials,)
         How strong each partial is.
     decays_s : ndarray (partials,) or (1,)
-        How long each rings.
+        In how many seconds each falls to 1/e.
     attack_s : float
-        How softly a note begins.
+        In how many seconds a note rises.
     """
 
     multiples: np.ndarray
@@ -151,7 +152,7 @@ def drum_hit(kind: str, *, sr: int, rng: np.random.Generator, tune: float = 1.0)
     rng : numpy.random.Generator
         What it draws from.
     tune : float
-        Scales its frequencies.
+        A factor on its frequencies.
 
     Returns
     -------
@@ -209,14 +210,15 @@ def room(
     Parameters
     ----------
     sound : ndarray (samples,)
+        The dry sound, of any level.
     sr : int
         Samples a second.
     rng : numpy.random.Generator
         What it draws from.
     wet : float
-        How much of the echo; 0 is none.
+        The echo's factor; 0 is dry.
     seconds : float
-        Until it is 60 dB softer.
+        In which the echo becomes 60 dB softer.
 
     Returns
     -------
@@ -233,10 +235,11 @@ def play(notes: list[Note], instrument: str | Timbre, samples: int, *, sr: int) 
     Parameters
     ----------
     notes : list of Note
+        In any order; what lies outside the track is lost.
     instrument : str or Timbre
         A name in `INSTRUMENTS`, or one of your own.
     samples : int
-        How long.
+        Length of the track.
     sr : int
         Samples a second.
 
@@ -261,8 +264,9 @@ def play_drums(
     Parameters
     ----------
     hits : list of Hit
+        In any order, of classes in `DRUM_CLASSES`.
     samples : int
-        How long; what begins later is left out.
+        Length of the track; what begins later is left out.
     sr : int
         Samples a second.
     rng : numpy.random.Generator

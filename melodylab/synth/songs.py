@@ -67,6 +67,7 @@ def training_song(
     seconds : float
         How long, 1 or more.
     ingredients : Ingredients
+        What it may be made of.
     mix, mixes : int
         This is mix number `mix`, 0..mixes-1. The first of `mixes` are easy (lead 0 to 8 dB above
         the backing), the last hard (0 to 8 dB below); a single mix may be anything.

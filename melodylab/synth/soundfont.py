@@ -79,8 +79,9 @@ def render(
     parts : dict
         Name to list of Note.
     hits : list of Hit
+        The drum part; without any there are no "drums".
     samples : int
-        How long.
+        Length of each track.
     sr : int
         Samples a second.
     rng : numpy.random.Generator
@@ -125,6 +126,7 @@ def render_line(
     Parameters
     ----------
     notes : list of Note
+        One after the other, in order of time.
     midi_curve : ndarray (samples,)
         MIDI numbers, with fractions.
     sr : int

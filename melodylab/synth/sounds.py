@@ -34,6 +34,7 @@ def ramp(x: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     x : ndarray
+        Any shape.
 
     Returns
     -------
@@ -52,7 +53,7 @@ def noise_band(
     rng : numpy.random.Generator
         What it draws from.
     samples : int
-        How long.
+        Length of the result.
     low_hz, high_hz : float
         The band; one that begins above 0.3 sr moves down to it.
     sr : int
@@ -79,8 +80,9 @@ def add(track: np.ndarray, sound: np.ndarray, start_s: float, sr: int) -> None:
     Parameters
     ----------
     track : ndarray (samples,)
-        What is changed.
+        Changed in place.
     sound : ndarray (length,)
+        What is added, of any length.
     start_s : float
         Where the sound begins, in seconds; may be negative.
     sr : int
@@ -98,6 +100,7 @@ def rms(sound: np.ndarray) -> float:
     Parameters
     ----------
     sound : ndarray
+        Any shape, not empty.
 
     Returns
     -------

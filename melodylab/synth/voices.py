@@ -34,7 +34,7 @@ def pulses(f0_hz: np.ndarray, sr: int) -> np.ndarray:
     Parameters
     ----------
     f0_hz : ndarray (samples,)
-        Above 0.
+        The pitch at every sample, above 0.
     sr : int
         Samples a second.
 
@@ -62,7 +62,9 @@ def vocal_tract(freqs_hz: np.ndarray, formants_hz: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     freqs_hz : ndarray (bins,)
+        Where the response is wanted, 0 or more.
     formants_hz : ndarray (frames, 4)
+        The four lowest resonances, rising, frame by frame.
 
     Returns
     -------
@@ -92,7 +94,7 @@ def sing(
     Parameters
     ----------
     f0_hz : ndarray (samples,)
-        Above 0.
+        The pitch at every sample, above 0.
     level : ndarray (samples,)
         0 is silent, 1 a full voice.
     formants_hz : array (4,) or (points, 4)
@@ -178,7 +180,7 @@ def perform(
     notes : list of Note
         In order of time.
     samples : int
-        How long.
+        Length of the line.
     sr : int
         Samples a second.
     rng : numpy.random.Generator
@@ -188,7 +190,7 @@ def perform(
     attacks : tuple of 4 floats
         How often a note inside a phrase begins with no consonant, m, s or t; they sum to 1.
     noise_s : (float, float)
-        How long s and t last, from and to.
+        How many seconds s and t last, from and to.
 
     Returns
     -------
@@ -293,7 +295,7 @@ def wander(rng: np.random.Generator, points: int, seconds: float) -> np.ndarray:
     rng : numpy.random.Generator
         What it draws from.
     points : int
-        How long.
+        Length of the curve.
     seconds : float
         Within which it is new, about.
 

@@ -45,6 +45,7 @@ def card(
     Parameters
     ----------
     recipe : Recipe
+        What was trained, on what and how.
     steps : int
         After which the kept weights were the best.
     history : list of dict
@@ -56,9 +57,9 @@ def card(
     earlier : dict or None
         The card of the weights that were begun with.
     device : torch.device
-        One of those that trained.
+        The device, or one of several alike, that trained.
     devices : int
-        How many.
+        How many devices trained.
 
     Returns
     -------
@@ -107,7 +108,7 @@ def line(entry: dict, steps: int) -> str:
     Parameters
     ----------
     entry : dict
-        One of a training's history.
+        A validation, with "step", "loss", "wall_s" and its objective's figures.
     steps : int
         How many the training has.
 
@@ -128,9 +129,9 @@ def write_log(path: Path, history: list[dict]) -> None:
     Parameters
     ----------
     path : Path
-        Of the file.
+        The file; missing folders are made.
     history : list of dict
-        One entry a validation.
+        One entry a validation, at least one, all with the same keys.
     """
     with (
         files.complete_or_absent(path) as temporary,

@@ -284,6 +284,7 @@ def trainer(
     Parameters
     ----------
     plan : Training
+        Table [training] of a recipe.
     out : Path
         The run's folder; its checkpoints lie in out/checkpoints.
     score : str

@@ -81,10 +81,11 @@ def features_of(bank: Loops, number: int, bands: int = 128) -> tuple[np.ndarray,
     Parameters
     ----------
     bank : Loops
+        Where the loop is from.
     number : int
         0..loops-1.
     bands : int
-        As in `models.drum_cnn`.
+        Mel bands, a divisor of 512.
 
     Returns
     -------
@@ -133,6 +134,7 @@ class LoopBatches(Batches):
     Parameters
     ----------
     bank : Loops
+        The loops to cut from.
     batch_size : int
         Excerpts a batch.
     frames : int
@@ -146,6 +148,7 @@ class LoopBatches(Batches):
     bands : int
         As in `models.drum_cnn`.
     seed : int
+        Another seed cuts other excerpts.
     cache : path or None
         Folder for the features; it may be shared and can be deleted.
     memory_gb : float

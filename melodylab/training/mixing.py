@@ -54,6 +54,7 @@ def equaliser_db(
     Parameters
     ----------
     rng : numpy.random.Generator
+        Draws the gains.
     rows, rows_per_octave : int
         Of the picture.
     spread_db : float
@@ -77,8 +78,11 @@ def veiled(rng: np.random.Generator, power: np.ndarray, rows_per_octave: int) ->
     Parameters
     ----------
     rng : numpy.random.Generator
+        Draws the noise.
     power : ndarray, float32 (channels, freq, time)
+        Powers >= 0.
     rows_per_octave : int
+        Of the picture.
 
     Returns
     -------
@@ -105,7 +109,9 @@ def stretched(x: np.ndarray, frames: int) -> np.ndarray:
     Parameters
     ----------
     x : ndarray, float32 (..., time)
+        A picture, at least one frame.
     frames : int
+        How many the result has.
 
     Returns
     -------

@@ -51,6 +51,7 @@ class Objective(ABC):
         Parameters
         ----------
         recipe : Recipe
+            What to train, on what and how.
         devices : int
             How many share the training.
         cache : path or None
@@ -89,6 +90,7 @@ class Objective(ABC):
         Parameters
         ----------
         network : torch.nn.Module
+            One that learns this.
         x, *target : Tensor
             What `batch` gives.
 
@@ -106,6 +108,7 @@ class Objective(ABC):
         Parameters
         ----------
         song : Song
+            One that was given to validate on.
 
         Raises
         ------
@@ -126,6 +129,7 @@ class Objective(ABC):
         Parameters
         ----------
         recipe : Recipe
+            Whose network and front end are validated.
         songs : list of Song or None
             None stands for synthetic ones that this training does not learn from.
         cache : path or None
@@ -147,6 +151,7 @@ class Objective(ABC):
         Parameters
         ----------
         network : torch.nn.Module
+            One that learns this.
         item : tuple
             One of `validation_set`.
         device : torch.device
@@ -168,6 +173,7 @@ class Objective(ABC):
         found : list of dict
             What `validate` gave, song by song.
         network : torch.nn.Module
+            The one that was validated.
 
         Returns
         -------
@@ -200,6 +206,7 @@ class Objective(ABC):
         Parameters
         ----------
         model : torch.nn.Module
+            The finished network.
         items : list of tuple
             The whole `validation_set`.
         device : torch.device
@@ -218,6 +225,7 @@ def held_out(recipe: "Recipe") -> Bank:
     Parameters
     ----------
     recipe : Recipe
+        Whose bank the songs are to be like.
 
     Returns
     -------
@@ -253,6 +261,7 @@ def song_batches(
     Parameters
     ----------
     recipe : Recipe
+        What to train, on what and how.
     devices : int
         How many share the training.
     cache : path or None

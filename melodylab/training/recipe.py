@@ -137,6 +137,7 @@ class Recipe:
     data : Bank or Loops
         What it learns from.
     training : Training
+        How it learns.
     """
 
     model: str
@@ -364,6 +365,7 @@ def flat(table: dict, path: str = "") -> dict:
     Parameters
     ----------
     table : dict
+        Tables may stand in tables, to any depth.
     path : str
         What every key begins with.
 

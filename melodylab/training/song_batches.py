@@ -90,6 +90,7 @@ def features_of(
     front_end : str
         A name in `models.inputs.FRONT_ENDS`.
     bank : Bank
+        Where the song is from.
     number, mix : int
         As `Bank.song` takes them.
 
@@ -128,6 +129,7 @@ class SongBatches(Batches):
     front_end : str
         A name in `models.inputs.FRONT_ENDS`.
     bank : Bank
+        The songs to cut from.
     batch_size : int
         Excerpts a batch.
     frames : int
@@ -144,6 +146,7 @@ class SongBatches(Batches):
     without_lead : float
         There, this share of the excerpts has no melody at all, 0..1.
     seed : int
+        Another seed cuts other excerpts.
     steps : int
         Length of the training, for banks that go from easy to hard; 0 takes all mixes from the
         start.

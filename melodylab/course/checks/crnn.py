@@ -26,8 +26,10 @@ def check_03_a(decide: Callable) -> bool | None:
 
     Parameters
     ----------
-    decide : Callable
-        The student's function.
+    decide : callable
+        Takes p (62,), which sums to 1, class 0 for "no melody"; returns the pitch of the best note
+        in Hz, also where nothing is sung, and whether it is sung. Empty while it returns None or
+        `...`, also for one of the two.
 
     Returns
     -------
@@ -80,8 +82,8 @@ def check_03_b(numbers: Sequence) -> bool | None:
 
     Parameters
     ----------
-    numbers : Sequence
-        The student's numbers.
+    numbers : int
+        How many the whole network has.
 
     Returns
     -------
@@ -125,13 +127,14 @@ def puzzle_03_c(model: Network, picture: Features) -> Salience:
     Parameters
     ----------
     model : Network
-        The network.
+        A CRNN with layers `cnn.layer4` and `cnn.layer5`, such as sf-crnn-1.
     picture : Features
-        The network's input.
+        (channels, rows, time) as the model's front end makes it of a song.
 
     Returns
     -------
     Salience
+        (pitch, time) in 0..1, with the probability of "no melody" (time,) as `unvoiced`.
     """
     with explain.ablate(model, "cnn.layer4", _silent_03_c(model)):
         return run.salience(model, picture)
@@ -152,11 +155,11 @@ def check_03_c(channel: int, model: Network, picture: Features) -> bool | None:
     Parameters
     ----------
     channel : int
-        The student's channel.
+        Its number, 0..15.
     model : Network
-        The network.
+        The network that `puzzle_03_c` was given.
     picture : Features
-        The network's input.
+        The input that `puzzle_03_c` was given.
 
     Returns
     -------

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 @_exercise("07_drums")
 def check_07_a(masks: object) -> bool | None:
-    """A function (W, H, owners, power) that returns {class: Wiener mask (freq, time)}; owners.
-
-    The class of each column of W.
+    """A function (W, H, owners, power) that returns {class: Wiener mask (freq, time)}.
 
     Parameters
     ----------
-    masks : object
-        The student's masks.
+    masks : callable
+        Takes W (freq, parts), H (parts, time), owners (parts,), which tells the class of each
+        column of W, and the exponent power; returns one mask in 0..1 for each class in owners.
+        Empty while it returns None or `...`, also for one class.
 
     Returns
     -------
@@ -88,8 +88,8 @@ def check_07_b(numbers: Sequence) -> bool | None:
 
     Parameters
     ----------
-    numbers : Sequence
-        The student's numbers.
+    numbers : int
+        How many the whole network has, for 344 frames of input.
 
     Returns
     -------
@@ -127,16 +127,15 @@ def check_07_b(numbers: Sequence) -> bool | None:
 def puzzle_07_c(song: Song) -> np.ndarray:
     """The snare's stem of a loop that was taken apart with one stroke of the snare left out.
 
-    (channels, samples).
-
     Parameters
     ----------
     song : Song
-        What it is about.
+        A drum loop with the true stem of its snare and its true hits.
 
     Returns
     -------
     ndarray
+        (channels, samples) at the song's rate.
     """
     kept = np.abs(song.onsets.times_s - _left_out_07_c(song)) > 1e-9
     kept |= np.array([kind != "snare" for kind in song.onsets.classes])
@@ -163,9 +162,9 @@ def check_07_c(time_s: float, song: Song) -> bool | None:
     Parameters
     ----------
     time_s : float
-        The student's moment, in seconds.
+        Seconds from the loop's start, right within 0.03.
     song : Song
-        The loop.
+        The loop that `puzzle_07_c` was given.
 
     Returns
     -------

@@ -26,8 +26,9 @@ def check_05_a(attend_over_time: Callable) -> bool | None:
 
     Parameters
     ----------
-    attend_over_time : Callable
-        The student's function.
+    attend_over_time : callable
+        Takes x and z, both of any sign; returns the weighed features, of the shape of x. Empty
+        while it returns None or `...`.
 
     Returns
     -------
@@ -70,8 +71,8 @@ def check_05_b(numbers: Sequence) -> bool | None:
 
     Parameters
     ----------
-    numbers : Sequence
-        The student's numbers.
+    numbers : int
+        How many its map and the features that it weighs have together, biases included.
 
     Returns
     -------
@@ -103,18 +104,17 @@ def check_05_b(numbers: Sequence) -> bool | None:
 def puzzle_05_c(model: Network, picture: Features) -> Salience:
     """What an FTANet says of a picture (Features) when one of its attention maps is uniform.
 
-    Salience.
-
     Parameters
     ----------
     model : Network
-        The network.
+        An FTANet with maps over both axes in seven levels, such as ftanet-thin.
     picture : Features
-        The network's input.
+        (3, 320, time) as its front end "cfp" makes it of a song.
 
     Returns
     -------
     Salience
+        (pitch, time) in 0..1.
     """
     level, axis = _uniform_05_c()
     with explain.uniform(model, f"level{level}.attend.{axis}_map"):
@@ -132,12 +132,13 @@ def check_05_c(answer: object, model: Network, picture: Features) -> bool | None
 
     Parameters
     ----------
-    answer : object
-        The student's.
+    answer : (int, str)
+        The level, 1..7, and the axis that its map is over, "frequency" or "time". Empty while one
+        of the two is.
     model : Network
-        The network.
+        The network that `puzzle_05_c` was given.
     picture : Features
-        The network's input.
+        The input that `puzzle_05_c` was given.
 
     Returns
     -------

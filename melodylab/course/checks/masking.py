@@ -25,8 +25,9 @@ def check_06_a(sharper: Callable) -> bool | None:
 
     Parameters
     ----------
-    sharper : Callable
-        The student's function.
+    sharper : callable
+        Takes a mask of any shape, shares m in 0..1 with both ends, and p above 0; returns the new
+        shares, of that shape. Empty while it returns None or `...`.
 
     Returns
     -------
@@ -65,8 +66,8 @@ def check_06_b(factors: Sequence[float]) -> bool | None:
 
     Parameters
     ----------
-    factors : Sequence[float]
-        The student's factors.
+    factors : (float, float)
+        Each in 0..1, right within 0.005. Empty while one of them is.
 
     Returns
     -------
@@ -104,15 +105,16 @@ def puzzle_06_c(model: Network, picture: Features, melody: Melody) -> Mask:
     Parameters
     ----------
     model : Network
-        The network.
+        A network that learns masks and can be told a melody, such as unet.
     picture : Features
-        The network's input.
+        (channels, rows, time) as the model's front end makes it of a song.
     melody : Melody
-        The true one.
+        The true melody of that song, which the puzzle moves.
 
     Returns
     -------
     Mask
+        (freq, time) in 0..1.
     """
     return run.mask(model, picture, _transposed(melody, _KEY_06_C))[0]
 
@@ -131,13 +133,13 @@ def check_06_c(semitones: float, model: Network, picture: Features, melody: Melo
     Parameters
     ----------
     semitones : float
-        The student's transposition.
+        In -24..24; 12 are an octave.
     model : Network
-        The network.
+        The network that `puzzle_06_c` was given.
     picture : Features
-        The network's input.
+        The input that `puzzle_06_c` was given.
     melody : Melody
-        The true one.
+        The true melody that `puzzle_06_c` was given.
 
     Returns
     -------

@@ -26,8 +26,8 @@ def check_04_a(kernel: Callable) -> bool | None:
 
     Parameters
     ----------
-    kernel : Callable
-        The student's kernel.
+    kernel : array_like of shape (960,)
+        Samples at 16 kHz, on any scale.
 
     Returns
     -------
@@ -65,8 +65,8 @@ def check_04_b(samples: object) -> bool | None:
 
     Parameters
     ----------
-    samples : object
-        The student's number of samples.
+    samples : int
+        Length of the window, in samples; the fewest that will do.
 
     Returns
     -------
@@ -88,18 +88,17 @@ def check_04_b(samples: object) -> bool | None:
 def puzzle_04_c(model: Network, picture: Features) -> Salience:
     """What a multires network says of a picture (Features) when one shape of one block is silent.
 
-    Salience.
-
     Parameters
     ----------
     model : Network
-        The network.
+        A multires network: three blocks of five shapes, eight channels each.
     picture : Features
-        The network's input.
+        (1, samples of a hop, time) as its front end "wave" makes it of a song.
 
     Returns
     -------
     Salience
+        (pitch, time) in 0..1.
     """
     block, shape = _silent_04_c()
     with explain.ablate(model, f"block{block}.branches.{shape}", range(8)):
@@ -116,12 +115,13 @@ def check_04_c(answer: object, model: Network, picture: Features) -> bool | None
 
     Parameters
     ----------
-    answer : object
-        The student's.
+    answer : (int, str)
+        The block, 1..3, and the shape of its kernels: "point", "square3", "square5", "tall" or
+        "wide". Empty while one of the two is.
     model : Network
-        The network.
+        The network that `puzzle_04_c` was given.
     picture : Features
-        The network's input.
+        The input that `puzzle_04_c` was given.
 
     Returns
     -------

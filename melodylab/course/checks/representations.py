@@ -23,8 +23,8 @@ def check_01_a(samples: object) -> bool | None:
 
     Parameters
     ----------
-    samples : object
-        The student's number of samples.
+    samples : int
+        Length of the window, in samples; a power of two.
 
     Returns
     -------
@@ -63,8 +63,8 @@ def check_01_b(rows: object) -> bool | None:
 
     Parameters
     ----------
-    rows : object
-        The student's rows.
+    rows : (int, int)
+        How many rows up each of the two lies, in whole rows. Empty while one of them is.
 
     Returns
     -------
@@ -90,8 +90,9 @@ def check_01_c(weights: Sequence[float]) -> bool | None:
 
     Parameters
     ----------
-    weights : Sequence[float]
-        The student's weights.
+    weights : sequence of float
+        (6,) for the layers h = 0.5, 1, 2, 3, 4, 5, in this order; below 0 is allowed. Empty while
+        one of them is.
 
     Returns
     -------

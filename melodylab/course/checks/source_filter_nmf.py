@@ -25,8 +25,10 @@ def check_02_a(update_H_B: Callable) -> bool | None:
 
     Parameters
     ----------
-    update_H_B : Callable
-        The student's function.
+    update_H_B : callable
+        Takes powers V and V_hat (freq, time), spectra W_B (freq, parts) and levels H_B (parts,
+        time), all above 0; returns the new levels (parts, time). Empty while it returns None or
+        `...`.
 
     Returns
     -------
@@ -68,16 +70,16 @@ def check_02_a(update_H_B: Callable) -> bool | None:
 def check_02_b(accuracy: Mapping[int, float], power: np.ndarray, truth: Melody) -> bool | None:
     """Raw pitch accuracies {parts: RPA} of the brightest row of H_F0, seed 0.
 
-    Power and true Melody of a song.
-
     Parameters
     ----------
-    accuracy : Mapping[int, float]
-        {parts: share}, the student's.
+    accuracy : mapping of int to float
+        Keys 1, 40 and 160, the numbers of accompaniment parts; shares in 0..1, right within 0.03.
+        Empty while one of them is.
     power : ndarray
-        (freq, time) of the song.
+        (freq, time) power spectrogram of the song, with the rate, window and hop of
+        `sfnmf.Settings`.
     truth : Melody
-        The true melody.
+        The true melody of that song.
 
     Returns
     -------
@@ -131,7 +133,9 @@ def puzzle_02_c() -> tuple[Salience, Melody]:
 
     Returns
     -------
-    tuple[Salience, Melody]
+    tuple of (Salience, Melody)
+        The Salience (pitch, time), each frame's sum 1, whose rows say that they begin at 55 Hz; the
+        Melody on its frames.
     """
     song = synth.demo_song(seed=1, seconds=6).excerpt(2, 6)
     settings = sfnmf.Settings(fmin_hz=_FMIN_02_C_HZ, fmax_hz=32 * _FMIN_02_C_HZ, iterations=20)
@@ -153,7 +157,7 @@ def check_02_c(fmin_hz: float) -> bool | None:
     Parameters
     ----------
     fmin_hz : float
-        The student's lowest frequency, in Hz.
+        The centre of row 0, in Hz, right within 15 cents.
 
     Returns
     -------

@@ -26,11 +26,11 @@ def check_00_a(answer: float, melody: Melody, truth: Melody) -> bool | None:
     Parameters
     ----------
     answer : float
-        The student's.
+        The voicing from which on a frame counts as sung, 0..1.
     melody : Melody
-        What was found.
+        What a method found, a voicing in 0..1 in every frame, such as `decode.peak` gives.
     truth : Melody
-        Melody.
+        The true melody of the same song.
 
     Returns
     -------
@@ -67,12 +67,14 @@ def check_00_b(answer: Mapping[str, object], melody: Melody, song: Song) -> bool
 
     Parameters
     ----------
-    answer : Mapping[str, object]
-        The student's.
+    answer : mapping
+        "from_s": where the run begins, in seconds, right within 0.05; "ratio": the pitch found
+        divided by the true one there, right within 0.1 octaves; "because_of": the stem without
+        which the slip goes away, "chords", "bass" or "drums". Empty while one of the three is.
     melody : Melody
-        What was found.
+        What sfnmf found in the song, on the frames of its true melody.
     song : Song
-        With its truth.
+        The whole song, with its true melody and its stems.
 
     Returns
     -------
@@ -127,11 +129,11 @@ def check_00_c(answer: float, seed: int = 0, seconds: float = 12) -> bool | None
     Parameters
     ----------
     answer : float
-        The student's.
+        How far the voice is above everything else, in dB, -60..20; below 0 it is softer.
     seed : int
-        Of the song.
+        Of the demo song, 0 or more.
     seconds : float
-        How long it is.
+        Length of the demo song, 0.1 or more.
 
     Returns
     -------

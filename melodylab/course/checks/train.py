@@ -32,8 +32,9 @@ def check_10_a(label: Callable) -> bool | None:
 
     Parameters
     ----------
-    label : Callable
-        The student's function.
+    label : callable
+        Takes a float, Hz or NaN where nothing is sung; returns an int in 0..61. Empty while it
+        returns None or `...`.
 
     Returns
     -------
@@ -74,10 +75,10 @@ def check_10_b(losses: ArrayLike, shares: object) -> bool | None:
 
     Parameters
     ----------
-    losses : ArrayLike
-        (steps,).
-    shares : object
-        The student's.
+    losses : (float, float)
+        Mean cross entropies in nats, in this order, right within 0.02. Empty while one of them is.
+    shares : array_like of shape (62,)
+        Share of the frames with each class, 0..1, class 0 for "no melody"; they sum to 1.
 
     Returns
     -------
@@ -125,11 +126,10 @@ _LATE_10_C_FRAMES = 9
 def puzzle_10_c() -> tuple[Features, np.ndarray]:
     """A training song's CQT and labels that came too late.
 
-    (Features, f0_hz (frames,), NaN = no melody).
-
     Returns
     -------
-    tuple[Features, ndarray]
+    tuple of (Features, ndarray)
+        The CQT (1, rows, time) and the labels (time,) in Hz, NaN where nothing is sung.
     """
     song = synth.training_song(
         21, 12, ingredients=synth.Ingredients(drums=False, distortion=False, processing=False)
@@ -147,7 +147,7 @@ def check_10_c(late_frames: float) -> bool | None:
     Parameters
     ----------
     late_frames : float
-        The student's number of frames.
+        In frames of 256 samples at 22,050 Hz, right within 1; above 0 is late.
 
     Returns
     -------

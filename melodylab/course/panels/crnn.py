@@ -40,14 +40,14 @@ def crnn_panel(
     Parameters
     ----------
     song : Song
-        Some seconds, at least one.
+        Some seconds, at least one, of any rate and channel count.
     model : Network
-        Such as `ml.load_model("sf-crnn-1")`.
+        A network that finds melodies, such as `ml.load_model("sf-crnn-1")`.
     picture : Features, optional
-        The network's input, Features; without it the front end makes it, which takes seconds.
+        (channels, rows, time) as the network's front end makes it; made here if not given, which
+        takes seconds.
     names : Sequence[str], optional
-        The layers to choose from, as in `explain.taps`. Raises InputError where a network does not
-        say which front end it needs.
+        The layers to choose from, as in `explain.taps`; by default its convolutions and its GRU.
 
     Returns
     -------

@@ -119,13 +119,13 @@ def step_panel(
     Parameters
     ----------
     song : Song
-        Some seconds.
+        A drum loop of some seconds, of any rate and channel count.
     onsets : DrumOnsets, optional
-        `DrumOnsets`; without them the shipped network transcribes.
+        The hits to begin with; without them the shipped network transcribes.
     tempo_bpm : float, optional
-        Else it is estimated.
+        Beats a minute, if known; else they are estimated from the hits.
     settings : Settings, optional
-        Of `drums.separate`.
+        How `drums.separate` takes the loop apart; its own settings by default.
 
     Returns
     -------

@@ -31,11 +31,11 @@ def attention_panel(song: Song, model: Network, *, picture: Features | None = No
     Parameters
     ----------
     song : Song
-        Some seconds.
+        Some seconds, of any rate and channel count.
     model : Network
-        A network with attention maps.
+        A network with attention maps, such as ftanet-thin.
     picture : Features, optional
-        Its input; without it the front end makes it.
+        (channels, rows, time) as the network's front end makes it; made here if not given.
 
     Returns
     -------

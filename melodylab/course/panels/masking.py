@@ -31,24 +31,26 @@ def mixing_desk(
     melodies: Mapping[str, Melody] | None = None,
     seconds: float = 6.0,
 ) -> Panel:
-    """Two faders, and between them the mask that parts a
+    """Two faders, and between them the mask that parts a song: sharper or softer, gated or not,
+    alone or led.
+
+    With both faders at 0 dB it is the song itself. The gate: "slow" is the network's own, "frame by
+    frame" what it answers to "is there a melody?", taken for one. The network runs once for each
+    leader, and the mask is applied once for each of its settings: a fader only adds.
 
     Parameters
     ----------
     song : Song
-        Some seconds.
+        Some seconds, of any rate and channel count.
     model : Network
-        With a mask, such as unet.
+        A network that learns masks, such as unet.
     picture : Features, optional
-        What its front end makes of the song, if it is there already. melodies: {name: Melody} that
-        may lead it; without them the song's own, where it is known.
+        (channels, rows, time) as the network's front end makes it; made here if not given.
     melodies : Mapping[str, Melody], optional
-        As above.
+        {name: Melody} that may lead it, if it can be led; without them the song's own, where it is
+        known.
     seconds : float
-        Of the player. At 0 and 0 dB it is the song itself. The gate: "slow" is the network's own,
-        "frame by frame" what it answers to "is there a melody?", taken for one. The network runs
-        once for each leader, and the mask is applied once for each of its settings: a fader only
-        adds.
+        Length of what the player plays.
 
     Returns
     -------

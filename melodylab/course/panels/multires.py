@@ -28,11 +28,11 @@ def filter_panel(song: Song, model: Network, *, picture: Features | None = None)
     Parameters
     ----------
     song : Song
-        Some seconds.
+        Some seconds, of any rate and channel count.
     model : Network
-        A network that begins with filters (multires).
+        A network that begins with filter banks, such as multires.
     picture : Features, optional
-        Its input; without it the front end makes it.
+        (channels, rows, time) as the network's front end makes it; made here if not given.
 
     Returns
     -------

@@ -28,11 +28,11 @@ def representation_panel(
     Parameters
     ----------
     song : Song
-        Some seconds.
+        Some seconds, of any rate and channel count.
     sr : int
-        Of all but the CFP, which has 8 kHz.
+        Working rate in Hz of all but the CFP, which has 8 kHz.
     hop_samples : int
-        Of all but the CFP, which has 80.
+        From frame to frame, of all but the CFP, which has 80.
     fmax_hz : float
         Upper end of STFT and mel, in Hz.
 

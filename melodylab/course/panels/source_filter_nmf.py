@@ -43,21 +43,22 @@ def sfnmf_panel(
     Parameters
     ----------
     power : ndarray
-        (freq, time), what was factorised.
+        (freq, time) >= 0, the power spectrogram that was factorised.
     snapshots : Sequence[tuple[int, Factors]]
         [(iteration, sfnmf.Factors)] in rising order, as `keep` of `sfnmf.factorise` hands them out.
     reference : Melody, optional
-        The true Melody, for a switch that draws it.
+        The true melody, for a switch that draws it.
     fmax_hz : float
         Upper end of the pictures, in Hz.
     exponent : float, optional
-        Of H_F0's picture, see `plot.salience_map`.
-    sound : callable (object], optional
-        `sound(**state)`: HTML, or None.
+        H_F0 is drawn to this power, see `plot.salience_map`.
+    sound : callable, optional
+        Called as `sound(**state)`: HTML that is shown below, or None.
 
     Returns
     -------
-    Figure
+    Panel
+        Put it last in a cell.
     """
     by_iteration = dict(snapshots)
     controls = {

@@ -30,15 +30,16 @@ def threshold_panel(
     Parameters
     ----------
     methods : Mapping[str, tuple[Salience, Melody]]
-        {name: (Salience, Melody)}.
+        {name: (what a method heard, the melody found in it with a voicing in 0..1)}.
     reference : Melody, optional
-        The true Melody, or None. sound(**state): HTML or None.
-    sound : callable (object], optional
-        `sound(**state)`: HTML, or None.
+        The true melody; without it there are no errors and no scores.
+    sound : callable, optional
+        Called as `sound(**state)`: HTML that is shown below, or None.
 
     Returns
     -------
-    Figure
+    Panel
+        Put it last in a cell.
     """
     controls = {
         "method": ipywidgets.Dropdown(options=list(methods)),

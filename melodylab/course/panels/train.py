@@ -28,7 +28,7 @@ class LiveLoss:
     Attributes
     ----------
     losses : list of float
-        All so far.
+        The loss of every step so far.
     picture : Picture
         The current one.
     """
@@ -89,13 +89,13 @@ def training_panel(
     Parameters
     ----------
     song : Song
-        With its true melody.
+        One to find the melody in, with its true melody.
     steps : int
         Of each training, two excerpts of 125 frames each.
     songs : sequence of int
         How many songs there are to learn from, the choices of a slider.
     seconds : float
-        Length of each.
+        Length of each of these songs, 1 or more.
     network : str
         A melody network, as `models.create_model` knows it.
     features : str or Path, optional

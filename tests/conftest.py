@@ -170,6 +170,13 @@ def _skip_is_failure(report):
     return report
 
 
+def pytest_collection_modifyitems(items):
+    """By default notebooks run as a reader opens them, and with `-m slow` as they are solved."""
+    for item in items:
+        if item.path.suffix == ".ipynb" and item.path.parent.name == "solutions":
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport():
     return _skip_is_failure((yield))

@@ -45,6 +45,7 @@ def test_every_method_gives_every_frame_with_a_guess(method, two):
     assert api.METHODS[method].strip(), "a method says in a line what it is"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", api.METHODS)
 def test_silence_has_no_melody(method):
     melody = ml.extract_melody(Song.from_array(np.zeros(SR // 2), SR), method=method)
@@ -76,6 +77,7 @@ def test_pyin_follows_a_lone_tone():
     assert not melody.voiced[(melody.times_s < 0.4) | (melody.times_s > 1.6)].any()
 
 
+@pytest.mark.slow
 def test_pyin_is_voiced_where_librosas_path_says_so(two):
     options = {"fmin": 55.0, "fmax": 1760.0, "sr": SR, "frame_length": 2048, "hop_length": 256}
     _, voiced, probability = librosa.pyin(two.mono, **options)
@@ -106,6 +108,7 @@ def test_a_seed_reaches_the_method(two):
     assert np.array_equal(voicings[0], voicings[1]) and not np.array_equal(voicings[0], voicings[2])
 
 
+@pytest.mark.slow
 def test_separate_follows_the_given_melody_or_finds_its_own(two):
     own = ml.separate(two, "sfnmf", settings=FAST)
     told = ml.separate(two, melody=two.melody, settings=FAST)
@@ -165,6 +168,7 @@ def test_a_network_that_separates_is_asked_for_no_melody(name, two, random_weigh
         ml.extract_melody(two, method=name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MELODY_NETWORKS)
 def test_a_network_goes_from_its_front_end_to_its_salience_and_each_frame_decides_alone(
     name, two, random_weights, monkeypatch
@@ -194,6 +198,7 @@ def test_a_network_goes_from_its_front_end_to_its_salience_and_each_frame_decide
     )
 
 
+@pytest.mark.slow
 def test_the_card_says_how_to_decode_and_the_caller_has_the_last_word(two, random_weights):
     for gain, share in ((0.0, 1), (1e9, 0)):
         decode_by(random_weights, "cqt-crnn-2", unvoiced_gain=gain)
@@ -205,6 +210,7 @@ def test_the_card_says_how_to_decode_and_the_caller_has_the_last_word(two, rando
     assert not ml.extract_melody(two, method="deep-salience").voiced.any()
 
 
+@pytest.mark.slow
 def test_a_seed_reaches_the_front_end(two, random_weights):
     values = [ml.salience(two, method="sf-crnn-1", seed=seed).values for seed in (0, 0, 1)]
     assert np.array_equal(values[0], values[1]) and not np.array_equal(values[0], values[2])
@@ -218,6 +224,7 @@ def test_weights_are_read_once(two, random_weights, monkeypatch):
     assert read == ["cqt-crnn-1"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("front_end", ["sf", "cqt", "hcqt"])
 @pytest.mark.parametrize("samples", [1, 300, 3000])
 def test_networks_take_the_shortest_songs_and_silence(front_end, samples, random_weights):
@@ -238,6 +245,7 @@ def test_a_network_without_weights_is_refused_in_a_sentence(call, two, random_we
         call(two, method="sf-cnn")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["/mine", "/mine/mine.safetensors", "/mine/mine.json"])
 def test_weights_of_ones_own_are_a_method_by_their_path(two, random_weights, tmp_path, ending):
     folder = tmp_path / "mine"

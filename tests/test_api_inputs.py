@@ -35,6 +35,7 @@ def test_the_defaults_are_the_best_of_ours(two):
     assert np.array_equal(ml.separate(two, "best", settings=FAST)["melody"], led["melody"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [str, Path])
 def test_a_path_is_as_good_as_a_song(two, loop, tmp_path, kind):
     for song, name in ((two, "two.wav"), (loop, "loop.wav")):

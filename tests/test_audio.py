@@ -193,6 +193,7 @@ def test_a_video_without_sound_is_told_as_that(tmp_path):
         audio.read(made)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["WAV", "RF64"])
 def test_the_same_samples_make_the_same_file(tmp_path, monkeypatch, layout):
     if layout == "RF64":

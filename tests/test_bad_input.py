@@ -196,6 +196,7 @@ def test_difficult_sound(command, name):
         assert np.all(values <= 0), "silence has no voiced frame and no sound in a stem"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DIFFICULT_SOUND)
 @pytest.mark.parametrize(
     "method", ["sf-crnn-1", "deep-salience"]
@@ -210,6 +211,7 @@ def test_difficult_sound_for_networks(method, name, random_weights):
         assert np.all(values <= 0), "silence has no voiced frame"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DIFFICULT_FILES)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_difficult_files(command, name, two_updates):
@@ -303,6 +305,7 @@ def own_process(*arguments, **options):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="signals are sent the POSIX way")
 @pytest.mark.parametrize("command", COMMANDS)
 def test_ctrl_c_in_the_middle(command, rng):
@@ -321,6 +324,7 @@ def test_ctrl_c_in_the_middle(command, rng):
     assert found() == {"long.wav"}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="the limit is set the POSIX way")
 @pytest.mark.parametrize(
     "command, limit_bytes", [("melody", 500), ("separate", 30_000), ("drums", 30_000)]

@@ -18,7 +18,10 @@ import urllib.request
 from pathlib import Path
 
 import nbformat
+import psutil
 import pytest
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[1]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -67,8 +70,8 @@ panels.show(figure, alt="A line that goes up and down")
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    """(address, token, folder) of a running JupyterLab whose kernels use this environment and this
-    checkout.
+    """(address, token, folder, process) of a running JupyterLab whose kernels use this environment
+    and this checkout.
     """
     folder, home = tmp_path_factory.mktemp("notebooks"), tmp_path_factory.mktemp("home")
     for name, text in SETTINGS.items():
@@ -115,7 +118,7 @@ def lab(tmp_path_factory):
     try:
         address = f"http://127.0.0.1:{port}"
         _wait_for_server(f"{address}/api/status?token={token}", server, log)
-        yield address, token, folder
+        yield address, token, folder, psutil.Process(server.pid)
     finally:
         server.terminate()  # JupyterLab ends its kernels on the way out
         try:
@@ -169,10 +172,10 @@ def _leaves(url):
 
 
 def run_all(page, lab, notebook, seconds=240):
-    """Open a notebook of the served folder, run all its cells, and fail on an error in any of
-    them.
+    """Open a notebook of the served folder, run all its cells, and fail on an error or a warning
+    in any of them.
     """
-    address, token, _ = lab
+    address, token = lab[:2]
     page.goto(f"{address}/doc/tree/{notebook}?token={token}&reset")
     page.wait_for_function(
         "() => window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status "
@@ -192,11 +195,20 @@ def run_all(page, lab, notebook, seconds=240):
             const cells = [...window.jupyterapp.shell.currentWidget.content.model.cells];
             return cells.filter(cell => cell.type === 'code')
                 .flatMap(cell => cell.outputs.toJSON())
-                .filter(output => output.output_type === 'error')
-                .map(output => `${output.ename}: ${output.evalue}`);
+                .filter(output => output.output_type === 'error' || output.name === 'stderr')
+                .map(output => output.text || `${output.ename}: ${output.evalue}`);
         }"""
     )
     assert not errors, errors
+
+
+def peak_mb(lab):
+    """Peak resident memory of the kernel that was started last."""
+    processes = lab[3].children(recursive=True)
+    found = [process for process in processes if "ipykernel" in str(process.cmdline())]
+    kernel = max(found, key=psutil.Process.create_time)
+    status = Path(f"/proc/{kernel.pid}/status").read_text()
+    return float(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def press(page, panel, slider, key="ArrowRight"):
@@ -283,7 +295,7 @@ def test_the_next_day_the_picture_stands(page, lab, tmp_path):
         assert slider.get_attribute("aria-label") in ("f0 hz", "cycles")
     page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
     page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
-    address, token, folder = lab
+    address, token, folder = lab[:3]
     page.goto(f"{address}/doc/tree/tomorrow.ipynb?token={token}&reset")
     still.wait_for()
     page.wait_for_timeout(5000)  # Lab looks for the model, and gives up after two seconds
@@ -348,6 +360,9 @@ def test_student_notebook_runs_and_its_panels_move(name, page, lab, tmp_path):
         pytest.skip(f"{source.name} is not built yet")
     shutil.copy(source, lab[2])
     run_all(page, lab, source.name)
+    memory_mb = peak_mb(lab)
+    print(f"{name}: {memory_mb:.0f} MB")
+    assert 100 < memory_mb < 1000, "more than Binder lends"
     keep(page, f"{name}_top", tmp_path)
     panels = page.locator(".melodylab-panel").all()
     assert panels, "the notebook has no panel"
@@ -364,3 +379,4 @@ def test_student_notebook_runs_and_its_panels_move(name, page, lab, tmp_path):
         assert panel.bounding_box()["height"] == height
         keep(page, f"{name}_panel_{number}", tmp_path)
     assert page.get_by_text("Error displaying widget").count() == 0
+    page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")

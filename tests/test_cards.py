@@ -31,6 +31,7 @@ def card(record):
     return made
 
 
+@pytest.mark.slow
 def test_a_song_has_a_picture_and_a_player(song):
     made = card(song)
     assert made.count("<audio") == 1 and "demo-0" in made
@@ -49,6 +50,7 @@ def test_a_kit_has_a_player_for_each_drum_that_is_hit(kit):
     assert len(repr(kit)) < 300
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sr", [8000, 44100, 192000])
 @pytest.mark.parametrize("shape", [(1, 1), (2, 100), (8, 5000)])
 def test_a_card_takes_any_song(rng, sr, shape):

@@ -13,7 +13,19 @@ from checks_cases import CASES
 from melodylab.course import checks
 from melodylab.course.checks import runner
 
+# these take songs apart, some once an answer
+SLOW = (
+    "00_tour",
+    "01_representations.check_01_c",
+    "02_source_filter_nmf.check_02_b",
+    "07_drums.check_07_c",
+)
 SCRIPTS = Path(__file__).resolve().parents[1] / "notebooks" / "scripts"
+
+
+def slow_where_it_is(*values):
+    """Parameters of a test whose first is the name of a check."""
+    return pytest.param(*values, marks=[pytest.mark.slow] * values[0].startswith(SLOW))
 
 
 def answer_of(case):
@@ -39,7 +51,7 @@ def test_every_check_stands_in_its_notebook_once_for_the_student_and_once_for_th
     assert tags == ["exercise", "solution"]
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", map(slow_where_it_is, CASES))
 def test_the_solution_passes(name, capsys):
     case = CASES[name]
     assert checks.CHECKS[name](answer_of(case.solution), *case.measured_against()) is True
@@ -47,7 +59,8 @@ def test_the_solution_passes(name, capsys):
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"), [(name, hint) for name, case in CASES.items() for hint in case.wrong]
+    ("name", "hint"),
+    [slow_where_it_is(name, hint) for name, case in CASES.items() for hint in case.wrong],
 )
 def test_a_wrong_answer_gets_its_hint(name, hint, capsys):
     case = CASES[name]

@@ -81,6 +81,7 @@ def test_methods_are_listed_with_task_line_range_and_paper(run):
         assert all(f"  {name} " in told for name in methods.of_task(task)), command
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_is_no_traceback(tmp_path):
     command = [sys.executable, "-m", "melodylab.cli", "lab", "notebooks", "--copy-only"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
@@ -166,6 +167,7 @@ def test_ctrl_c_is_one_line(run, quick, monkeypatch):
     )
 
 
+@pytest.mark.slow
 def test_names_the_terminal_cannot_show_do_not_stop_the_work(tmp_path):
     tone(tmp_path / "歌.wav", 0.1)
     environment = {

@@ -182,6 +182,7 @@ def running_server(folder):
                 return server
 
 
+@pytest.mark.slow
 def test_lab_really_opens_jupyterlab(tmp_path):
     # "true" is the browser here; the server writes its address into the runtime folder
     folders = {

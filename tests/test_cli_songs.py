@@ -17,6 +17,7 @@ from melodylab.records import DrumOnsets, Melody
 # --- melody ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_melody_writes_every_frame_with_signs(run):
     tone("a.wav", f0_hz=330.0)
     result = run("melody", "a.wav", "--method", "sfnmf")
@@ -378,6 +379,7 @@ def test_the_salience_is_written_on_demand(run):
     assert result.exit_code == 2 and "pyin has no salience" in result.stderr
 
 
+@pytest.mark.slow
 def test_a_threshold_moves_the_sign(run):
     rows = {}
     for threshold in ("0", "0.5", "1"):

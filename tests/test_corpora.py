@@ -119,6 +119,7 @@ def test_musdb18_as_waves(tmp_path):
     checked(one("musdb18", tmp_path))
 
 
+@pytest.mark.slow
 def test_musdb18_as_stem_files(tmp_path):
     ffmpeg = shutil.which("ffmpeg")
     if ffmpeg is None:

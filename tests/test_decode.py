@@ -162,6 +162,7 @@ def test_the_outermost_bins_are_pitches_like_any_other(decoder, bin_):
     assert melody.voiced.all() and cents_off(melody, bin_).max() < 25
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_one_frame_is_enough(decoder):
     melody = decoder(salience_of(ridge(np.array([100.0]), noise=0), np.array([0.1])))

@@ -39,6 +39,7 @@ def test_the_cleanest_hit_is_the_one_that_is_alone():
         drums.best_hit(song, parts, "open_hihat")
 
 
+@pytest.mark.slow
 def test_a_kits_own_sounds_are_among_the_first_five_of_a_hundred():
     """Of 24 kits 81 of 99 layers, hi-hats under loud drums included; here the clean ones."""
     others, ranks = synth.one_shots(94, seed=3), {}
@@ -76,6 +77,7 @@ def test_a_sound_is_most_like_itself_at_any_level_and_after_a_pause():
         drums.similar(library[0], [])
 
 
+@pytest.mark.slow
 def test_a_hit_is_sought_among_its_own_class():
     """The README's snippet with many seeds; before, seed 3 gave a closed hi-hat for a snare."""
     library = synth.one_shots(100)

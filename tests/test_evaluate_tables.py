@@ -196,6 +196,7 @@ def test_a_table_of_drums(drum_folder):
     assert song["F"] == pytest.approx((1 + 2 / 3) / 2) and np.isnan(song["si_sdr_db"])
 
 
+@pytest.mark.slow
 def test_songs_side_by_side_give_the_same_table(folder):
     tables = [
         evaluate_folder(folder, "melody", ["flat"], extract=constant, n_jobs=n) for n in (1, 2)
@@ -278,6 +279,7 @@ def test_a_table_as_csv_is_complete_or_absent(table, tmp_path, monkeypatch):
     assert list((tmp_path / "half").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_mix_itself_on_the_development_songs(dev_songs):
     # the figure published beside the data, from the toolbox, to one decimal
     table = evaluate_folder(dev_songs, "separation", "mix", separate=the_mix)

@@ -127,6 +127,7 @@ EVERY = [(name, {}) for name in models.NETWORKS if name not in ("unet-mel", "dru
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name, changes", EVERY)
 def test_what_is_said_of_a_layer_is_what_it_hands_on(name, changes):
     """Numbers of channels, of units and of logits, read from a run of its own."""

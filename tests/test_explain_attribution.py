@@ -36,6 +36,7 @@ def log_odds(model, features, frame, target):
     return y[target] - np.log(np.sum(np.exp(others))) if model.has_unvoiced_class else y[target]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("around_s", [0.1, None])
 def test_integrated_gradients_add_up(crnn, rng, around_s):
     picture = noise(rng, 60, level=30)
@@ -87,6 +88,7 @@ def test_networks_without_memory_are_asked_about_the_frames_they_hear(frame, rng
     assert found.values.max() == pytest.approx(found.score - found.baseline_score, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_a_network_with_context_and_without_a_class_for_silence(rng):
     torch.manual_seed(0)
     model, picture = DeepSalience().eval(), noise(rng, 90, BINS, channels=6)

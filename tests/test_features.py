@@ -45,6 +45,7 @@ def peak_hz(picture, layer=0):
     return picture.freqs_hz[np.argmax(profile(picture, layer))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("f_hz", [110.0, 440.0, 1234.5])
 def test_a_tone_peaks_at_the_nearest_row_of_each_picture(f_hz):
     song = tone(f_hz)
@@ -61,6 +62,7 @@ def test_a_tone_at_the_tip_of_a_triangle_peaks_there(k):
     assert peak_hz(features.mel(tone(tip_hz))) == tip_hz
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("f0_hz", [110.0, 440.0])
 def test_layer_h_of_the_hcqt_sees_the_tone_as_pitch_f_over_h(f0_hz):
     picture = features.hcqt(tone(f0_hz))
@@ -139,6 +141,7 @@ def test_a_click_stands_in_its_own_frame_of_each_picture():
         assert picture.times_s[160] == 160 * 256 / SR
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", PICTURES)
 @pytest.mark.parametrize(
     ("samples", "hop"), [(1, 256), (661, 256), (SR, 300)]
@@ -160,6 +163,7 @@ def test_any_length_gives_the_frames_of_the_clock(make, samples, hop):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", PICTURES)
 @pytest.mark.parametrize(("sr", "channels"), [(8000, 1), (44100, 8), (192000, 2)])
 def test_any_rate_and_channel_count_gives_the_same_picture(make, sr, channels):
@@ -204,6 +208,7 @@ def test_defaults_are_the_published_grids():
     assert mel.values.shape[:2] == (1, 128) and 10500 < mel.freqs_hz[-1] < 11025
 
 
+@pytest.mark.slow
 def test_the_hcqt_is_decibels_below_the_loudest_cell_of_all_layers(rng):
     # loudest is a tone at 5 kHz, which only the upper layers see
     song = Song.from_array(
@@ -233,6 +238,7 @@ def test_the_cqt_is_librosas(rng):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", PICTURES)
 def test_the_result_does_not_depend_on_the_blocks(make, monkeypatch, rng):
     song = Song.from_array(0.1 * rng.standard_normal(2 * SR), SR)

@@ -26,6 +26,7 @@ def false_and_missed(found, time_s, kind):
     return labels.count("false"), labels.count("missed")
 
 
+@pytest.mark.slow
 def test_a_stroke_at_the_first_sample_is_found_as_one_in_the_middle(network):
     """One-shots of five kits; without the frames beyond the ends two of 46 gave no hit at all."""
     shots = [shot for seed in range(5) for shot in synth.kit_shots(seed, sr=22050)]
@@ -76,6 +77,7 @@ def test_hits_lie_inside_the_song_however_short(samples, network, rng):
     assert not len(hits_of(silent, network).times_s)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("inverted", ["all", "kick", "snare"])
 def test_channels_in_opposite_phase_hide_no_hit(inverted, network):
     """The whole loop, or one drum of it, turned over on one side: hits as in mono."""

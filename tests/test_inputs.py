@@ -33,6 +33,7 @@ def pictures(sound):
     return {name: front_end(sound) for name, front_end in inputs.FRONT_ENDS.items()}
 
 
+@pytest.mark.slow
 def test_every_network_has_a_front_end_that_fits():
     assert set(inputs.FRONT_ENDS) == {d.front_end for d in models.NETWORKS.values()}
     for name, declared in models.NETWORKS.items():
@@ -64,6 +65,7 @@ SHAPES = {
 CLOCKS = {"spectra": (22050, 512), "cfp": (8000, 80), "mel": (16000, 200), "wave": (16000, 160)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SHAPES)
 def test_pictures_lie_on_their_grid_and_on_one_clock(name, pictures, sound):
     front_end, made = inputs.FRONT_ENDS[name], pictures[name]
@@ -128,6 +130,7 @@ def test_hcqt_and_cqt_are_those_of_features(pictures, sound):
     np.testing.assert_allclose(pictures["cqt"].values, 1 + decibels / 80, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", inputs.FRONT_ENDS)
 def test_silence_is_all_zero(name):
     made = inputs.FRONT_ENDS[name](Song.from_array(np.zeros(SR // 4), SR))

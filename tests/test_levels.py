@@ -43,6 +43,7 @@ def test_frame_levels_are_the_largest_samples_of_all_channels():
     np.testing.assert_allclose(levels.frame_levels(y[0], 3), [0.5, 0.3])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["spectra", "hcqt", "cqt", "drum-mel", "mel", "wave"])
 def test_pictures_of_music_are_what_they_were(name, monkeypatch):
     song = ml.demo_song(seed=1, seconds=5)
@@ -51,6 +52,7 @@ def test_pictures_of_music_are_what_they_were(name, monkeypatch):
     assert np.array_equal(inputs.FRONT_ENDS[name](song).values, now)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["spectra", "hcqt", "cqt", "drum-mel", "mel", "wave"])
 def test_a_knock_leaves_the_rest_of_the_picture(name, soft):
     without, knocked = (inputs.FRONT_ENDS[name](song) for song in soft)
@@ -76,6 +78,7 @@ def test_a_knock_leaves_the_working_level():
     assert sfnmf.peak_gain(knocked, SR) == pytest.approx(100 / 10 ** (12 / 20), rel=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["sfnmf", "best"])
 def test_a_knock_silences_no_melody(method, soft):
     without, knocked = (

@@ -123,6 +123,7 @@ def test_two_files_cannot_declare_one_name(tmp_path, monkeypatch):
         models.gather()
 
 
+@pytest.mark.slow
 def test_the_cards_decoding_decides_wherever_a_network_is_asked(random_weights, demo):
     """Thresholds of hits, class by class, and the weight of "no melody" in a notebook's panel."""
     loop, never = ml.synth.drum_loop(seed=3, seconds=2.5), dict.fromkeys(ml.synth.DRUM_CLASSES, 2.0)

@@ -95,6 +95,7 @@ def test_silence_stays_silent():
 # --- what the methods make of it ------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["sfnmf", "best"])
 def test_the_melody_is_found_whatever_the_phase(versions, method):
     truth = versions["truth"].melody
@@ -107,6 +108,7 @@ def test_the_melody_is_found_whatever_the_phase(versions, method):
     assert abs(scores["voice"] - scores["in phase"]) < 0.05, scores
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["unet", "unet-mel", "sfnmf"])
 def test_the_voice_is_separated_whatever_the_phase(versions, method):
     made = {}

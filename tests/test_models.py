@@ -139,6 +139,7 @@ def test_what_does_not_exist_is_refused_in_a_sentence():
 # --- shapes ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_shapes_layer_by_layer(name):
     model = create_model(name)
@@ -165,6 +166,7 @@ def test_shapes_layer_by_layer(name):
         assert out.shape == (2, 50, 2 * (128 if name.endswith("crnn-1") else 160))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["sf-crnn-1", "sf-cnn", "deep-salience"])
 def test_any_length(name):
     model = lively(create_model(name))
@@ -178,6 +180,7 @@ def test_any_length(name):
             )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["sf-crnn-1", "sf-cnn"])
 def test_an_incomplete_patch_is_one_that_ends_in_zeros(name):
     model = lively(create_model(name))
@@ -191,6 +194,7 @@ def test_an_incomplete_patch_is_one_that_ends_in_zeros(name):
             )
 
 
+@pytest.mark.slow
 def test_channels_last_changes_nothing_but_rounding():
     for name in ("sf-crnn-1", "deep-salience"):
         model = lively(create_model(name))

@@ -46,6 +46,7 @@ def test_seventy_bins_are_34_below_and_35_above(layer):
     assert outputs == list(range(150 - 35, 150 + 34 + 1)) and frames == [1, 2, 3]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["sf-crnn-1", "sf-crnn-2", "sf-cnn"])
 def test_convolutions_stay_in_their_patch_and_the_gru_does_not(name):
     model = lively(create_model(name))

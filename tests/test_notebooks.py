@@ -242,6 +242,7 @@ def test_solutions_are_the_scripts_pair_and_student_copies_are_nobodys():
     assert not any("jupytext" in stored(copy).metadata for copy in COPIES)
 
 
+@pytest.mark.slow
 def test_a_save_in_jupyterlab_leaves_a_clean_tree_clean(tmp_path):
     """Whichever of a pair is newer, jupytext writes the other one as it is."""
     shutil.copytree(NOTEBOOKS, tmp_path / "notebooks", ignore=shutil.ignore_patterns("*_*.ipynb"))
@@ -261,6 +262,7 @@ def test_a_save_in_jupyterlab_leaves_a_clean_tree_clean(tmp_path):
 # --- execution ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_failing_notebook_fails_under_the_projects_settings(tmp_path):
     """nbval, as pyproject.toml switches it on, sees a failing cell and an error in a callback."""
     cells = ["value = 1", "assert value == 2, 'planted'", "import ipywidgets\nbox = "
@@ -287,6 +289,7 @@ def test_a_failing_notebook_fails_under_the_projects_settings(tmp_path):
     assert "planted" in done.stdout and "ZeroDivisionError" in done.stdout
 
 
+@pytest.mark.slow
 def test_pytest_collects_every_cell_of_every_notebook():
     command = [
         sys.executable,
@@ -305,12 +308,3 @@ def test_pytest_collects_every_cell_of_every_notebook():
             == len(code(stored(copy)))
             > 0
         )
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_student_notebook_fits_into_binders_memory(name):
-    """From a cold kernel, peak resident memory under 1.0 GB; the time is printed only."""
-    run = build.execute(stored(name), name)
-    print(f"{name}: {run.seconds:.0f} s, {run.peak_mb:.0f} MB")
-    assert 100 < run.peak_mb < 1000
-    assert build.faults(run.notebook) == []

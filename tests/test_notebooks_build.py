@@ -35,6 +35,7 @@ def script(tmp_path):
     return write
 
 
+@pytest.mark.slow
 def test_a_script_becomes_two_notebooks(script):
     folder = script("# %% [markdown]\n# # Title\n\n" + EXERCISE + "# %%\nprint(answer)\n")
     solutions, student = (
@@ -83,6 +84,7 @@ def test_a_failing_cell_stops_the_build_and_is_shown(script):
         build.execute(build.student_notebook("99_x", script("# %%\nvalue = 1 / 0\n")), "99_x")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("source", "says"),
     [
@@ -125,6 +127,7 @@ live(1, 5.0)
 """
 
 
+@pytest.mark.slow
 def test_of_a_widget_nothing_is_stored_and_of_a_panel_its_picture(script):
     run = build.execute(build.student_notebook("99_x", script(WIDGETS)))
     slider, panel, curve, _ = (cell.outputs for cell in run.notebook.cells)

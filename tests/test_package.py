@@ -283,21 +283,10 @@ def test_notebooks_name_the_kernel_that_everybody_has():
         ), path
 
 
-def test_pytest_alone_finds_tests_and_notebooks():
+def test_pytest_alone_runs_the_notebooks_first_and_then_the_tests():
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]
-    assert settings["testpaths"] == ["tests", "notebooks"] and "--nbval-lax" in settings["addopts"]
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "--collect-only",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "notebooks",
-    ]
-    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout
-    assert "notebooks/00_tour.ipynb::" in listed and "notebooks/scripts" not in listed
+    assert settings["testpaths"] == ["notebooks", "tests"] and "--nbval-lax" in settings["addopts"]
+    assert "--no-loadscope-reorder" in settings["addopts"]
 
 
 # --- what is built --------------------------------------------------------------------------------
@@ -346,6 +335,7 @@ def installed(wheel, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_library_and_notebooks_and_nothing_else(wheel):
     inside = set(zipfile.ZipFile(wheel).namelist())
     library = {
@@ -383,6 +373,7 @@ def run_installed(installed, folder, *arguments):
     return done.stdout
 
 
+@pytest.mark.slow
 def test_the_wheel_works_in_an_empty_folder(installed, tmp_path):
     run_installed(installed, tmp_path, "lab", "--copy-only", "--solutions")
     for part in ("", "solutions/"):

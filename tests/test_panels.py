@@ -69,6 +69,7 @@ def test_sliders_report_when_let_go(panel):
     assert panel.controls["height"].continuous_update is False
 
 
+@pytest.mark.slow
 def test_fifty_moves_leave_no_figure(panel):
     before = plt.get_fignums()
     for n in range(50):
@@ -230,6 +231,7 @@ def test_revoiced_keeps_pitches_and_moves_the_threshold():
     np.testing.assert_array_equal(panels.revoiced(melody, 0.4).f0_hz, melody.f0_hz)
 
 
+@pytest.mark.slow
 def test_a_failing_callback_fails_the_notebook_cell(tmp_path):
     cells = [
         "import ipywidgets\nfrom matplotlib.figure import Figure\n"

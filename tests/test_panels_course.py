@@ -142,6 +142,7 @@ MAKERS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", MAKERS)
 def test_ready_made_panels_draw_at_both_ends_of_each_control(make, tiny):
     panel = make(*tiny)
@@ -165,6 +166,7 @@ def test_ready_made_panels_draw_at_both_ends_of_each_control(make, tiny):
     assert plt.get_fignums() == []
 
 
+@pytest.mark.slow
 def test_threshold_panel_says_the_scores(tiny):
     panel = threshold(*tiny)
     panel.set(method="ours", threshold=0.0)
@@ -175,6 +177,7 @@ def test_threshold_panel_says_the_scores(tiny):
     assert "OA 1.00" in panel.picture.alt and "VFA 0.00" in panel.picture.alt
 
 
+@pytest.mark.slow
 def test_representation_panel_computes_each_transform_once(tiny, monkeypatch):
     calls = []
     original = features.power_spectrogram
@@ -192,6 +195,7 @@ def test_representation_panel_computes_each_transform_once(tiny, monkeypatch):
     assert calls == [2048, 512]
 
 
+@pytest.mark.slow
 def test_representation_panel_offers_only_what_counts(tiny):
     panel = panels.representation_panel(tiny[0])
     off = {
@@ -219,6 +223,7 @@ def test_factorisation_panel_scrubs_the_iterations(tiny):
     assert dot.get_xdata()[0] == 1 and dot.get_ydata()[0] == trace.get_ydata()[1]
 
 
+@pytest.mark.slow
 def test_network_panel_silences_the_channel_it_shows(tiny):
     model, picture = network()
     panel = crnn(*tiny, names=None)
@@ -255,6 +260,7 @@ def test_network_panel_silences_the_channel_it_shows(tiny):
     plt.close("all")  # what draw gives by hand is the caller's
 
 
+@pytest.mark.slow
 def test_network_panel_keeps_its_channel_slider_in_range_and_draws_once(tiny, monkeypatch):
     panel, moves = crnn(*tiny), []
     monkeypatch.setattr(
@@ -273,6 +279,7 @@ def test_network_panel_keeps_its_channel_slider_in_range_and_draws_once(tiny, mo
         panel.set(channel=16)
 
 
+@pytest.mark.slow
 def test_network_panel_runs_the_network_once_a_channel(tiny, monkeypatch):
     panel, runs = crnn(*tiny), []
     original = run.salience
@@ -298,6 +305,7 @@ def test_network_panel_finds_the_front_end_or_says_what_is_missing(tiny, monkeyp
         panels.crnn_panel(tiny[0], models.crnn.CRNN("cnn1", 8))
 
 
+@pytest.mark.slow
 def test_filter_panel_goes_from_low_to_high(tiny):
     panel = filters(*tiny)
     panel.set(length="long", kernel=0)
@@ -311,6 +319,7 @@ def test_filter_panel_goes_from_low_to_high(tiny):
     plt.close("all")
 
 
+@pytest.mark.slow
 def test_attention_panel_flattens_the_map_it_blends(tiny):
     panel = attention(*tiny)
     panel.set(level=4, time_s=0.5)
@@ -333,6 +342,7 @@ def test_attention_panel_of_a_network_without_attention_is_refused(tiny):
         panels.attention_panel(tiny[0], models.create_model("segnet"), picture=attentive()[1])
 
 
+@pytest.mark.slow
 def test_mixing_desk_is_the_song_itself_at_zero_and_silent_with_both_faders_down(tiny, monkeypatch):
     played = []
     monkeypatch.setattr(sonify, "player", lambda y, *_, gain, **__: played.append((y, gain)) or "")
@@ -351,6 +361,7 @@ def test_mixing_desk_is_the_song_itself_at_zero_and_silent_with_both_faders_down
     np.testing.assert_allclose(lead + played[-1][0], tiny[0].audio, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_mixing_desk_runs_the_network_once_a_leader_and_the_mask_once_a_setting(tiny, monkeypatch):
     asked, applied = [], []
     mask, lead_by_mask = run.mask, separation.lead_by_mask

@@ -65,6 +65,7 @@ def test_a_toggle_grid_is_a_control_with_a_text_for_a_value():
     assert toggles.value == "x---x-/--x--x"
 
 
+@pytest.mark.slow
 def test_step_panel_takes_the_loop_apart_anew(grid):
     beat, rest = "x---" * 8, "-" * 32
     assert (
@@ -88,6 +89,7 @@ def test_step_panel_takes_the_loop_apart_anew(grid):
     assert plt.get_fignums() == []
 
 
+@pytest.mark.slow
 def test_step_panel_learns_only_when_a_step_moves(grid, monkeypatch):
     learned = []
     original = drums.separate
@@ -99,6 +101,7 @@ def test_step_panel_learns_only_when_a_step_moves(grid, monkeypatch):
     assert learned == [1]
 
 
+@pytest.mark.slow
 def test_step_panel_plays_what_is_chosen(grid):
     assert 'aria-label="kick + snare + open hihat + closed hihat + toms"' in grid._player.value
     grid.set(mute="x----")
@@ -112,6 +115,7 @@ def test_step_panel_plays_what_is_chosen(grid):
     assert "All five are muted" in grid._player.value and "heard: nothing." in grid.picture.alt
 
 
+@pytest.mark.slow
 def test_step_panel_turns_its_bars_and_refuses_what_does_not_fit(grid):
     assert grid.controls["bar"].max == 2
     first = [b.tooltip for b in grid.controls["steps"]._buttons[0]]

@@ -50,6 +50,7 @@ def second():
     return synth.demo_song(seed=0, seconds=4).excerpt(2.5, 3.5)
 
 
+@pytest.mark.slow
 def test_training_panel_hands_its_settings_to_the_training_once_each(second, monkeypatch, tmp_path):
     asked, losses = [], [4.0, 3.5]
 
@@ -79,6 +80,7 @@ def test_training_panel_hands_its_settings_to_the_training_once_each(second, mon
     assert {(r.model, r.training.steps, r.data.seconds) for r in asked} == {("cqt-crnn-1", 2, 5.0)}
 
 
+@pytest.mark.slow
 def test_training_panel_trains(second):
     panel = panels.training_panel(second, steps=2, songs=(1,), seconds=2)
     left, right = panel.draw().axes

@@ -54,6 +54,7 @@ def test_units_without_a_pitch_are_curves_or_rows(ax):
     assert whole.get_ylabel() == "Unit (number)" and whole.get_ylim() == (-0.5, 4.5)
 
 
+@pytest.mark.slow
 def test_channels_side_by_side_share_one_scale():
     louder = layer(70)
     louder = Features(
@@ -99,6 +100,7 @@ def test_aligned_pictures_share_clock_and_pitch():
     assert [bool(ax.get_xlabel()) for ax in rows] == [False, False, False, True]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("time_s", "frame", "note"), [(0.3, 6, "A3"), (0.6, 12, "no melody")])
 def test_the_cursor_shows_what_each_says_at_that_moment(time_s, frame, note):
     gru = Features(np.arange(40.0)[None, None], [np.nan], TIMES_S, "gru")
@@ -168,6 +170,7 @@ def test_error_bars_count_every_frame(ax):
     assert list(plot.PITCH_ERRORS) == ["right", "semitone", "tone", "octave", "other"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frames", [1, 5])
 def test_silence_inside_a_network_makes_pictures(frames):
     dark = Features(np.zeros((3, 61, frames)), SAYS.freqs_hz, TIMES_S[:frames], "cnn")

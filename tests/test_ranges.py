@@ -89,6 +89,7 @@ def test_silence_and_one_sample_pass():
         assert ranges.within(one, song, NMF_HZ).voiced.all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "line_hz", "levels"),
     [("sfnmf", (1850, 2700), WHISTLE), ("pyin", (1850, 2700), WHISTLE), ("best", (48, 66), BASS)],

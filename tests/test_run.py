@@ -99,6 +99,7 @@ def test_the_rest_is_a_short_block_and_overlaps_where_a_network_says_so(frames, 
         assert all(span[:2] == span[2:] for span in found), "no context: what is answered is heard"
 
 
+@pytest.mark.slow
 def test_a_frame_more_than_whole_blocks_costs_little_more_but_for_the_crnns():
     def heard(frames, name):
         model = models.create_model(name, **SMALL.get(name, {}))
@@ -148,6 +149,7 @@ def test_several_blocks_at_once_are_the_same_blocks(context_frames):
     assert max(shape[0] for shape in three.shapes) > 1 == max(shape[0] for shape in one.shapes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name, frames", [("cqt-crnn-1", 1100), ("deep-salience", 100)])
 def test_results_do_not_depend_on_blocks_at_once(name, frames, networks):
     sound = noise_for(name, frames)

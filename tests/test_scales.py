@@ -31,6 +31,7 @@ def song():
     return Song.from_array(level * np.sin(2 * np.pi * 220 * t_s), SR)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PICTURES)
 def test_a_tone_40_db_down_is_drawn_40_db_down(song, name):
     picture = PICTURES[name](song)

@@ -96,6 +96,7 @@ def test_smooth_filters_are_the_published_ones_and_their_sum_is_flat(states):
 # --- the factorisation ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-6), (torch.float32, 1e-3)])
 def test_the_published_states_come_back(states, dtype, tolerance):
     seen = {}
@@ -122,6 +123,7 @@ def test_the_published_states_come_back(states, dtype, tolerance):
     assert compared == 9
 
 
+@pytest.mark.slow
 def test_the_brightest_pitch_is_the_published_programs_where_something_is_sung(
     reference_dir, dev_songs
 ):
@@ -142,6 +144,7 @@ def test_the_brightest_pitch_is_the_published_programs_where_something_is_sung(
     assert np.mean(agreement) >= 0.70, agreement
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exponent", [1.0, 0.5])
 def test_one_update_of_H_F0_written_out(power, exponent):
     start = sfnmf.random_start(SMALL, 1, 40, np.random.default_rng(3))
@@ -157,6 +160,7 @@ def test_one_update_of_H_F0_written_out(power, exponent):
     assert found.cost[0] == pytest.approx(nmf.divergence(power, V_hat, "is"), rel=1e-6)
 
 
+@pytest.mark.slow
 def test_with_exponent_one_half_the_cost_never_rises(power):
     for seed in range(3):
         cost = sfnmf.factorise(
@@ -222,6 +226,7 @@ def test_another_dictionary_may_be_given(power):
     assert found.H_F0.shape == (2, 40)
 
 
+@pytest.mark.slow
 def test_channel_gains_tell_where_the_lead_stands(rng):
     lead, noise = sung(330, 1), 0.1 * rng.standard_normal(SR)
     estimates = []

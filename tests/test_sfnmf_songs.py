@@ -106,6 +106,7 @@ def test_a_quieter_recording_has_the_same_melody(four):
     assert np.nanmax(np.abs(grids.offset_cents(quiet.f0_hz, melody.f0_hz))) < 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("low_hz", [140.0, 233.1, 520.0])
 def test_a_semitone_up_moves_the_line_by_five_bins(low_hz):
     bins = []
@@ -196,6 +197,7 @@ def test_what_lies_above_the_working_band_is_not_in_the_lead():
     assert spectrum[11500:].max() < 1e-3 * spectrum.max()
 
 
+@pytest.mark.slow
 def test_a_song_of_several_blocks_is_stitched_without_a_seam(monkeypatch, rng):
     monkeypatch.setattr(sfnmf.song, "_BLOCK_S", 1.2)
     monkeypatch.setattr(sfnmf.song, "_STEP_S", 0.9)

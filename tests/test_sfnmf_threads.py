@@ -26,6 +26,7 @@ def two_threads():
     torch.set_num_threads(before)
 
 
+@pytest.mark.slow
 def test_new_threads_see_as_many_cores_as_before(power, two_threads):
     sfnmf.factorise(power, SMALL)  # makes the pool, once
     ended, seen = threading.Event(), []

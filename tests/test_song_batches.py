@@ -68,6 +68,7 @@ def test_memory_is_bounded(folder):
     assert list(small.store._memory) == [(1, 0), (0, 0)]
 
 
+@pytest.mark.slow
 def test_a_shift_moves_picture_and_truth_by_the_same_interval(folder):
     source_ = source(folder, shift_semitones=4.0, batch_size=12)
     features, f0_hz = source_.song(0, 0)

@@ -24,6 +24,7 @@ def test_all_that_is_hashed_is_there():
     assert all(fingerprint(end, BANK).startswith(end.name) for end in FRONT_ENDS.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["sf", "cqt", "drum-mel"])
 def test_another_process_finds_the_same_features(name):
     program = (
@@ -116,6 +117,7 @@ for n in range(60):
 """
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_folder(tmp_path):
     """Both write the same files at the same time; neither ever reads half of one."""
     command = [sys.executable, "-c", TWO, str(tmp_path)]

@@ -32,6 +32,7 @@ def test_a_loops_hits_begin_at_their_sample():
             assert np.abs(loop.stems[name][0, first : first + 441]).max() > 1e-6
 
 
+@pytest.mark.slow
 def test_loops_differ_in_what_plays_and_the_same_seed_gives_the_same_bits():
     loops = [synth.drum_loop(seed, 2.0, sr=8000) for seed in range(40)]
     played = [frozenset(loop.onsets.classes) for loop in loops]

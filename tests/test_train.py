@@ -151,6 +151,7 @@ def test_the_learning_rate_follows_its_schedule(schedule, warmup, expected):
     assert rates == pytest.approx(expected, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_kept_weights_are_the_average(fit, monkeypatch):
     """One validation, at the end.
 
@@ -178,6 +179,7 @@ def test_kept_weights_are_the_average(fit, monkeypatch):
         assert torch.equal(tensors(model)[name], seen[-1][name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("average", [0.0, 0.9])
 def test_running_statistics_are_those_of_the_last_steps_by_the_kept_weights(
     fit, training_folder, average
@@ -246,6 +248,7 @@ def test_devices_are_what_lightning_calls_them(monkeypatch):
     assert loop._accelerator("auto") == ("cpu", 1)
 
 
+@pytest.mark.slow
 def test_same_seed_same_bits_and_lightning_keeps_quiet(fit, capfd, recwarn):
     state = torch.get_rng_state()
     first, history = fit(recipe(steps=2, validate_every=1))
@@ -259,12 +262,14 @@ def test_same_seed_same_bits_and_lightning_keeps_quiet(fit, capfd, recwarn):
     assert capfd.readouterr() == ("", "") and not recwarn.list
 
 
+@pytest.mark.slow
 def test_the_bar_goes_over_all_steps_on_standard_error(fit, capfd):
     fit(recipe(steps=3, validate_every=2), progress=True)
     out, err = capfd.readouterr()
     assert out == "" and "3/3" in err and "loss=" in err
 
 
+@pytest.mark.slow
 def test_deep_salience_chooses_a_threshold(fit, tmp_path):
     plan = Recipe.from_dict(
         {
@@ -278,6 +283,7 @@ def test_deep_salience_chooses_a_threshold(fit, tmp_path):
     assert list(card["decoding"]) == ["threshold"] and card["front_end"] == "hcqt"
 
 
+@pytest.mark.slow
 def test_what_starts_from_other_weights_takes_what_fits(fit, tmp_path):
     fit(recipe(steps=1), out=tmp_path / "old")
     kept = tensors(weights.load_model(tmp_path / "old"))
@@ -302,6 +308,7 @@ def test_what_starts_from_other_weights_takes_what_fits(fit, tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_no_number_ends_in_a_sentence(fit, monkeypatch):
     monkeypatch.setattr(melodies.F, "cross_entropy", lambda y, target: y.sum() * math.nan)
     with pytest.raises(

@@ -36,6 +36,7 @@ def command(tmp_path, monkeypatch, training_folder):
     return command
 
 
+@pytest.mark.slow
 def test_the_command_trains_and_says_where_the_weights_are(command, training_folder, monkeypatch):
     result = command(
         "--out",
@@ -89,6 +90,7 @@ def test_a_wrong_key_is_told_before_anything_is_made(command, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_without_lightning_a_sentence_names_the_pip_command():
     program = (
         "import sys; sys.modules['lightning'] = None\n"
@@ -103,6 +105,7 @@ def test_without_lightning_a_sentence_names_the_pip_command():
     ]
 
 
+@pytest.mark.slow
 def test_features_come_from_a_dask_cluster(tmp_path, training_folder):
     import distributed
 
@@ -163,6 +166,7 @@ for call in (lambda: training.fit(plan), lambda: training.Recipe.read("sf-crnn-1
 """
 
 
+@pytest.mark.slow
 def test_a_core_install_imports_everything_and_says_what_a_call_needs():
     done = subprocess.run(
         [sys.executable, "-c", CORE], env=ENVIRONMENT, capture_output=True, text=True

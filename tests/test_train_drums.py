@@ -25,6 +25,7 @@ def drum_recipe(monkeypatch):
     return {"model": ours, "data": {"loops": 3, "seconds": 2.0}, "training": plan}
 
 
+@pytest.mark.slow
 def test_a_drum_network_trains_resumes_and_tells_its_scores(drum_recipe, tmp_path):
     plan = Recipe.from_dict(drum_recipe)
     assert plan.data.loops == plan.data.songs == 3 and plan.front_end == "drum-mel"
@@ -63,6 +64,7 @@ def test_a_drum_network_trains_resumes_and_tells_its_scores(drum_recipe, tmp_pat
     assert weights.load_model(tmp_path / "cut").reading == "R5"
 
 
+@pytest.mark.slow
 def test_a_drum_network_validates_on_songs_with_hits(drum_recipe, tmp_path):
     loop = synth.drum_loop(1, 2.0, sr=22050)
     plan = Recipe.from_dict(drum_recipe)

@@ -39,6 +39,7 @@ def stubborn():
     return recipe(steps=9, schedule="plateau", plateau_patience=0, patience=30, weight_decay=0.01)
 
 
+@pytest.mark.slow
 def test_weights_card_log_and_recipe(whole):
     out, model, history = whole
     assert {path.name for path in out.iterdir()} == {
@@ -123,6 +124,7 @@ def test_the_constant_for_a_song_comes_from_the_others(monkeypatch):
     )
 
 
+@pytest.mark.slow
 def test_held_out_songs_are_of_the_same_kind_and_not_in_the_bank(training_folder, monkeypatch):
     monkeypatch.setattr(objective, "HELD_OUT_SONGS", 2)
     asked = []
@@ -179,6 +181,7 @@ def killed(training_folder, tmp_path_factory):
     return folder / "run"
 
 
+@pytest.mark.slow
 def test_killed_in_mid_epoch_and_resumed_equals_uninterrupted(whole, killed, fit, tmp_path):
     expected, model, history = whole
     out = Path(shutil.copytree(killed, tmp_path / "moved"))
@@ -213,6 +216,7 @@ def test_killed_in_mid_epoch_and_resumed_equals_uninterrupted(whole, killed, fit
     )  # or the schedule's state was not on trial
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_old_checkpoints(killed, training_folder, tmp_path):
     out = Path(shutil.copytree(killed, tmp_path / "run"))
     before = {path.name: path.read_bytes() for path in (out / "checkpoints").iterdir()}
@@ -253,6 +257,7 @@ def planted(monkeypatch, values):
     monkeypatch.setattr(melodies.evaluate, "other_thresholds", other_thresholds)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("interrupted", [False, True])
 def test_early_stopping_keeps_the_best_and_counts_on_after_an_interruption(
     fit, monkeypatch, tmp_path, interrupted

@@ -23,6 +23,7 @@ def song(seed, mix=0, mixes=1, **switches):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [4, 20, 25])
 def test_the_lead_has_its_harmonics_where_the_truth_says(seed):
     made = song(seed, processing=False)
@@ -49,6 +50,7 @@ def test_where_the_truth_is_silent_so_is_the_lead():
     assert np.median(level[~voiced]) < 0.01 * np.median(level[voiced])
 
 
+@pytest.mark.slow
 def test_stems_sum_to_the_song_exactly_and_nothing_clips():
     for seed in range(2):
         made = song(seed)
@@ -57,6 +59,7 @@ def test_stems_sum_to_the_song_exactly_and_nothing_clips():
         assert made.audio.shape == (1, SECONDS * 22050) and made.sr == 22050
 
 
+@pytest.mark.slow
 def test_same_arguments_same_bits_and_another_mix_is_another_sound_of_the_same_score():
     songs._tracks.cache_clear()
     first = song(5, mix=0, mixes=2)
@@ -79,6 +82,7 @@ def lead_db(made):
     return 10 * np.log10(np.mean(made.stems["melody"][0, voiced] ** 2) / np.mean(rest**2))
 
 
+@pytest.mark.slow
 def test_easy_mixes_come_first():
     easy, hard = zip(
         *((lead_db(song(seed, 0, 4)), lead_db(song(seed, 3, 4))) for seed in (0, 4, 20)),
@@ -88,6 +92,7 @@ def test_easy_mixes_come_first():
     assert min(easy) > -3 and max(hard) < 3
 
 
+@pytest.mark.slow
 def test_soft_leads_are_as_soft_as_they_say():
     levels = np.array([lead_db(song(seed, 3, 4)) for seed in (0, 4, 20)])
     louder = np.array([lead_db(song(seed, 3, 4, soft_leads=False)) for seed in (0, 4, 20)])
@@ -243,6 +248,7 @@ def test_a_played_line_follows_every_bend():
         assert abs(found) <= 25, f"{found} cents off at {at_s} s"
 
 
+@pytest.mark.slow
 def test_a_clear_instrument_is_no_softer_than_the_rest_and_seldom_has_a_riff():
     plain = {"instrument_leads": 1.0, "riffs": 1.0, "second_voice": 0.0}
     made = {

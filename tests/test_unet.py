@@ -196,6 +196,7 @@ def test_what_leads_a_network_is_the_truth_with_mistakes_or_nothing():
     assert f0_hz[0] == 220 and np.isnan(f0_hz[99])  # nobody's arrays are changed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["unet", "unet-mel"])
 def test_masks_are_trained_validated_and_kept(name, tmp_path):
     song = ml.demo_song(seed=1, seconds=6)

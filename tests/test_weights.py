@@ -35,6 +35,7 @@ def path(model, tmp_path):
 # --- what is saved comes back ---------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [

@@ -182,6 +182,7 @@ def test_tensors_of_another_network_are_named(path):
     assert "and " in text and len(text) < 700
 
 
+@pytest.mark.slow
 def test_tensors_missing_too_many_wrong_and_not_zero_are_named(path):
     tensors = safetensors.torch.load(path.read_bytes())
     rewrite(path, {key: tensor for key, tensor in tensors.items() if key != "dense.bias"})
@@ -244,6 +245,7 @@ def save_in_its_own_process(folder, before):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="the limit is set the POSIX way")
 @pytest.mark.parametrize("limit_bytes", [0, 300_000])
 def test_a_full_disk_leaves_the_old_pair_whole(path, limit_bytes):
@@ -258,6 +260,7 @@ def test_a_full_disk_leaves_the_old_pair_whole(path, limit_bytes):
     assert weights.load_model(path).card["steps"] == 1000
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="the limit is set the POSIX way")
 def test_a_full_disk_leaves_nothing_where_nothing_was(tmp_path):
     done = save_in_its_own_process(
@@ -266,6 +269,7 @@ def test_a_full_disk_leaves_nothing_where_nothing_was(tmp_path):
     assert done.returncode == 1 and found(tmp_path) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("renamed", [0, 1, 2])
 def test_a_power_cut_never_looks_like_damage(path, renamed):
     """The process ends at once in place of its first or second renaming, or after both."""

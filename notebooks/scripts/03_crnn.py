@@ -756,7 +756,7 @@ near = ml.Features(
     picture.values[:, :, there], picture.freqs_hz, picture.times_s[there], "sf"
 )  # two seconds are enough
 note_hz = float(melody.f0_hz[np.argmin(np.abs(melody.times_s - moment_s))])
-a = explain.attribution(model, near, moment_s, note_hz, around_s=None)
+a = explain.attribution(model, near, moment_s, note_hz, around_s=None, steps=16)
 print(
     f"log odds {a.score:.2f}, in silence {a.baseline_score:.2f}; the cells add up to {a.values.sum():.2f}"
 )

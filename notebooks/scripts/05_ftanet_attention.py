@@ -320,7 +320,11 @@ def scores(names, share):
 
 kinds = {"over frequency": "*.frequency_map", "over time": "*.time_map"}
 shares = (0, 0.5, 1)
-blended = {kind: [scores(names, share) for share in shares] for kind, names in kinds.items()}
+as_it_is = scores("*.frequency_map", 0)
+blended = {
+    kind: [as_it_is, *(scores(names, share) for share in shares[1:])]
+    for kind, names in kinds.items()
+}
 figure, ax = plt.subplots(figsize=(6, 2.8), layout="constrained")
 for (kind, rows), style in zip(blended.items(), ("o-", "s--")):
     ax.plot(shares, [row["OA"] for row in rows], style, label=kind)
@@ -342,7 +346,7 @@ for kind, rows in blended.items():
 
 # %%
 cost = {
-    n: blended["over frequency"][0]["OA"] - scores(f"level{n}.attend.frequency_map", 1)["OA"]
+    n: as_it_is["OA"] - scores(f"level{n}.attend.frequency_map", 1)["OA"]
     for n in range(1, 8)
 }
 for n, lost in cost.items():
@@ -512,7 +516,7 @@ maps = explain.attention(model, picture, when_s, 1)
 looked_at = np.outer(maps.frequency.mean(axis=0), maps.time.mean(axis=0))  # (320 rows, 128 frames)
 integrated = explain.attribution(model, picture, when_s, around_s=None, steps=12)
 covered = explain.attribution(
-    model, picture, when_s, method="occlusion", around_s=None, window_semitones=6, window_s=0.2
+    model, picture, when_s, method="occlusion", around_s=None, window_semitones=10, window_s=0.26
 )
 
 figure, axes = plt.subplots(1, 3, figsize=(11, 3.2), sharey=True, layout="constrained")

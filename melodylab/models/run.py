@@ -266,23 +266,30 @@ def salience(
     )
 
 
-_BEYOND_FRAMES = 16  # of silence on either side, so that a network meets no padding of its own
+# What a mask's network is shown beyond either end of a song: its mirror image, then silence. SDR of
+# unet's lead in pieces cut out of the development songs, in dB (with silence alone; 8 and 8; 16
+# mirrored; the whole song's mask): first 50 ms 1.3, 3.4, 3.5, 4.4; last 50 ms 4.0, 5.3, 4.9, 6.3;
+# in between 5.85, 5.86, 5.71, 5.85.
+_MIRRORED_FRAMES, _SILENT_FRAMES = 8, 8
+_BEYOND_FRAMES = _MIRRORED_FRAMES + _SILENT_FRAMES
 
 
 def beyond_ends(features: Features) -> Features:
-    """The same features with the silence that lies beyond a song's ends.
+    """The same features with what lies beyond a song's ends: its mirror image, then silence.
 
     Parameters
     ----------
     features : Features
-        (channels, rows, time).
+        (channels, rows, time), one frame or more.
 
     Returns
     -------
     Features
-        16 frames of zeros more on either side.
+        16 frames more on either side: 8 that mirror the song, and beyond them zeros.
     """
-    values = np.pad(features.values, ((0, 0), (0, 0), (_BEYOND_FRAMES, _BEYOND_FRAMES)))
+    values = features.values
+    for frames, mode in ((_MIRRORED_FRAMES, "symmetric"), (_SILENT_FRAMES, "constant")):
+        values = np.pad(values, ((0, 0), (0, 0), (frames, frames)), mode=mode)
     frame_s = np.diff(features.times_s[:2])[0] if len(features.times_s) > 1 else 1.0
     times_s = np.arange(-_BEYOND_FRAMES, values.shape[2] - _BEYOND_FRAMES) * frame_s
     return replace(features, values=values, times_s=times_s)

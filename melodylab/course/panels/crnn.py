@@ -175,5 +175,5 @@ def crnn_panel(
 
     controls["layer"].observe(limit, names="value")
     return Panel(
-        draw, controls, height_px=430 if song.melody is not None else 360, alt=alt, sound=sound
+        draw, controls, height_px=405 if song.melody is not None else 360, alt=alt, sound=sound
     )

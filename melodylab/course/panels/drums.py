@@ -183,7 +183,7 @@ def step_panel(
 
     def draw(bar, steps, mute, solo):
         parts, added, removed = taken_apart(steps)
-        figure = Figure(figsize=(12, 3.4), layout="constrained")
+        figure = Figure(figsize=(12, 2.9), layout="constrained")
         ax, side = figure.subplots(1, 2, width_ratios=(6, 1))
         silent = set(names) - set(heard(mute, solo))
         looks = {
@@ -231,7 +231,7 @@ def step_panel(
         controls["steps"].first = 16 * (controls["bar"].value - 1)
 
     controls["bar"].observe(turn, names="value")
-    return Panel(draw, controls, height_px=330, alt=alt, sound=sound)
+    return Panel(draw, controls, height_px=280, alt=alt, sound=sound)
 
 
 class _Switches(ToggleGrid):

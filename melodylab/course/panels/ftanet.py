@@ -120,4 +120,4 @@ def attention_panel(song: Song, model: Network, *, picture: Features | None = No
         }
         return sonify.players(tones, song.sr, start_s=max(0, time_s - 2), seconds=4)
 
-    return Panel(draw, controls, height_px=420, alt=alt, sound=sound)
+    return Panel(draw, controls, height_px=400, alt=alt, sound=sound)

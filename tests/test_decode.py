@@ -99,6 +99,25 @@ def test_a_voice_stays_in_its_register():
     assert np.mean(cents_off(decode.viterbi(salience, register_semitones=None), path) < 50) < 0.9
 
 
+def test_the_register_is_drawn_twice():
+    # fourteen seconds, four of them with a stronger line an octave above: so long that it moves the
+    # first average, by which only its ends come down; the second average then takes all of it down
+    n = np.arange(1200)
+    path = np.full(1200, 120.0)
+    above = np.where((n >= 425) & (n < 775), path + 60, path)
+    values = np.maximum(ridge(path, 0.5, noise=0), ridge(above, 0.65, noise=0))
+    melody = decode.viterbi(salience_of(values, np.full(1200, 0.1)))
+    assert np.mean(cents_off(melody, path) < 50) > 0.98
+
+
+def test_a_frame_counts_for_a_quarter():
+    # a frame alone, and phrases that begin and end as a coin falls: its evidence is all there is
+    salience = salience_of(ridge(np.array([120.0]), 0.9, noise=0), np.array([0.1]))
+    melody = decode.viterbi(salience, begin=0.5, end=0.5)
+    by_hand = 0.9**0.25 / (0.9**0.25 + 0.1**0.25)
+    np.testing.assert_allclose(melody.voicing, by_hand, rtol=1e-3)
+
+
 def test_a_planted_gap_is_unvoiced_and_the_rest_is_not(path):
     values, unvoiced = ridge(path), np.full(258, 0.2)
     values[:, 100:150] *= 0.1

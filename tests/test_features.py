@@ -346,3 +346,20 @@ def test_a_long_window_parts_partials_and_a_short_one_clicks():
     click[SR // 2] = 1
     length = (in_decibels(Song.from_array(click, SR)) > 0.3).any(axis=1).sum(axis=1)
     assert length[1] < length[0]
+
+
+def test_mel_triangles_stand_where_their_scale_says():
+    sr, n_fft, bands = 16000, 16384, 40
+    bins_hz = np.arange(1 + n_fft // 2) * sr / n_fft
+    triangles, tips_hz = features.mel_triangles(sr, n_fft, bands, htk=True)
+    mel = np.linspace(0, 2595 * np.log10(1 + 8000 / 700), bands + 2)  # O'Shaughnessy's formula
+    edges_hz = 700 * (10 ** (mel / 2595) - 1)
+    np.testing.assert_allclose(tips_hz, edges_hz[1:-1], rtol=1e-6)
+    for n, row in enumerate(triangles.toarray()):
+        by_hand = np.interp(bins_hz, edges_hz[n : n + 3], [0, 1, 0], left=0, right=0)
+        np.testing.assert_allclose(row, by_hand, atol=1e-5)
+    triangles, tips_hz = features.mel_triangles(sr, n_fft, bands, fmax_hz=4000)
+    assert np.ptp(np.diff(tips_hz[tips_hz < 1000])) < 1e-6, "Slaney's scale is even below 1 kHz"
+    areas = triangles.toarray().sum(axis=1) * sr / n_fft
+    np.testing.assert_allclose(areas, 1, atol=1e-3)
+    assert not triangles.toarray()[:, bins_hz > 4000].any()

@@ -11,7 +11,7 @@ from melodylab.course.checks.runner import _exercise, _result
 from melodylab.models import run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from melodylab.models.base import Network
     from melodylab.records import Features, Salience
@@ -77,7 +77,7 @@ def check_03_a(decide: Callable) -> bool | None:
 
 
 @_exercise("03_crnn")
-def check_03_b(numbers: Sequence) -> bool | None:
+def check_03_b(numbers: int) -> bool | None:
     """Trainable numbers of sf-crnn-1 with a GRU of 64 units in each direction.
 
     Parameters

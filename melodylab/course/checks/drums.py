@@ -10,7 +10,7 @@ from melodylab import drums, records
 from melodylab.course.checks.runner import _exercise, _result
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable
 
     from melodylab.records import Song
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @_exercise("07_drums")
-def check_07_a(masks: object) -> bool | None:
+def check_07_a(masks: Callable) -> bool | None:
     """A function (W, H, owners, power) that returns {class: Wiener mask (freq, time)}.
 
     Parameters
@@ -82,7 +82,7 @@ def check_07_a(masks: object) -> bool | None:
 
 
 @_exercise("07_drums")
-def check_07_b(numbers: Sequence) -> bool | None:
+def check_07_b(numbers: int) -> bool | None:
     """Trainable numbers of the printed network (R1, 5 classes) if it pools time by 2, not 5, three
     times.
 

@@ -11,7 +11,7 @@ from melodylab.course.checks.runner import _exercise, _result
 from melodylab.models import run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from melodylab.models.base import Network
     from melodylab.records import Features, Salience
@@ -66,7 +66,7 @@ def check_05_a(attend_over_time: Callable) -> bool | None:
 
 
 @_exercise("05_ftanet_attention")
-def check_05_b(numbers: Sequence) -> bool | None:
+def check_05_b(numbers: int) -> bool | None:
     """Trainable numbers of the attention over time in level 2 of the published FTANet.
 
     Parameters

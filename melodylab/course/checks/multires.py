@@ -11,7 +11,7 @@ from melodylab.course.checks.runner import _exercise
 from melodylab.models import run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from numpy.typing import ArrayLike
 
     from melodylab.models.base import Network
     from melodylab.records import Features, Salience
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @_exercise("04_multiresolution_cnn")
-def check_04_a(kernel: Callable) -> bool | None:
+def check_04_a(kernel: ArrayLike) -> bool | None:
     """960 samples at 16 kHz that answer 440 Hz, and at most a tenth as much at 400 Hz and below,
     480 Hz and above.
 

@@ -36,7 +36,7 @@ def sfnmf_panel(
     fmax_hz: float = 4000,
     exponent: float | None = None,
     sound: Callable[..., object] | None = None,
-) -> Figure:
+) -> Panel:
     """Scrub through the iterations of a source-filter NMF and look at one part of the model at a
     time.
 

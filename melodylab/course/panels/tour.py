@@ -22,7 +22,7 @@ def threshold_panel(
     reference: Melody | None = None,
     *,
     sound: Callable[..., object] | None = None,
-) -> Figure:
+) -> Panel:
     """From which voicing on is a frame sung?
 
     One slider, the salience under the melody, and the errors where truth is known.

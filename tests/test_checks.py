@@ -51,7 +51,7 @@ def test_every_check_stands_in_its_notebook_once_for_the_student_and_once_for_th
     assert tags == ["exercise", "solution"]
 
 
-@pytest.mark.parametrize("name", map(slow_where_it_is, CASES))
+@pytest.mark.parametrize("name", [slow_where_it_is(name) for name in CASES])
 def test_the_solution_passes(name, capsys):
     case = CASES[name]
     assert checks.CHECKS[name](answer_of(case.solution), *case.measured_against()) is True

@@ -291,6 +291,7 @@ def test_early_stopping_keeps_the_best_and_counts_on_after_an_interruption(
     assert_same(tensors(again), tensors(model))
 
 
+@pytest.mark.slow
 def test_a_resumed_run_keeps_its_recipe_and_its_songs(whole, fit, tmp_path):
     out = Path(shutil.copytree(whole[0], tmp_path / "run"))
     with pytest.raises(InputError, match="training.steps is 10 now and was 9"):

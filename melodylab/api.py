@@ -5,6 +5,7 @@ network that you trained by the path of its weights.
 """
 
 import functools
+import numbers
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -153,8 +154,8 @@ def with_threshold(melody: Melody, threshold: float) -> Melody:
     InputError
         For a threshold beyond 0..1.
     """
-    if not 0 <= threshold <= 1:
-        raise InputError(f"the threshold is {threshold:g}; give a number from 0 to 1")
+    if not isinstance(threshold, numbers.Real) or not 0 <= threshold <= 1:
+        raise InputError(f"the threshold is {threshold!r}; give a number from 0 to 1")
     old = melody.voicing
     above = 0.5 + 0.5 * (old - threshold) / max(1 - threshold, 1e-12)
     below = np.minimum(0.5 * old / max(threshold, 1e-12), np.nextafter(0.5, 0))
@@ -288,7 +289,7 @@ def separate_drums(
     song: SongOrPath,
     method: str | os.PathLike[str] = methods.DEFAULT["drums"],
     *,
-    onsets: DrumOnsets | None = None,
+    onsets: DrumOnsets | str | os.PathLike[str] | None = None,
     threshold: float | Mapping[str, float] | None = None,
     settings: drums.Settings | None = None,
     velocities: bool | None = None,
@@ -301,7 +302,7 @@ def separate_drums(
         A drum loop or track.
     method : str or path
         A drum method of `methods`, or the path of weights that you trained.
-    onsets : DrumOnsets, optional
+    onsets : DrumOnsets or path of a CSV, optional
         The hits, such as those of an earlier result, edited; without them the method finds them.
     threshold : float or mapping, optional
         How sure the method must be of a hit, 0..1, or so by class; without one what its card says.
@@ -319,11 +320,17 @@ def separate_drums(
     Raises
     ------
     InputError
-        For a song that cannot be read, and a method that does not exist.
+        For a song or hits that cannot be read, and a method that does not exist.
     """
     song = as_song(song)
     if onsets is None:
         onsets = transcribe_drums(song, method, threshold=threshold)
+    elif isinstance(onsets, str | os.PathLike):
+        onsets = DrumOnsets.from_csv(onsets)
+    elif not isinstance(onsets, DrumOnsets):
+        raise InputError(
+            f"onsets are DrumOnsets or the path of their CSV, not a {type(onsets).__name__}"
+        )
     return drums.separate(song, onsets, settings or drums.SETTINGS, velocities=velocities)
 
 

@@ -179,6 +179,11 @@ def find(name: str | os.PathLike[str], task: str) -> Method:
         that cannot be read, and a melody for a method that cannot be led.
     """
     known = of_task(task)
+    if not isinstance(name, str | os.PathLike):
+        raise InputError(
+            f"a method is asked for by its name or by the path of weights, not by {name!r}; "
+            f"there are {', '.join(known)}"
+        )
     if isinstance(name, str) and name in known:
         return known[name]
     own, plus, leader = str(name).partition("+")

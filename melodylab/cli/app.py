@@ -53,6 +53,12 @@ class _Commands(click.Group):
             except InputError as error:
                 _complain(error)
                 ctx.exit(2)
+            except PermissionError as error:  # of a folder that a path leads through
+                _complain(
+                    f"{error.filename} cannot be opened (permission denied); change its "
+                    "permissions or choose another place"
+                )
+                ctx.exit(2)
             except KeyboardInterrupt:
                 _complain("stopped; what was finished before is kept")
                 ctx.exit(130)

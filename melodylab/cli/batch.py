@@ -30,7 +30,9 @@ def sources(audio: Iterable[str]) -> list[str]:
 
     found = []
     for one in audio:
-        inside = sorted(Path(one).iterdir()) if os.path.isdir(one) else []
+        # a folder that may not be looked into is refused when its turn comes
+        is_open = os.path.isdir(one) and os.access(one, os.R_OK | os.X_OK)
+        inside = sorted(Path(one).iterdir()) if is_open else []
         sounds = [str(path) for path in inside if _is_audio(path, AUDIO_ENDINGS)]
         found += sounds or [one]
     return list(dict.fromkeys(found))
@@ -53,7 +55,9 @@ def unique_names(songs: Iterable[str]) -> dict[str, str]:
     dict
         Path -> name; NAME-2, NAME-3... where two would share one.
     """
-    stems = {source: Path(source.removeprefix("librosa:")).stem for source in songs}
+    paths = {source: Path(source.removeprefix("librosa:")) for source in songs}
+    # "..wav" has the stem ".", which is a folder and no name
+    stems = {source: path.stem.strip(".") or "song" for source, path in paths.items()}
     originals, taken, names = {stem.casefold() for stem in stems.values()}, set(), {}
     for source, stem in stems.items():
         name, number = stem, 1
@@ -119,7 +123,7 @@ def is_folder(out: str) -> bool:
     bool
         For a folder that is there, a name that ends with a slash, and one without an ending.
     """
-    return Path(out).is_dir() or out.endswith(("/", os.sep)) or not Path(out).suffix
+    return os.path.isdir(out) or out.endswith(("/", os.sep)) or not Path(out).suffix
 
 
 def refuse_early(targets: Iterable[Path], songs: Iterable[str], force: bool) -> None:

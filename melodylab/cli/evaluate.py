@@ -37,15 +37,17 @@ def evaluate_songs(folder, more_methods, task, wanted, out, force, dask):
     by name, onsets.csv or drums.csv.
     """
     from melodylab import evaluate as judge
+    from melodylab.io import folders
 
     names = checked([*wanted, *more_methods], task)
     if out is not None:
-        batch.refuse_early([Path(out)], [], force)
+        songs = [str(file) for song in folders.song_folders(folder) for file in song.iterdir()]
+        batch.refuse_early([Path(out)], songs, force)
     where = os.path.abspath(folder) if dask else folder  # workers may stand elsewhere
     with judge.cluster(dask) if dask else contextlib.nullcontext():
         table = judge.evaluate_folder(where, task, names, progress=sys.stderr.isatty())
     _say(str(dataclasses.replace(table, failures=())))
-    if out is not None:
+    if out is not None and table.rows:  # without a score an older table stays
         table.to_csv(out)
     for line in table.failures:
         _complain(line)

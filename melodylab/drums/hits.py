@@ -1,5 +1,6 @@
 """From a network's onset profile to hits: which drum, when."""
 
+import numbers
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -150,6 +151,17 @@ def profile_of(heard: Features, model: "DrumCNN", *, device: str = "cpu") -> np.
     return profiles
 
 
+def _threshold_of(name, threshold):
+    """The threshold of one class, once it is clear that it is one."""
+    given = threshold.get(name) if isinstance(threshold, Mapping) else threshold
+    if not isinstance(given, numbers.Real) or not 0 <= given <= 1:
+        raise InputError(
+            f"the threshold of {name} is {given!r}; give a number from 0 to 1, or one for each of "
+            f"{', '.join(DRUM_CLASSES)}"
+        )
+    return given
+
+
 def pick(
     times_s: np.ndarray,
     profiles: np.ndarray,
@@ -181,7 +193,7 @@ def pick(
     hop_s = times_s[1] - times_s[0] if len(times_s) > 1 else 1.0
     found = []
     for name, row in zip(DRUM_CLASSES, profiles, strict=True):
-        wanted = threshold[name] if isinstance(threshold, Mapping) else threshold
+        wanted = _threshold_of(name, threshold)
         padded = np.pad(row.astype(float), 1)  # a hit may lie in the first frame
         distance = max(1, round(min_gap_s / hop_s))
         peaks, _ = signal.find_peaks(padded, height=wanted, distance=distance)

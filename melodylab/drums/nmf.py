@@ -172,7 +172,7 @@ def activations(onsets: DrumOnsets, song: SongOrPath, settings: Settings = SETTI
 
 
 def _within(onsets, seconds):
-    inside = onsets.times_s < seconds
+    inside = (onsets.times_s >= 0) & (onsets.times_s < seconds)
     return DrumOnsets(
         onsets.times_s[inside], np.array(onsets.classes, object)[inside], onsets.velocity[inside]
     )

@@ -228,8 +228,16 @@ def _pair(estimate, reference) -> tuple[Melody, Melody]:
         if not isinstance(melody, Melody):
             kind = type(melody).__name__
             raise InputError(f"the {role} is a {kind}; give a Melody or the path of its CSV")
-        pair.append(melody)
+        pair.append(_from_zero(melody))
     return pair[0], pair[1]
+
+
+def _from_zero(melody):
+    """Without frames ahead of the song."""
+    inside = melody.times_s >= 0
+    if inside.all():
+        return melody
+    return Melody(melody.times_s[inside], melody.f0_hz[inside], melody.voicing[inside])
 
 
 def _series(estimate, reference):

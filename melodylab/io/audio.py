@@ -53,14 +53,20 @@ def read(path: str | os.PathLike[str]) -> tuple[np.ndarray, int]:
         For a folder, a pipe, a missing or an empty file, and for one without sound: one sentence
         with the file and the next step.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise InputError(f"an audio file is asked for by its path, not by a {type(path).__name__}")
     path = Path(path)
     try:
         found = path.stat()
+    except ValueError as error:  # a null character
+        raise InputError(f"{str(path)!r} is no path ({error}); check the name") from None
     except OSError as error:
         missing = isinstance(error, FileNotFoundError | NotADirectoryError)
         reason = "does not exist" if missing else f"cannot be read ({error.strerror})"
         raise InputError(f"{path} {reason}; check the name") from None
     if stat.S_ISDIR(found.st_mode):
+        if not os.access(path, os.R_OK | os.X_OK):
+            raise InputError(f"the folder {path} may not be opened; change its permissions")
         raise InputError(f"{path} is a folder; give an audio file in it")
     if stat.S_ISFIFO(found.st_mode):  # sound is read more than once, and from a pipe only once
         raise InputError(f"{path} is a pipe; save it to a file first")
@@ -351,6 +357,11 @@ def writer(
     InputError
         If the place cannot be written or the disk is full.
     """
+    if not 1 <= sr < 2**31 or not 1 <= shape[0] <= 1024:
+        raise InputError(
+            f"a WAV file takes a rate from 1 Hz and up to 1024 channels, not {sr} Hz and "
+            f"{shape[0]} channels"
+        )
     layout = "RF64" if 4 * shape[0] * shape[1] > _MOST_WAV_BYTES else "WAV"
     with files.complete_or_absent(path) as temporary:
         try:

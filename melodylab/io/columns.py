@@ -140,6 +140,10 @@ def melody_columns(path: str | os.PathLike[str], table: tables.Table) -> list[in
     )
 
 
+# a number of these is neither seconds nor Hz
+_OTHER_UNITS = "ms|msec|milliseconds|midi|note|cents?|semitones?|log|log2|period|bins?|samples?"
+
+
 def _named_columns(path: str | os.PathLike[str], names: list[str]) -> list[int]:
     known = [tables.first(names, wanted) for wanted in (TIMES, _PITCHES, _VOICINGS)]
     time, pitch, voicing = known
@@ -149,9 +153,7 @@ def _named_columns(path: str | os.PathLike[str], names: list[str]) -> list[int]:
             f"{path} holds notes (column {notes[0]}), not frames; give one row a frame: {MELODY}"
         )
     rest = [n for n in range(len(names)) if n not in known]
-    units = [
-        name for name in names if re.search(r"(^|_)(ms|msec|milliseconds|midi|note)($|_)", name)
-    ]
+    units = [name for name in names if re.search(rf"(^|_)({_OTHER_UNITS})($|_)", name)]
     if len(names) == 2 and not units:  # two columns can only be these two
         time = rest.pop(0) if time is None and pitch != 0 and rest else time
         pitch = rest.pop(0) if pitch is None and rest else pitch

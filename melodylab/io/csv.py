@@ -267,7 +267,7 @@ def _write(
     remarks = [f"# {about}"] if about else []
     with files.complete_or_absent(path) as temporary:
         text = "\n".join([*remarks, f"# {names}", *rows]) + "\n"
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
 def _filled(path: str | os.PathLike[str], frames: Frames, duration_s: float) -> Frames:

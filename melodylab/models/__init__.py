@@ -62,7 +62,7 @@ def create_model(name: str, **changes: object) -> Network:
     InputError
         For a name or an argument that does not exist.
     """
-    if name not in NETWORKS:
+    if not isinstance(name, str) or name not in NETWORKS:
         raise InputError(f"there is no network {name!r}; {did_you_mean(str(name), NETWORKS)}")
     declared = NETWORKS[name]
     known = inspect.signature(declared.network).parameters

@@ -1,6 +1,7 @@
 """Sound with what is known about it: songs, drums taken apart, one-shots."""
 
 import hashlib
+import numbers
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from melodylab.records.base import array, assign, own, show
 from melodylab.records.melody import DrumOnsets, Melody
 
 _FAINTEST = 1e-30  # float32 rounds to nothing below 1e-38, and so do squares of less than this
+_LOUDEST = 1e15  # and their squares stay numbers, summed over an hour
 _CHANNELS = 8  # more of them than samples: the axes are swapped
 
 
@@ -89,9 +91,10 @@ class Song:
     onsets: DrumOnsets | None = None
 
     def __post_init__(self):
-        if int(self.sr) <= 0:
+        is_rate = isinstance(self.sr, numbers.Real) and not isinstance(self.sr, bool)
+        if not is_rate or not 1 <= self.sr < np.inf:
             raise InputError(
-                f"the sampling rate must be positive, got {self.sr}; give it in Hz, such as 44100"
+                f"the sampling rate must be positive, got {self.sr!r}; give it in Hz, such as 44100"
             )
         shape = np.shape(self.audio)
         if len(shape) != 2 or 0 in shape:
@@ -112,6 +115,10 @@ class Song:
             )
             audio = array("audio", np.where(bad, np.float32(0), audio), 2, np.float32)
         peak = max(audio.max(), -audio.min())
+        if peak > _LOUDEST:
+            raise InputError(
+                f"{self.name}: samples reach {peak:.0e} and full scale is 1; divide them first"
+            )
         if 0 < peak < _FAINTEST:
             warnings.warn(
                 f"{self.name}: no sample is above {peak:.0e} of full scale; taken for silence",
@@ -162,7 +169,10 @@ class Song:
         InputError
             Where the array holds no real numbers or has another shape.
         """
-        y = np.asarray(y)
+        try:
+            y = np.asarray(y)
+        except (ValueError, TypeError, RuntimeError) as error:  # ragged lists, tensors with a graph
+            raise InputError(f"samples must be one array of real numbers ({error})") from None
         if y.dtype.kind not in "iuf":
             raise InputError(
                 f"samples must be real numbers, got an array of {y.dtype}; give integers or floats"

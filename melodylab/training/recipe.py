@@ -165,8 +165,7 @@ class Recipe:
         """
         place = shipped.path(path) if path in shipped.names() else path
         try:
-            with open(place, "rb") as source:
-                tables = tomllib.load(source)
+            tables = tomllib.loads(Path(place).read_text(encoding="utf-8-sig"))
         except (OSError, UnicodeDecodeError) as error:
             known = shipped.nearest(str(path))
             raise InputError(
@@ -207,7 +206,7 @@ class Recipe:
                 )
         changes = dict(tables.get("model", {}))
         name = changes.pop("name", None)
-        if name not in models.NETWORKS:
+        if not isinstance(name, str) or name not in models.NETWORKS:
             wrong = "names no network" if name is None else f"name is {name!r}"
             raise InputError(f"{source}, [model] {wrong}; choose from {', '.join(models.NETWORKS)}")
         try:

@@ -281,6 +281,10 @@ def _stored(tensor):
 
 def _pair(name_or_path):
     """Paths of the tensors and of the card, whether they exist or not."""
+    if not isinstance(name_or_path, str | os.PathLike):
+        raise InputError(
+            f"weights are asked for by name or path, not by {name_or_path!r}{_or_one_of(names())}"
+        )
     name_or_path = resolved(name_or_path)
     name = os.fspath(name_or_path)
     path = Path(name_or_path)
@@ -368,7 +372,8 @@ def _read_card(path):
 
 
 def _is_number(value):
-    return isinstance(value, int | float)
+    is_real = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_real and 0 <= value < 1e9
 
 
 def _is_number_a_class(value):

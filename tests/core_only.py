@@ -33,7 +33,7 @@ def main():
     song = ml.demo_song(seed=0, seconds=4)
     assert ml.score_melody(ml.extract_melody(song), song.melody)["RPA"] > 0.5
     assert set(ml.separate(song)) == {"melody", "accompaniment"}
-    assert set(ml.separate_drums(song).stems) == set(ml.DRUM_CLASSES)
+    assert set(ml.separate_drums(song).stems) == set(ml.synth.DRUM_CLASSES)
     for call, package in (
         (lambda folder: ml.training.fit(ml.training.Recipe(), out=folder), "lightning"),
         (lambda folder: ml.evaluate.cluster("tcp://127.0.0.1:1").__enter__(), "distributed"),

@@ -3,6 +3,7 @@
 Set MELODYLAB_NO_SKIP=1 to turn every skipped test into a failure: none can vanish unseen.
 """
 
+import getpass
 import ipaddress
 import os
 import shutil
@@ -15,9 +16,8 @@ if worker := os.environ.get("PYTEST_XDIST_WORKER"):
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     # Two processes that compile one function of librosa for two types at once can leave the code of
     # one under the name of the other in numba's cache, and pYIN then crashes or never ends.
-    os.environ.setdefault(
-        "NUMBA_CACHE_DIR", os.path.join(tempfile.gettempdir(), f"melodylab-tests-numba-{worker}")
-    )
+    cache = f"melodylab-numba-{getpass.getuser()}-{worker}"
+    os.environ.setdefault("NUMBA_CACHE_DIR", os.path.join(tempfile.gettempdir(), cache))
 
 import numpy as np
 import pytest

@@ -182,10 +182,11 @@ def test_hits_on_real_drums(dev_songs, name):
     """Anchor: every onset that librosa finds, called all three classes, has a mean F of 0.63."""
     figures = scored(dev_songs / name, "drums", "drum-cnn")["drum-cnn"]
     told = recorded("real drums", "drum-cnn", name)
-    # levels from what is heard, and hits at the borders, move single songs: Shadows' snare by 0.07
+    # levels from what is heard moved one song: Shadows' snare by 0.07
+    slack = 0.075 if name == "Shadows" else 0.025
     for figure in ("F_kick", "F_snare", "F_hihat", "F"):
         if figure in told:
-            assert figures[figure] == pytest.approx(told[figure], abs=0.075), figure
+            assert figures[figure] == pytest.approx(told[figure], abs=slack), figure
 
 
 @pytest.mark.slow

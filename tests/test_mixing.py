@@ -120,5 +120,5 @@ def test_the_voice_is_separated_whatever_the_phase(versions, method):
         made[name] = np.mean([evaluate.si_sdr(reference=a, estimate=b) for a, b in pairs])
     assert made["in phase"] > 3
     assert abs(made["whole"] - made["in phase"]) < 0.3, made
-    # the mix that the mask is found on has the voice once, and here it meets the other side's rest
-    assert abs(made["voice"] - made["in phase"]) < 2.5, made
+    limit_db = {"unet": 2.5}.get(method, 2)  # measured 12.9 against 15.0 dB
+    assert abs(made["voice"] - made["in phase"]) < limit_db, made

@@ -56,8 +56,8 @@ def unique_names(songs: Iterable[str]) -> dict[str, str]:
         Path -> name; NAME-2, NAME-3... where two would share one.
     """
     paths = {source: Path(source.removeprefix("librosa:")) for source in songs}
-    # "..wav" has the stem ".", which is a folder and no name
-    stems = {source: path.stem.strip(".") or "song" for source, path in paths.items()}
+    # "...wav" has the stem "..", which is a folder and no name
+    stems = {s: path.stem if path.stem.strip(".") else "song" for s, path in paths.items()}
     originals, taken, names = {stem.casefold() for stem in stems.values()}, set(), {}
     for source, stem in stems.items():
         name, number = stem, 1

@@ -99,7 +99,7 @@ def separate(
     song : Song, str or path
         Any rate, length and channels. Silence gives silent stems.
     onsets : DrumOnsets
-        The hits, from `transcribe` or edited by hand; those behind the song's end are left out.
+        The hits, from `transcribe` or edited by hand; those outside of the song are left out.
     settings : Settings
         Of the factorisation, see `Settings`.
     velocities : bool, optional

@@ -1,5 +1,6 @@
 """What batches of every kind share: (seed, step) determines each, features lie in one store."""
 
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from melodylab.models.inputs import FrontEnd
 from melodylab.training.store import Arrays, Compute, Key, Store, fingerprint
 
 
-class Batches:
+class Batches(ABC):
     """Excerpts from a bank, in whatever order the steps are asked for.
 
     A kind of batches says how one excerpt is cut (`_cut`) and which keys its bank has (`_keys`).
@@ -64,6 +65,20 @@ class Batches:
         excerpts = [self._cut(rng, step) for _ in range(self.batch_size)]
         return tuple(torch.from_numpy(np.stack(part)) for part in zip(*excerpts, strict=True))
 
+    def batch(self, step: int) -> tuple[torch.Tensor, ...]:
+        """What a network learns from at one step: features and truth.
+
+        Parameters
+        ----------
+        step : int
+            0 or more.
+
+        Returns
+        -------
+        tuple of Tensor
+        """
+        return self.parts(step)
+
     def prepare(self, *, progress: bool = False, n_jobs: int | None = None) -> None:
         """Compute the features that are missing (`Store.prepare`).
 
@@ -76,8 +91,10 @@ class Batches:
         """
         self.store.prepare(self._keys(), n_jobs=n_jobs, progress=progress)
 
+    @abstractmethod
     def _keys(self) -> list[Key]:
-        raise NotImplementedError
+        """All songs of the bank, as the store calls them."""
 
+    @abstractmethod
     def _cut(self, rng: np.random.Generator, step: int) -> Arrays:
-        raise NotImplementedError
+        """One excerpt and its truth."""

@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from melodylab import synth
 from melodylab.errors import InputError
@@ -131,6 +130,8 @@ def profile(hits: np.ndarray, frames: int, n_classes: int = len(CLASSES)) -> np.
 class LoopBatches(Batches):
     """Batches (features, profile) from a bank, in whatever order the steps are asked for.
 
+    `batch` gives float32 (batch, 1, bands, frames) and (batch, classes, frames) in 0..1.
+
     Parameters
     ----------
     bank : Loops
@@ -189,22 +190,6 @@ class LoopBatches(Batches):
             cache=cache,
             memory_gb=memory_gb,
         )
-
-    def batch(self, step: int) -> tuple[torch.Tensor, ...]:
-        """One step's features and truth.
-
-        Parameters
-        ----------
-        step : int
-            0 or more.
-
-        Returns
-        -------
-        x : Tensor, float32 (batch, 1, bands, frames)
-        profile : Tensor, float32 (batch, classes, frames)
-            0..1.
-        """
-        return self.parts(step)
 
     def loop(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         """A whole loop of the bank.

@@ -124,6 +124,9 @@ def _computed(front_end, bank, key):
 class SongBatches(Batches):
     """Batches (features, f0) from a bank, in whatever order the steps are asked for.
 
+    Where lead and rest are mixed afresh, `parts` adds the lead's share of the power of each cell of
+    the features, float32 in 0..1.
+
     Parameters
     ----------
     front_end : str
@@ -212,23 +215,6 @@ class SongBatches(Batches):
             NaN where there is no melody.
         """
         return self.parts(step)[:2]
-
-    def parts(self, step: int) -> tuple[torch.Tensor, ...]:
-        """The same with the lead's share, where lead and rest are mixed afresh.
-
-        Parameters
-        ----------
-        step : int
-            0 or more.
-
-        Returns
-        -------
-        x, f0_hz : Tensor
-            As `batch` gives them.
-        share : Tensor, float32 (batch, channels, freq, frames)
-            The lead's share of the power of each cell of x, 0..1.
-        """
-        return super().parts(step)
 
     def song(self, number: int, mix: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """A whole song of the bank, as its network gets it.

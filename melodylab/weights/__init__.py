@@ -292,9 +292,8 @@ def _pair(name_or_path):
         path = FOLDER / f"{name}.safetensors"
     elif name in models.NETWORKS and isinstance(name_or_path, str):
         raise InputError(
-            f"this copy of melodylab has no trained weights for {name}; train it with `melodylab "
-            "train` and load what that "
-            f"writes by its path{_or_one_of(names())}"
+            f"this copy of melodylab has no trained weights for {name}; train it with "
+            f"`melodylab train` and load what that writes by its path{_or_one_of(names())}"
         )
     elif os.path.isdir(path):
         pairs = sorted(path.glob("*.safetensors"))
@@ -365,15 +364,13 @@ def _read_card(path):
     if odd := [key for key in fits if not fits[key]]:
         raise InputError(
             f"{path} has {found[odd[0]]!r} as {odd[0]}, which this melodylab does not know; "
-            "install a newer one or "
-            f"{_restore(path)}"
+            f"install a newer one or {_restore(path)}"
         )
     return found
 
 
 def _is_number(value):
-    is_real = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_real and 0 <= value < 1e9
+    return type(value) in (int, float) and 0 <= value < 1e9
 
 
 def _is_number_a_class(value):

@@ -12,6 +12,7 @@ from scipy import signal
 
 from melodylab import progress, sfnmf
 from melodylab.dsp import features, grids, stft
+from melodylab.dsp.stretches import let_go
 from melodylab.io.songs import as_song
 from melodylab.records import Mask, Melody, Song
 
@@ -183,6 +184,7 @@ def lead_blocks(
             length = min(end * hop_samples, samples) - start * hop_samples
             part = stft.istft(spectra, window=window, hop_samples=hop_samples, samples=length)
             out[:] = part[begin - start * hop_samples :][: until - begin]
+        let_go(song.audio)
         yield begin, block
 
 

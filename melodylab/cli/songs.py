@@ -15,6 +15,7 @@ from melodylab.cli.methods import (
     SeparationCommand,
     checked,
 )
+from melodylab.dsp import stretches
 from melodylab.errors import InputError
 
 _audio = click.argument("audio", nargs=-1, required=True)
@@ -74,7 +75,7 @@ def melody(audio, wanted, out, force, threshold, voicing, midi, bends, tempo, sa
 
     A method cannot be trusted with pitches outside its range, which stands behind it below.
     """
-    from melodylab import api, methods, records
+    from melodylab import api, methods
 
     found = checked(wanted, "melody")
     if salience and any(methods.find(name, "melody").by == "pyin" for name in found):
@@ -107,13 +108,10 @@ def melody(audio, wanted, out, force, threshold, voicing, midi, bends, tempo, sa
     def work(song):
         whole = api.load_song(song)
         about = {"song": whole.name, "sha256": whole.sha256}
-        # half the memory of stereo, and no method asks for more
-        mono = records.Song.from_array(whole.mono, whole.sr, whole.name)
-        del whole
         for method in found:
-            heard = api.salience(mono, method) if salience else None
-            line = api.extract_melody(mono, method, threshold=threshold, heard=heard)
-            _remark_on(song, mono, line.voiced.any(), "nothing sung was found in it")
+            heard = api.salience(whole, method) if salience else None
+            line = api.extract_melody(whole, method, threshold=threshold, heard=heard)
+            _remark_on(song, whole, line.voiced.any(), "nothing sung was found in it")
             targets = targets_of(song, method)
             with contextlib.ExitStack() as together:  # no file gets its name before all are there
                 new = {
@@ -159,7 +157,7 @@ def _write_salience(path, salience):
 
 def _remark_on(path, song, found, otherwise):
     """Say so where a song holds nothing to find."""
-    if not song.audio.any():
+    if not any(part.any() for _, part in stretches.stretches(song.audio)):
         _complain(f"{path} is silent from its beginning to its end")
     elif not found:
         _complain(f"{path}: {otherwise}")

@@ -163,13 +163,14 @@ def log_magnitudes(
     bins_per_octave: int = 36,
     n_bins: int = 312,
     windows_s: Sequence[float] = (0.186, 0.0465),
+    scaled: bool = False,
 ) -> Features:
     """Magnitude spectra on a log-frequency axis, one a window.
 
     Long windows part the partials, short ones the moments. Row k collects what lies around
     fmin_hz * 2 ** (k / bins_per_octave) in a triangle from row k - 1 to row k + 1, or lies between
     two bins of the spectrum where these are further apart. A steady sine of amplitude a gives about
-    a / 2 in its row. `decibels` scales them as in `hcqt`.
+    a / 2 in its row.
 
     Parameters
     ----------
@@ -185,6 +186,8 @@ def log_magnitudes(
         Rows an octave, and in all.
     windows_s : sequence of float
         Lengths of the windows, in seconds.
+    scaled : bool
+        In decibels as in `hcqt`, from 0 to 1.
 
     Returns
     -------
@@ -206,11 +209,11 @@ def log_magnitudes(
                 fft.rfft(cut, n_fft).T, order="C"
             )
     return Features(
-        values,
+        decibels(values) if scaled else values,
         grid.freqs_hz,
         grids.frame_times_s(frames, hop_samples, sr),
         "log_magnitudes",
-        scale="magnitude",
+        scale="db" if scaled else "magnitude",
     )
 
 

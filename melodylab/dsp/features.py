@@ -239,14 +239,21 @@ def stereo_mel(
     window = signal.get_window("hann", win_samples).astype(np.float32)
     rows, tips_hz = mel_triangles(sr, win_samples, n_mels, htk=True)
     triangles = rows.toarray()
-    channels = song.audio if song.channels == 2 else [song.mono] * 2
-    spectra = (
-        stft.stft(stft.resample(y, song.sr, sr), window=window, hop_samples=hop_samples)
-        for y in channels
-    )
-    values = np.stack([triangles @ np.abs(spectrum / window.sum()) ** 2 for spectrum in spectra])
+    channels = song.audio if song.channels == 2 else [song.mono]
+    frames = stft.n_frames(-(-song.audio.shape[1] * sr // song.sr), hop_samples)
+    values = np.empty((2, n_mels, frames), np.float32)
+    for picture, channel in zip(values, channels, strict=False):
+        y = stft.resample(channel, song.sr, sr)
+        for first in range(0, frames, _BLOCK_FRAMES):
+            count = min(_BLOCK_FRAMES, frames - first)
+            spectra = stft.stft(
+                y, window=window, hop_samples=hop_samples, first_frame=first, frames=count
+            )
+            power = np.abs(spectra / window.sum()) ** 2
+            picture[:, first : first + count] = triangles @ power
+    values[len(channels) :] = values[0]
     return Features(
-        values, tips_hz, grids.frame_times_s(values.shape[2], hop_samples, sr), "mel", scale="power"
+        values, tips_hz, grids.frame_times_s(frames, hop_samples, sr), "mel", scale="power"
     )
 
 

@@ -3,6 +3,8 @@
 import numpy as np
 from scipy import fft
 
+from melodylab.dsp.stretches import let_go, stretches
+
 _HOP_SAMPLES = 1024  # half a window: 46 ms long at 44.1 kHz
 _BLOCK_FRAMES = 512  # spectra held at a time, on a grid that starts at frame 0
 _CONTEXT = 1  # a cell is judged together with so many frames on either side
@@ -35,15 +37,17 @@ def mix_down(audio: np.ndarray, along: np.ndarray | None = None) -> np.ndarray:
     source = audio if along is None else np.asarray(along, dtype=np.float32)
     if len(audio) == 1:
         return source[0]
-    mixed = source.mean(axis=0)
-    if all(np.array_equal(channel, audio[0]) for channel in audio[1:]):
+    mixed = np.empty(source.shape[1], np.float32)
+    for start, part in stretches(source):
+        part.mean(axis=0, out=mixed[start : start + part.shape[1]])
+    if all((part[1:] == part[:1]).all() for _, part in stretches(audio)):
         return mixed
     window = np.sin(np.pi * (np.arange(2 * _HOP_SAMPLES) + 0.5) / (2 * _HOP_SAMPLES))
     window = window.astype(np.float32)
-    peak = max(np.float32(1e-30), *(np.abs(channel).max() for channel in audio))
+    peak = max(np.float32(1e-30), *(np.abs(part).max() for _, part in stretches(audio)))
     judged = window / peak  # squares stay in range
-    powers = [np.mean(np.square(c / peak, dtype=float)) for c in audio]
-    quiet = _QUIET * _HOP_SAMPLES * np.mean(powers)
+    power = sum(np.square(part / peak, dtype=float).sum() for _, part in stretches(audio))
+    quiet = _QUIET * _HOP_SAMPLES * power / audio.size
     frames = 1 + -(-audio.shape[1] // _HOP_SAMPLES)
     for first in range(0, frames, _BLOCK_FRAMES):
         count = min(_BLOCK_FRAMES, frames - first)
@@ -55,6 +59,7 @@ def mix_down(audio: np.ndarray, along: np.ndarray | None = None) -> np.ndarray:
             wrong += turn * _spectra(channel, first, count, window)
         parts = fft.irfft(wrong * np.float32(-2 / len(source)), len(window)) * window
         _overlap(mixed, parts, first)
+        let_go(audio)
     return mixed
 
 

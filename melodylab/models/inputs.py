@@ -19,7 +19,7 @@ scaled like the HCQT.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -105,7 +105,7 @@ def _cfp(song, seed):
     return cfp.cfp(song)
 
 
-def _magnitudes(song):
+def _magnitudes(song, scaled=False):
     grid = harmonic_crnn.SPECTRA
     return features.log_magnitudes(
         song,
@@ -114,14 +114,12 @@ def _magnitudes(song):
         fmin_hz=grid.fmin_hz,
         bins_per_octave=grid.bins_per_octave,
         n_bins=grid.n_bins,
+        scaled=scaled,
     )
 
 
 def _spectra(song, seed):
-    made = _magnitudes(song)
-    return Features(
-        features.decibels(made.values.copy()), made.freqs_hz, made.times_s, "spectra", scale="db"
-    )
+    return replace(_magnitudes(song, scaled=True), kind="spectra")
 
 
 def _mel_magnitudes(song):

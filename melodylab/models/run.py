@@ -9,7 +9,6 @@ blocks are computed at once changes nothing.
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -48,18 +47,23 @@ def logits(
         If the features do not fit the model.
     """
     values = check_fit(model, features)
-    n_frames, out, waiting = values.shape[2], None, []
+    return _answers(model, values.shape[2], lambda a, b: values[:, :, a:b], blocks_at_once, device)
+
+
+def _answers(model, n_frames, picture, blocks_at_once, device):
+    """The output for so many frames, of which `picture` gives (channels, rows, start..end)."""
+    out, waiting = None, []
     with evaluating(model), torch.inference_mode():
         for block in progress.steps(list(blocks(model, n_frames)), model.name or "network"):
             waiting.append(block)
             if len(waiting) < blocks_at_once and block[1] < n_frames:
                 continue
             for same in _of_equal_length(waiting):
-                y = forward(model, values, [block[2:] for block in same], device=device)
-                y = y.float().cpu().numpy()
+                x = torch.from_numpy(np.stack([picture(*block[2:]) for block in same]))
+                y = answer(model, x.to(device)).float().cpu().numpy()
                 out = np.empty((*y.shape[1:-1], n_frames), np.float32) if out is None else out
-                for (first, stop, start, _), answer in zip(same, y, strict=True):
-                    out[..., first:stop] = answer[..., first - start : stop - start]
+                for (first, stop, start, _), told in zip(same, y, strict=True):
+                    out[..., first:stop] = told[..., first - start : stop - start]
             waiting = []
     return out
 
@@ -274,25 +278,13 @@ _MIRRORED_FRAMES, _SILENT_FRAMES = 6, 10
 _BEYOND_FRAMES = _MIRRORED_FRAMES + _SILENT_FRAMES
 
 
-def beyond_ends(features: Features) -> Features:
-    """The same features with what lies beyond a song's ends: its mirror image, then silence.
+def _beyond_ends(n_frames):
+    """The frames of a song with what lies beyond its ends, which a network of masks is shown.
 
-    Parameters
-    ----------
-    features : Features
-        (channels, rows, time), one frame or more.
-
-    Returns
-    -------
-    Features
-        16 frames more on either side: 6 that mirror the song, and beyond them zeros.
+    Places (16 + n_frames + 16,): of frames of the song, mirrored next to it; -1 is silence.
     """
-    values = features.values
-    for frames, mode in ((_MIRRORED_FRAMES, "symmetric"), (_SILENT_FRAMES, "constant")):
-        values = np.pad(values, ((0, 0), (0, 0), (frames, frames)), mode=mode)
-    frame_s = np.diff(features.times_s[:2])[0] if len(features.times_s) > 1 else 1.0
-    times_s = np.arange(-_BEYOND_FRAMES, values.shape[2] - _BEYOND_FRAMES) * frame_s
-    return replace(features, values=values, times_s=times_s)
+    mirrored = np.pad(np.arange(n_frames), _MIRRORED_FRAMES, mode="symmetric")
+    return np.pad(mirrored, _SILENT_FRAMES, constant_values=-1)
 
 
 def mask(
@@ -331,11 +323,18 @@ def mask(
         If the features do not fit the model, and for a melody where the network cannot be told.
     """
     values = check_fit(model, features)
-    if melody is not None:
-        told = model.lead_picture(melody.resampled(features.times_s).sung_hz)
-        values = np.concatenate([values, told])
-    shown = beyond_ends(replace(features, values=values))
-    y = logits(model, shown, blocks_at_once=blocks_at_once, device=device)
+    sung_hz = None if melody is None else melody.resampled(features.times_s).sung_hz
+    places = _beyond_ends(values.shape[2])
+
+    def picture(start, end):  # put together block by block: whole, it is three times the song's
+        at = places[start:end]
+        shown = values[:, :, at]
+        if sung_hz is not None:
+            shown = np.concatenate([shown, model.lead_picture(sung_hz[at])])
+        shown[:, :, at < 0] = 0
+        return shown
+
+    y = _answers(model, len(places), picture, blocks_at_once, device)
     y = y[..., _BEYOND_FRAMES:-_BEYOND_FRAMES]
     shares = np.minimum(model.shares(torch.from_numpy(y))[0].numpy(), 1)
     shares *= np.any([channel.any(axis=0) for channel in features.values], axis=0)

@@ -274,11 +274,14 @@ class UNet(HarmonicCRNN):
         np.ndarray
             float32 (time,) in 0.3..1.
         """
-        taken = (10 ** (4 * (heard.mean(axis=0) - 1)) * (heard[0] > 0) * share).astype(float)
+        taken, of_that = np.zeros((2, share.shape[1]))
+        for first in range(0, share.shape[1], self.block_frames):
+            part = slice(first, first + self.block_frames)
+            level = 10 ** (4 * (heard[:, :, part].mean(axis=0) - 1)) * (heard[0, :, part] > 0)
+            power = (level * share[:, part]).astype(float)
+            taken[part], of_that[part] = power.sum(axis=0), (power * share[:, part]).sum(axis=0)
         half = max(round(_MINUTE_S * frames_per_s / 2), 1)
-        sure = _sum_around((taken * share).sum(axis=0), half) / np.maximum(
-            _sum_around(taken.sum(axis=0), half), 1e-9
-        )
+        sure = _sum_around(of_that, half) / np.maximum(_sum_around(taken, half), 1e-9)
         opened = np.clip((sure - _SHUT) / (_OPEN - _SHUT), 0, 1)
         return (_LEAST + (1 - _LEAST) * opened).astype(np.float32)
 

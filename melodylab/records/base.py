@@ -41,7 +41,8 @@ def array(name: str, value: Any, ndim: int, dtype: Any = np.float64) -> np.ndarr
 def own(name: str, value: Any, ndim: int, dtype: Any = np.float64) -> np.ndarray:
     """An array that nobody can change any more: what the caller might still write into is copied.
 
-    A large array that its maker has locked (`y.flags.writeable = False`) is taken as it is.
+    A large array that its maker has locked (`y.flags.writeable = False`) is taken as it is, and so
+    is one that is mapped from a file to be read.
 
     Parameters
     ----------
@@ -64,7 +65,8 @@ def own(name: str, value: Any, ndim: int, dtype: Any = np.float64) -> np.ndarray
         raise ValueError(f"{name} needs {ndim} dimension(s), got shape {made.shape}")
     holder = made if np.may_share_memory(made, given) else None
     while isinstance(holder, np.ndarray) and not holder.flags.writeable:
-        holder = holder.base
+        mapped = isinstance(holder, np.memmap) and holder.mode == "r"  # on a file of its maker's
+        holder = None if mapped else holder.base
     if holder is not None and not _is_fresh(value):
         made = made.copy()
     made.flags.writeable = False

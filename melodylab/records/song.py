@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from melodylab.dsp import mixing
+from melodylab.dsp.stretches import stretches
 from melodylab.errors import InputError
 from melodylab.records.base import array, assign, own, show
 from melodylab.records.melody import DrumOnsets, Melody
@@ -108,13 +109,12 @@ class Song:
                 "(samples, channels); give its transpose, y.T"
             )
         audio = own("audio", self.audio, 2, np.float32)
-        bad = ~np.isfinite(audio)
-        if bad.any():
-            warnings.warn(
-                f"{self.name}: {int(bad.sum())} NaN or infinite samples were set to 0", stacklevel=3
-            )
-            audio = array("audio", np.where(bad, np.float32(0), audio), 2, np.float32)
-        peak = max(audio.max(), -audio.min())
+        bad = sum(int(np.count_nonzero(~np.isfinite(part))) for _, part in stretches(audio))
+        if bad:
+            warnings.warn(f"{self.name}: {bad} NaN or infinite samples were set to 0", stacklevel=3)
+            audio = np.nan_to_num(audio, nan=0.0, posinf=0.0, neginf=0.0)
+            audio = array("audio", audio, 2, np.float32)
+        peak = max(max(part.max(), -part.min()) for _, part in stretches(audio))
         if peak > _LOUDEST:
             raise InputError(
                 f"{self.name}: samples reach {peak:.0e} and full scale is 1; divide them first"
@@ -214,7 +214,9 @@ class Song:
     def sha256(self) -> str:
         """Hash of shape, rate and samples, 64 hexadecimal digits: the same sound, the same hash."""
         hashed = hashlib.sha256(f"{self.channels} {self.sr} ".encode())
-        hashed.update(np.ascontiguousarray(self.audio, dtype="<f4").data)
+        for channel in self.audio:
+            for _, part in stretches(channel):
+                hashed.update(np.ascontiguousarray(part, dtype="<f4").data)
         return hashed.hexdigest()
 
     def excerpt(self, start_s: float, end_s: float) -> "Song":

@@ -128,6 +128,7 @@ def extract_melody(
             heard = salience(song, method, seed=seed, settings=settings, hearing=hearing)
         # as published, a network's frames decide alone; decode.viterbi takes the same salience
         melody = decode.viterbi(heard) if found.by == "sfnmf" else decode.peak(heard)
+        del heard  # of an hour it is large
     if threshold is not None:
         melody = with_threshold(melody, threshold)
     return ranges.within(melody, song, found.range_hz)

@@ -21,12 +21,14 @@ if worker := os.environ.get("PYTEST_XDIST_WORKER"):
 
 import numpy as np
 import pytest
+from needed_cells import needed
 
 OTHER_NETWORKS = ("unet", "unet-mel", "drum-cnn")  # which find no melody
 SMALL = {
     "drum-cnn": {"reading": "R5"},
     "unet-mel": {"channels": [4, 8]},
 }  # 31 million parameters would cost minutes
+ANSWERS = {"exercise", "solution"}  # tags of cells that differ in the notebooks with solutions
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 # before anything imports matplotlib or librosa; kernels and commands that tests start inherit both
@@ -170,11 +172,27 @@ def _skip_is_failure(report):
     return report
 
 
-def pytest_collection_modifyitems(items):
-    """By default notebooks run as a reader opens them, and with `-m slow` as they are solved."""
+def pytest_collection_modifyitems(items, config):
+    """By default notebooks run as a reader opens them; with `-m slow` the cells of the solutions
+    and those that they need, for all others are a reader's, too.
+    """
+    solved = {}
     for item in items:
         if item.path.suffix == ".ipynb" and item.path.parent.name == "solutions":
             item.add_marker(pytest.mark.slow)
+            solved.setdefault(item.path, []).append(item)
+    others = set()
+    for cells in solved.values():
+        answers = [n for n, item in enumerate(cells) if ANSWERS & set(_tags(item))]
+        kept = needed([item.cell.source for item in cells], answers)
+        others |= {item for n, item in enumerate(cells) if n not in kept}
+    if others and "slow" in config.option.markexpr:
+        config.hook.pytest_deselected(items=list(others))
+        items[:] = [item for item in items if item not in others]
+
+
+def _tags(item):
+    return item.cell.metadata.get("tags", [])
 
 
 @pytest.hookimpl(wrapper=True)

@@ -68,6 +68,7 @@ def test_a_method_without_salience_says_so(two):
         ml.salience(two, method="pyin")
 
 
+@pytest.mark.slow
 def test_pyin_follows_a_lone_tone():
     y = np.concatenate([np.zeros(SR // 2), tone(220, 1.0), np.zeros(SR // 2)])
     melody = ml.extract_melody(Song.from_array(y, SR), method="pyin")
@@ -127,6 +128,7 @@ def test_separate_does_not_look_for_another_melody_than_the_given(two):
     assert not ml.separate(two, melody=nothing, settings=FAST)["melody"].any()
 
 
+@pytest.mark.slow
 def test_separate_keeps_rate_and_channels(rng):
     song = Song.from_array(
         np.stack([tone(330, 0.5, 44100), 0.1 * rng.standard_normal(22050)]), 44100
@@ -152,6 +154,7 @@ MELODY_NETWORKS = [
 ]
 
 
+@pytest.mark.slow
 def test_a_network_becomes_a_method_with_its_weights(random_weights):
     assert set(ml.METHODS) == {"best", "sfnmf", "pyin", *MELODY_NETWORKS}
     assert all(ml.METHODS.values())

@@ -52,6 +52,7 @@ def test_a_path_is_as_good_as_a_song(two, loop, tmp_path, kind):
     assert len(hits.times_s) and hits.classes == ml.separate_drums(beat).onsets.classes
 
 
+@pytest.mark.slow
 def test_what_listens_to_a_song_takes_its_path(two, loop, tmp_path):
     audio.write(tmp_path / "two.wav", two.audio, two.sr)
     path, melody = str(tmp_path / "two.wav"), two.melody

@@ -223,6 +223,7 @@ def test_difficult_files(command, name, two_updates):
         assert "warning" not in result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BROKEN_OFF)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_what_decodes_of_a_broken_file_is_kept(command, name, two_updates):
@@ -237,6 +238,7 @@ def test_what_decodes_of_a_broken_file_is_kept(command, name, two_updates):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", UNREADABLE)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_unreadable(command, name):
@@ -260,6 +262,7 @@ def test_a_phone_recording_without_ffmpeg(command, monkeypatch):
     assert "phone.m4a" in line and "install ffmpeg" in line
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_phone_recording_with_ffmpeg(command, two_updates):
     if shutil.which("ffmpeg") is None:

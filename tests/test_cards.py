@@ -72,6 +72,7 @@ def test_a_name_cannot_break_the_page():
     assert "<b>" not in made
 
 
+@pytest.mark.slow
 def test_records_load_nothing_to_show_until_asked():
     code = (
         "import sys; from melodylab.records import Song; import numpy as np\n"

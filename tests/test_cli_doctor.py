@@ -3,6 +3,8 @@
 import json
 import sys
 
+import pytest
+
 from melodylab import cli, weights
 from melodylab.cli import doctor
 
@@ -44,6 +46,7 @@ def test_doctor_sees_a_broken_library_and_goes_on(run, monkeypatch):
     )
 
 
+@pytest.mark.slow
 def test_doctor_verifies_the_weights(run, random_weights):
     card = json.loads((random_weights / "sf-cnn.json").read_text())
     (random_weights / "sf-cnn.json").write_text(

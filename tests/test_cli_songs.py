@@ -97,6 +97,7 @@ def test_an_existing_folder_with_an_ending_is_a_folder(run, quick, tmp_path):
     assert found("v1.0") == ["a.csv"]
 
 
+@pytest.mark.slow
 def test_midi_holds_the_notes(run):
     import pretty_midi
 
@@ -147,6 +148,7 @@ def test_a_network_without_good_weights_is_one_sentence_for_all_songs(run, rando
 # --- separate -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_stems_add_up_to_the_input_at_its_rate_and_channels(run, rng):
     y = (rng.standard_normal((44100, 2)) * 0.1).astype(np.float32)
     sf.write("a.wav", y, 44100, subtype="FLOAT")
@@ -229,6 +231,7 @@ def test_where_drums_go(run, quick, inputs, options, folders):
     assert rows[1:] == ["# time_s,class,velocity", "0.010000,kick,1.0000", "0.020000,snare,0.5000"]
 
 
+@pytest.mark.slow
 def test_drums_of_a_loop_add_up(run):
     loop = api.synth.drum_loop(3, 2.0)
     sound.write("loop.wav", loop.audio, loop.sr)

@@ -110,6 +110,7 @@ def test_the_register_is_drawn_twice():
     assert np.mean(cents_off(melody, path) < 50) > 0.98
 
 
+@pytest.mark.slow
 def test_a_frame_counts_for_a_quarter():
     # a frame alone, and phrases that begin and end as a coin falls: its evidence is all there is
     salience = salience_of(ridge(np.array([120.0]), 0.9, noise=0), np.array([0.1]))

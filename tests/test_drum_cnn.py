@@ -53,6 +53,7 @@ def test_other_readings_have_the_numbers_that_follow(changes, count):
     assert parameters(models.create_model("drum-cnn", **changes)) == count
 
 
+@pytest.mark.slow
 def test_each_reading_answers_in_its_shape(rng):
     x = torch.from_numpy(rng.uniform(0, 1, (2, 1, 512, 344)).astype(np.float32))
     with torch.inference_mode():

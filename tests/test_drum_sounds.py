@@ -103,6 +103,7 @@ def test_each_shot_is_described_once(monkeypatch):
     assert len(seen) == 5 and [a.distance for a in first] == [b.distance for b in again]
 
 
+@pytest.mark.slow
 def test_the_cleanest_hit_of_opposite_channels_is_heard(loop):
     wide = Song(np.concatenate([loop.audio, -loop.audio]), SR)
     parts = drums.separate(wide, loop.onsets)

@@ -117,6 +117,7 @@ def test_a_closed_hihat_ends_an_open_one(loop):
     )
 
 
+@pytest.mark.slow
 def test_templates_are_the_same_from_any_start_and_those_of_another_program(rng):
     """The problem is convex: scikit-learn's multiplicative updates, H fixed, end where ours do."""
     from sklearn import decomposition
@@ -208,6 +209,7 @@ def test_an_unknown_class_is_refused(loop):
         drums.separate(loop, onsets((0.1, "KD")))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sr, channels", [(8000, 1), (48000, 2), (96000, 3)])
 def test_any_rate_and_channels(sr, channels):
     song = played([(0.1, "kick"), (0.3, "snare"), (0.6, "kick")], 0.8, sr=sr)

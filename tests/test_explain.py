@@ -251,6 +251,7 @@ def test_an_impulse_stays_at_its_frame_and_pitch(crnn, frames):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frames", [30, 500, 730])
 def test_the_last_layer_is_the_output(crnn, frames, rng):
     picture = noise(rng, frames)

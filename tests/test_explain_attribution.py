@@ -61,6 +61,7 @@ def test_integrated_gradients_add_up(crnn, rng, around_s):
     assert found.values.sum() == pytest.approx(difference, rel=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["integrated_gradients", "occlusion"])
 def test_the_cell_that_decides_gets_the_credit(method, line):
     options = {"method": method, "window_semitones": 1, "window_s": 0.0116, "around_s": 0.1}
@@ -75,6 +76,7 @@ def test_the_cell_that_decides_gets_the_credit(method, line):
     assert against.score < 0 < found.score
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "frame", [3, 299, 549]
 )  # beside borders of patches that begin at 0, or at 73 in the last block

@@ -115,6 +115,7 @@ def test_pooled_layers_come_back_on_the_song(ftanet, rng):
             explain.activations(ftanet, song, name)
 
 
+@pytest.mark.slow
 def test_a_decision_of_ftanet_rests_on_its_block_and_no_more(ftanet, rng):
     song = cfp_like(rng, 300)
     found = explain.attribution(ftanet, song, 1.5, 220.0, steps=8, around_s=None)

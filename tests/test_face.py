@@ -6,8 +6,10 @@ import importlib
 import inspect
 
 import pytest
-from numpydoc.docscrape import FunctionDoc
 from test_floors import module_files, public
+
+FunctionDoc = pytest.importorskip("numpydoc.docscrape", reason="the extra slow").FunctionDoc
+pytestmark = pytest.mark.slow
 
 # Functions that cannot name what they take: which arguments a network has, its own class says, and
 # `create_model` refuses any other in a sentence that lists them; a panel's controls are its

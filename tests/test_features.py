@@ -129,6 +129,7 @@ def test_the_power_of_a_tone_is_what_the_docstring_says():
     )  # a Hann window sums to half
 
 
+@pytest.mark.slow
 def test_a_click_stands_in_its_own_frame_of_each_picture():
     y = np.zeros(3 * SR)
     y[160 * 256] = 1
@@ -187,11 +188,13 @@ def test_rows_above_the_files_own_band_carry_nothing(rng):
     assert middle[picture.freqs_hz > 4500].max() < 1e-9 * middle.max()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", PICTURES)
 def test_silence_is_zero_everywhere(make):
     assert not make(Song.from_array(np.zeros(5000), 44100)).values.any()
 
 
+@pytest.mark.slow
 def test_defaults_are_the_published_grids():
     song = tone(440, 0.3)
     cqt, hcqt = features.cqt(song), features.hcqt(song)

@@ -94,6 +94,7 @@ def test_columns_of_the_waveform_lie_around_their_frames():
     assert not inputs.FRONT_ENDS["wave"](Song.from_array(0 * y, 16000)).values.any()
 
 
+@pytest.mark.slow
 def test_activations_sum_to_one_or_are_silent(pictures):
     total = pictures["sf"].values[0].sum(axis=0)
     heard = total > 0
@@ -123,6 +124,7 @@ def test_activations_of_blocks_that_overlap_still_sum_to_one(monkeypatch):
     np.testing.assert_allclose(shares.sum(axis=0), 1, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_hcqt_and_cqt_are_those_of_features(pictures, sound):
     assert np.array_equal(pictures["hcqt"].values, features.hcqt(sound).values)
     plain = features.cqt(sound).values

@@ -95,6 +95,7 @@ def test_a_knock_hides_no_hits(soft):
     assert len(far[1]) < 1.15 * len(far[0])
 
 
+@pytest.mark.slow
 def test_a_knock_closes_no_mask(soft):
     leads = [ml.separate(song, "unet")["melody"][0] for song in soft]
     far = np.r_[: 2 * SR, 3 * SR : len(leads[0])]

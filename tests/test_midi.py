@@ -93,6 +93,7 @@ def test_wide_vibrato_does_not_move_the_tuning():
     assert midi.tuning([], [], []) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["sfnmf", "best"])
 def test_a_recorded_vibrato_is_one_note(method):
     """Twelve harmonics, 5 Hz, a semitone to either side. Before: 28 notes by sfnmf, 4 by best."""

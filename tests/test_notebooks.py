@@ -52,6 +52,7 @@ def test_there_are_notebooks_and_every_script_has_its_two():
         assert sorted(path.stem for path in folder.glob("*.ipynb")) == NAMES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_both_notebooks_are_what_the_script_says(name):
     assert build.differences(name) == []

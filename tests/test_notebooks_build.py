@@ -79,6 +79,7 @@ def test_a_kernel_of_somebodys_machine_is_refused(script):
         )
 
 
+@pytest.mark.slow
 def test_a_failing_cell_stops_the_build_and_is_shown(script):
     with pytest.raises(build.BuildError, match=r"(?s)99_x: a cell failed.*value = 1 / 0"):
         build.execute(build.student_notebook("99_x", script("# %%\nvalue = 1 / 0\n")), "99_x")

@@ -66,9 +66,9 @@ def test_dependencies_are_the_promised_ones():
     )
     assert names(PROJECT["dependencies"]) == set(core.split())
     assert (
-        {"lab", "cluster", "test", "dev"}
+        {"lab", "cluster", "test", "slow", "dev"}
         <= set(EXTRAS)
-        <= {"lab", "cluster", "test", "dev", "docs"}
+        <= {"lab", "cluster", "test", "slow", "dev", "docs"}
     )
     assert names(EXTRAS["lab"]) == {
         "jupyterlab",
@@ -105,7 +105,7 @@ def test_every_import_is_declared():
     }  # by what is declared
     for folder, declared in (
         ("melodylab", names(PROJECT["dependencies"]) | set(LATE)),
-        ("tests", names(PROJECT["dependencies"] + EXTRAS["test"])),
+        ("tests", names(PROJECT["dependencies"] + EXTRAS["test"] + EXTRAS["slow"])),
     ):
         own = {path.stem for path in (ROOT / folder).glob("*.py")} | {"melodylab"}
         for path in (ROOT / folder).rglob("*.py"):

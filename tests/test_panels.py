@@ -179,6 +179,7 @@ def test_a_picture_stands_ahead_of_the_panel_and_hides_while_it_lives(panel, mon
     assert hides in panel.ui.children[-1].value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ground", [0.0, 255.0])
 def test_pictures_read_on_light_and_dark_pages(ground):
     figure = Figure(figsize=(6, 3), layout="constrained")

@@ -213,6 +213,7 @@ def test_representation_panel_offers_only_what_counts(tiny):
     assert panel.picture.alt.startswith("CFP, cepstrum. ")
 
 
+@pytest.mark.slow
 def test_factorisation_panel_scrubs_the_iterations(tiny):
     panel = factorisation(*tiny)
     assert panel.state == {"iteration": 3, "part": "H_F0", "truth": False}
@@ -290,6 +291,7 @@ def test_network_panel_runs_the_network_once_a_channel(tiny, monkeypatch):
     assert len(runs) == 1
 
 
+@pytest.mark.slow
 def test_network_panel_finds_the_front_end_or_says_what_is_missing(tiny, monkeypatch):
     model, picture = network()
     heard = []

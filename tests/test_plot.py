@@ -72,6 +72,7 @@ DRAWN = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DRAWN)
 def test_draws_where_it_is_told_and_leaves_no_trace(name, ax):
     settings, open_before = dict(plt.rcParams), plt.get_fignums()
@@ -95,6 +96,7 @@ def test_makes_one_pyplot_figure_without_ax(name):
     assert len(plt.get_fignums()) == 1 and drawn.figure is plt.figure(plt.get_fignums()[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("freqs_hz", [LINEAR_HZ, LOG_HZ, MEL_HZ], ids=["linear", "log", "mel"])
 @pytest.mark.parametrize("scale", [None, "linear", "log"])
 def test_a_planted_tone_lies_at_its_time_and_frequency(freqs_hz, scale, ax):

@@ -160,6 +160,7 @@ def test_results_do_not_depend_on_blocks_at_once(name, frames, networks):
         np.testing.assert_allclose(other.unvoiced, first.unvoiced, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_no_border_shows_where_a_network_has_no_memory(networks):
     model, sound = networks["deep-salience"], noise_for("deep-salience", 100)
     with torch.inference_mode():

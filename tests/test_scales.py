@@ -44,6 +44,7 @@ def test_a_tone_40_db_down_is_drawn_40_db_down(song, name):
     assert faint[loud.argmax()] - loud.max() == pytest.approx(-40, abs=0.2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", ["power", "magnitude", "db", "share"])
 @pytest.mark.parametrize("kind", ["stft", "cqt", "hcqt", "spectra", "drum-mel", "my own"])
 def test_the_scale_decides_and_not_the_kind(scale, kind):

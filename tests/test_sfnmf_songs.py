@@ -37,6 +37,7 @@ def test_blocks_cover_every_frame_once_on_an_absolute_grid(seconds):
     assert [first for first, _ in blocks] == [first for first, _ in hour[: len(blocks)]]
 
 
+@pytest.mark.slow
 def test_what_was_heard_does_not_depend_on_what_follows(rng):
     # the first block is over before the second song goes on; only its faded end may differ
     y = rng.standard_normal(70 * SR).astype(np.float32)
@@ -45,6 +46,7 @@ def test_what_was_heard_does_not_depend_on_what_follows(rng):
     assert short[:2] == long[:2] and np.array_equal(short[4].H_F0, long[4].H_F0)
 
 
+@pytest.mark.slow
 def test_blocks_that_share_frames_are_faded_into_each_other(monkeypatch):
     """Two blocks hear different pitches: in the frames they share each counts by its weight."""
     settings = replace(SMALL, exponent=1.0)
@@ -78,6 +80,7 @@ def four(request):
     return song, salience, decode.viterbi(salience)
 
 
+@pytest.mark.slow
 def test_salience_shares_each_frame_between_the_best_pitch_and_no_melody(four):
     song, salience, _ = four
     assert salience.values.shape == (301, stft.n_frames(song.audio.shape[1], 256))
@@ -97,6 +100,7 @@ def test_the_demo_melody_is_found_and_more_often_than_in_a_cqt(four):
     assert ours > 0.7 and ours > theirs + 0.3
 
 
+@pytest.mark.slow
 def test_a_quieter_recording_has_the_same_melody(four):
     song, _, melody = four
     quiet = decode.viterbi(sfnmf.salience(Song(song.audio / 100, song.sr)))
@@ -135,6 +139,7 @@ def test_very_short_songs_have_a_salience(samples):
 # --- stems ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("sr", "channels"), [(8000, 1), (22050, 1), (44100, 2), (48000, 3)])
 @pytest.mark.parametrize("unvoiced", [False, True])
 def test_stems_sum_to_the_song_at_any_rate_and_channel_count(sr, channels, unvoiced, rng):
@@ -150,6 +155,7 @@ def test_stems_sum_to_the_song_at_any_rate_and_channel_count(sr, channels, unvoi
     assert np.abs(lead).max() > 0.1 and np.abs(backing).max() > 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unvoiced", [False, True])
 def test_the_lead_is_nearer_to_the_planted_tone_than_the_mix_is(unvoiced, rng):
     tone, noise = sung(440, 2), 0.15 * rng.standard_normal(2 * SR)

@@ -35,6 +35,7 @@ def same(a, b):
     return all(np.array_equal(x, y, equal_nan=True) for x, y in zip(a, b, strict=True))
 
 
+@pytest.mark.slow
 def test_a_step_is_the_same_whatever_was_asked_before(folder):
     first = source(folder)
     batches = [first.batch(step) for step in range(4)]

@@ -107,8 +107,7 @@ def test_without_lightning_a_sentence_names_the_pip_command():
 
 @pytest.mark.slow
 def test_features_come_from_a_dask_cluster(tmp_path, training_folder):
-    import distributed
-
+    distributed = pytest.importorskip("distributed", reason="the extra slow")
     plan = Recipe.from_dict(
         recipe(steps=1).as_dict() | {"data": {"songs": 2, "mixes": 1, "seconds": 1, "seed": 5}}
     )

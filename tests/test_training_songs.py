@@ -106,6 +106,7 @@ def kinds(switches, seeds):
     )
 
 
+@pytest.mark.slow
 def test_each_switch_takes_its_ingredient_out():
     with_all = kinds({"riffs": 1.0, "second_voice": 1.0, "instrument_leads": 0.0}, (0, 1, 2, 3, 4))
     assert with_all == {"melody", "second_voice", "riff", "chords", "driven", "bass", "drums"}
@@ -266,6 +267,7 @@ def test_a_clear_instrument_is_no_softer_than_the_rest_and_seldom_has_a_riff():
     assert np.array_equal(voices[0].audio, voices[1].audio), "voices are as they were"
 
 
+@pytest.mark.slow
 def test_instrument_leads_can_come_from_the_soundfont():
     try:
         soundfont.find()

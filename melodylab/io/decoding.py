@@ -71,7 +71,22 @@ class _WithItsSize(io.FileIO):
 
 
 def chunks(path: Path) -> Iterator[tuple[bytes, int, int]]:
-    """The chunks of a RIFF file: name, size of the content as told, where the content begins."""
+    """The chunks of a RIFF file.
+
+    Parameters
+    ----------
+    path : Path
+        A file that exists; one of another kind has none.
+
+    Yields
+    ------
+    bytes
+        The chunk's name, of four letters.
+    int
+        Size of its content in bytes, as told.
+    int
+        Where its content begins, in bytes.
+    """
     with open(path, "rb") as stream:
         if stream.read(4) not in (b"RIFF", b"RF64"):
             return
@@ -106,6 +121,23 @@ def decode(path: Path) -> tuple[np.ndarray, int]:
     """Decode with libsndfile block by block.
 
     So a header that lies costs no memory, and a broken file loses one block at most.
+
+    Parameters
+    ----------
+    path : Path
+        A file that exists.
+
+    Returns
+    -------
+    ndarray of shape (channels, samples)
+        Float32; read-only where it is mapped from a file.
+    int
+        The sampling rate in Hz.
+
+    Raises
+    ------
+    soundfile.SoundFileError, OSError, ValueError
+        For what libsndfile does not read.
     """
     data_at = _unfinished_data(path)
     with sf.SoundFile(str(path)) as sound:
@@ -133,7 +165,20 @@ def decode(path: Path) -> tuple[np.ndarray, int]:
 
 
 def all_of(sound: sf.SoundFile) -> tuple[np.ndarray, bool]:
-    """The samples (channels, samples) of an open file, and whether it broke off."""
+    """The samples of an open file.
+
+    Parameters
+    ----------
+    sound : soundfile.SoundFile
+        Read from where it stands to its end.
+
+    Returns
+    -------
+    ndarray of shape (channels, samples)
+        As in `decode`.
+    bool
+        Whether it broke off.
+    """
     collected, broken = _Collected(sound.channels), False
     while True:
         try:

@@ -514,9 +514,9 @@ when_s = float(
 )  # where it is surest, well inside a block
 maps = explain.attention(model, picture, when_s, 1)
 looked_at = np.outer(maps.frequency.mean(axis=0), maps.time.mean(axis=0))  # (320 rows, 128 frames)
-integrated = explain.attribution(model, picture, when_s, around_s=None, steps=12)
+integrated = explain.attribution(model, picture, when_s, around_s=None, steps=8)
 covered = explain.attribution(
-    model, picture, when_s, method="occlusion", around_s=None, window_semitones=10, window_s=0.26
+    model, picture, when_s, method="occlusion", around_s=None, window_semitones=12, window_s=0.32
 )
 
 figure, axes = plt.subplots(1, 3, figsize=(11, 3.2), sharey=True, layout="constrained")

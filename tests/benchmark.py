@@ -10,7 +10,8 @@ in a loop over the frames, float64; each is best of three. Choices:
 voicing threshold that suits the others best. Networks: seconds of `extract_melody` for the same
 song, features included, as parts of its length; likewise of `separate` and `separate_drums`.
 Memory: `python tests/benchmark.py --memory` takes ten minutes of stereo apart in a fresh process
-for each method, finds their melody by each network in another, and prints the peaks.
+for each method, finds their melody by each network in another, and prints the peaks;
+`python tests/benchmark.py --hour` does so with an hour for best and unet.
 """
 
 import argparse
@@ -282,29 +283,33 @@ def separators():
 
 
 def memory():
-
-    with tempfile.TemporaryDirectory() as folder:
-        separate = [["separate", "--method", name] for name in (*_separators(), "unet+best")]
-        _ten_minutes(
-            folder,
-            [*separate, ["drums"], *(["melody", "--method", name] for name in _melody_networks())],
-        )
+    separate = [["separate", "--method", name] for name in (*_separators(), "unet+best")]
+    melody = [["melody", "--method", name] for name in _melody_networks()]
+    _peaks(10, [*separate, ["drums"], *melody])
 
 
-def _ten_minutes(folder, commands):
-    """Peak memory and time of each command for ten minutes of stereo."""
+def hour():
+    _peaks(60, [["melody", "--method", "best"], ["separate", "--method", "unet"]])
+
+
+def _peaks(minutes, commands):
+    """Peak memory and time of each command for so many minutes of stereo."""
     from melodylab import api
     from melodylab.io import audio
 
     song = api.demo_song(seed=0, seconds=20, sr=44100)
-    tiled = np.tile(song.audio, (2, 30)) * np.array([[1.0], [0.7]])
-    audio.write(Path(folder) / "ten_minutes.wav", tiled, song.sr)
-    for command in commands:
-        t = time.perf_counter()
-        what = [*command, f"{folder}/ten_minutes.wav", "--out", f"{folder}/out/"]
-        subprocess.run([sys.executable, "-c", MEMORY, *what], check=True)
-        length = f"{tiled.shape[1] / song.sr / 60:.1f} min of stereo at {song.sr} Hz"
-        print(f"{' '.join(command)}: {length} in {time.perf_counter() - t:.0f} s", flush=True)
+    piece = song.audio * np.array([[1.0], [0.7]], np.float32)
+    with tempfile.TemporaryDirectory() as folder:
+        path, pieces = Path(folder) / "long.wav", 3 * minutes
+        with audio.writer(path, song.sr, (2, pieces * piece.shape[1])) as put:
+            for _ in range(pieces):
+                put(piece)
+        for command in commands:
+            t = time.perf_counter()
+            what = [*command, path, "--out", f"{folder}/out/", "--force"]
+            subprocess.run([sys.executable, "-c", MEMORY, *what], check=True)
+            length = f"{minutes} min of stereo at {song.sr} Hz"
+            print(f"{' '.join(command)}: {length} in {time.perf_counter() - t:.0f} s", flush=True)
 
 
 def imports():
@@ -370,6 +375,9 @@ if __name__ == "__main__":
         help="ten minutes of stereo through every method: peak memory",
     )
     parser.add_argument(
+        "--hour", action="store_true", help="an hour of stereo through best and unet: peak memory"
+    )
+    parser.add_argument(
         "--leave-one-out",
         metavar="FOLDER",
         help="choose the voicing threshold of each song on the others",
@@ -377,6 +385,8 @@ if __name__ == "__main__":
     arguments = parser.parse_args()
     if arguments.memory:
         memory()
+    elif arguments.hour:
+        hour()
     elif arguments.leave_one_out:
         leave_one_out(arguments.leave_one_out)
     else:

@@ -28,9 +28,7 @@ from melodylab.errors import InputError
 from melodylab.models.base import Declared, Network
 
 BINS = PitchGrid(31.0, 60, 320)  # B0 to 1235 Hz
-BLOCK_FRAMES = (
-    128  # 1.28 s at 8 kHz with a hop of 80, 0.74 s at 44.1 kHz with one of 256 (trap T27)
-)
+BLOCK_FRAMES = 128  # 1.28 s at 8 kHz, hop 80; 0.74 s at 44.1 kHz, hop 256 (trap T27)
 _EPS = 1e-3  # of Keras's batch norm; its momentum 0.99 is torch's 0.01
 
 

@@ -8,7 +8,6 @@ import inspect
 import pytest
 from test_floors import module_files, public
 
-FunctionDoc = pytest.importorskip("numpydoc.docscrape", reason="the extra slow").FunctionDoc
 pytestmark = pytest.mark.slow
 
 # Functions that cannot name what they take: which arguments a network has, its own class says, and
@@ -56,6 +55,7 @@ def faults(function):
         missing += [f"**{n} hides its names" for n in hide]
     if "return" not in function.__annotations__:
         missing.append("no annotation of what it returns")
+    FunctionDoc = pytest.importorskip("numpydoc.docscrape", reason="the extra slow").FunctionDoc
     told = FunctionDoc(function)["Parameters"] + FunctionDoc(function)["Other Parameters"]
     named = {name.strip().lstrip("*") for entry in told for name in entry.name.split(",")}
     return missing + [f"{n} is not in Parameters" for n in wanted if n not in named]

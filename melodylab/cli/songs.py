@@ -15,7 +15,6 @@ from melodylab.cli.methods import (
     SeparationCommand,
     checked,
 )
-from melodylab.dsp import stretches
 from melodylab.errors import InputError
 
 _audio = click.argument("audio", nargs=-1, required=True)
@@ -157,6 +156,8 @@ def _write_salience(path, salience):
 
 def _remark_on(path, song, found, otherwise):
     """Say so where a song holds nothing to find."""
+    from melodylab.dsp import stretches
+
     if not any(part.any() for _, part in stretches.stretches(song.audio)):
         _complain(f"{path} is silent from its beginning to its end")
     elif not found:

@@ -209,7 +209,7 @@ def blocks():
     with tempfile.TemporaryDirectory() as folder:
         card = dict.fromkeys(weights.TOLD, "") | {"front_end": "cfp", "decoding": {}, "scores": {}}
         weights.save(model, card, folder, "untrained")
-        _ten_minutes(folder, [["melody", "--method", f"{folder}/untrained.safetensors"]])
+        _peaks(10, [["melody", "--method", f"{folder}/untrained.safetensors"]])
 
 
 def _melody_networks():
